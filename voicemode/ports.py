@@ -1,0 +1,109 @@
+"""The seams between the flows and the world. Flows see these protocols and nothing behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from voicemode.errors import VoiceModeError
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+
+
+class Stage(Protocol[In, Out]):
+    """A transformer of streams: the output is the same however the input is cut.
+
+    `flush` ends the stream and gives what is left; the stage is not used again.
+    """
+
+    def feed(self, item: In) -> list[Out]: ...
+
+    def flush(self) -> list[Out]: ...
+
+
+class TtsEngine(Protocol):
+    """Text → encoded sound.
+
+    `synthesize` is entered when the first bytes of sound are there (so that a chain can fail over before anything
+    is heard) and raises `EngineError`, `UnknownVoice` or `InvalidRequest` before that; leaving the block closes
+    the connection or stops the process behind it, at once, finished or not.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def synthesize(self, request: SpeechRequest) -> AbstractAsyncContextManager[EncodedAudio]: ...
+
+    async def voices(self) -> list[Voice]: ...
+
+    async def close(self) -> None: ...
+
+
+class SttEngine(Protocol):
+    """Recorded sound → text. Raises `EngineError`. Cancelling the call stops the work behind it."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript: ...
+
+    async def close(self) -> None: ...
+
+
+class Vad(Protocol):
+    """Voice activity. `feed` takes exactly `frame_samples` samples at `format` and gives the probability of voice, 0–1."""
+
+    @property
+    def format(self) -> PcmFormat: ...
+
+    @property
+    def frame_samples(self) -> int: ...
+
+    def feed(self, frame: Frame) -> float: ...
+
+
+Pull = Callable[[int], bytes]
+"""samples wanted → exactly that many samples in the sink's format, silence where there is nothing to say.
+Called from the sink's own thread; never blocks."""
+
+Lost = Callable[[VoiceModeError], None]
+"""Told once, from any thread, that a device has gone."""
+
+
+class Sink(Protocol):
+    """An open loudspeaker that pulls its samples. `latency` is the seconds from pull to audible sound."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def latency(self) -> float: ...
+
+    def abort(self) -> None:
+        """Silence at once: what the device still holds is thrown away and nothing more is pulled. Any thread."""
+
+
+class OpenSink(Protocol):
+    """Opens a loudspeaker in `format`; leaving the block is silence at once and a closed device.
+
+    Raises `NoDevice` or `DeviceError` with the way out. Opening never blocks the event loop.
+    """
+
+    def __call__(self, format: PcmFormat, pull: Pull, lost: Lost) -> AbstractAsyncContextManager[Sink]: ...  # noqa: A002
+
+
+class OpenSource(Protocol):
+    """Opens a microphone in `format` (mono); the block's value gives frames as they are captured.
+
+    Raises `NoDevice` or `DeviceError`; iterating raises `DeviceLost` when the device goes. Leaving the block closes it.
+    """
+
+    def __call__(self, format: PcmFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]: ...  # noqa: A002
+
+
+OpenDecoder = Callable[[EncodedAudio, PcmFormat], Stage[bytes, Frame]]
+"""(what came, format wanted) → the stage that turns its bytes into frames of that format."""

@@ -1,0 +1,149 @@
+"""The nouns of speaking and listening. No behaviour lives here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from voicemode.pcm import SPEECH, Frame, PcmFormat
+
+
+class AudioFormat(StrEnum):
+    """The six formats of `/v1/audio/speech`. `opus` is Ogg/Opus, `aac` is ADTS."""
+
+    PCM = "pcm"
+    WAV = "wav"
+    MP3 = "mp3"
+    OPUS = "opus"
+    AAC = "aac"
+    FLAC = "flac"
+
+
+class Outcome(StrEnum):
+    """How a call ended."""
+
+    FINISHED = "finished"
+    """Everything was heard; nobody was asked to answer."""
+    ANSWERED = "answered"
+    NO_SPEECH = "no_speech"
+    """The microphone worked and nobody spoke."""
+    TIMED_OUT = "timed_out"
+    """The user was still speaking at the hard maximum; what was said is transcribed."""
+    INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
+    NOT_PLAYED = "not_played"
+    """There is no audio device: the sound was written to a file and nobody heard it."""
+    NOT_TRANSCRIBED = "not_transcribed"
+    """Something was said and recorded, and no recogniser could be reached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """A voice that an engine offers. `id` is what a request names; `language` is a BCP 47 tag or empty."""
+
+    id: str
+    engine: str
+    name: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechRequest:
+    """One piece of text to be said.
+
+    `voice` None means the engine's own choice; `speed` is a factor (1.0 is normal, 0.25–4.0); `format` is what
+    is asked for, not what is trusted to come; `language` is a BCP 47 tag or None.
+    """
+
+    text: str
+    voice: str | None = None
+    speed: float = 1.0
+    instructions: str | None = None
+    format: AudioFormat = AudioFormat.PCM
+    language: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedAudio:
+    """Sound as it comes from an engine, still encoded.
+
+    `format` is what the engine says the bytes are (the decoder sniffs all the same); `pcm` is how raw PCM
+    bytes are to be read. `chunks` gives bytes in whatever sizes they arrive, and raises `EngineError` when the
+    stream breaks. `engine`, `voice` and `model` say who is speaking.
+    """
+
+    chunks: AsyncIterator[bytes]
+    format: AudioFormat
+    engine: str
+    voice: str
+    model: str = ""
+    pcm: PcmFormat = SPEECH
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranscriptionRequest:
+    """What was recorded (`audio`, mono), the language spoken (BCP 47, None: let the engine find out), and words to expect."""
+
+    audio: Frame
+    language: str | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transcript:
+    """`text` is empty when nothing was understood; `confidence` is 0–1 where the engine gives one."""
+
+    text: str
+    engine: str
+    model: str = ""
+    language: str = ""
+    confidence: float | None = None
+    note: str = ""
+    """A limit of the engine that the reader has to know, e.g. that it is poor at dictation."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timings:
+    """Seconds; None where the step did not happen."""
+
+    ttfa: float | None = None
+    """Call received → first audible sample, by the device's clock."""
+    generation: float | None = None
+    """First request sent → last byte of speech received."""
+    playback: float | None = None
+    """First audible sample → last."""
+    listening: float | None = None
+    """Microphone open → turn ended."""
+    transcription: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spoken:
+    """What became of a message. `heard` + `unheard` is the whole of the spoken text."""
+
+    heard: str
+    unheard: str
+    outcome: Outcome
+    timings: Timings = field(default_factory=Timings)
+    engine: str = ""
+    voice: str = ""
+    underruns: int = 0
+    seconds_heard: float = 0.0
+    recording: Path | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """A whole turn: what was said to the user and what came back."""
+
+    spoken: Spoken
+    outcome: Outcome
+    transcript: Transcript | None = None
+    timings: Timings = field(default_factory=Timings)
+    recording: Path | None = None
+    """The user's recording, where it is kept."""
+    note: str = ""
