@@ -11,7 +11,7 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
 
 In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out", covariant=True)
+Out = TypeVar("Out")
 
 
 class Stage(Protocol[In, Out]):
@@ -55,7 +55,8 @@ class SttEngine(Protocol):
 
 
 class Vad(Protocol):
-    """Voice activity. `feed` takes exactly `frame_samples` samples at `format` and gives the probability of voice, 0–1."""
+    """Voice activity. `feed` takes exactly `frame_samples` samples at `format` and gives the probability of voice,
+    0–1."""
 
     @property
     def format(self) -> PcmFormat: ...

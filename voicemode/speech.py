@@ -84,7 +84,8 @@ class EncodedAudio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptionRequest:
-    """What was recorded (`audio`, mono), the language spoken (BCP 47, None: let the engine find out), and words to expect."""
+    """What was recorded (`audio`, mono), the language spoken (BCP 47, None: let the engine find out), and words
+    to expect."""
 
     audio: Frame
     language: str | None = None

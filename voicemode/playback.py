@@ -1,0 +1,274 @@
+"""The playback machine and its buffer: what the loudspeaker is given, sample by sample.
+
+The flow writes decoded frames in, the device pulls samples out in its own thread; the device is the metronome.
+Nothing here waits, knows the time or touches a device. Seconds come from counting samples.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+from voicemode.pcm import Frame, PcmFormat
+
+
+class State(Enum):
+    FILLING = "filling"
+    """Nothing has sounded yet: silence until the first mark is reached."""
+    PLAYING = "playing"
+    REBUFFERING = "rebuffering"
+    """The buffer ran dry before the end: silence until a larger mark is reached."""
+    PAUSED = "paused"
+    DRAINING = "draining"
+    """All sound is in the buffer; the rest is played and the device given time to make it audible."""
+    DONE = "done"
+    CUT = "cut"
+
+
+class Signal(Enum):
+    FILLED = "filled"
+    RAN_DRY = "ran dry"
+    ENDED = "ended"
+    PLAYED_OUT = "played out"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CUT = "cut"
+
+
+TRANSITIONS: dict[tuple[State, Signal], State] = {
+    (State.FILLING, Signal.FILLED): State.PLAYING,
+    (State.FILLING, Signal.ENDED): State.DRAINING,
+    (State.FILLING, Signal.PAUSE): State.PAUSED,
+    (State.FILLING, Signal.CUT): State.CUT,
+    (State.PLAYING, Signal.RAN_DRY): State.REBUFFERING,
+    (State.PLAYING, Signal.ENDED): State.DRAINING,
+    (State.PLAYING, Signal.PAUSE): State.PAUSED,
+    (State.PLAYING, Signal.CUT): State.CUT,
+    (State.REBUFFERING, Signal.FILLED): State.PLAYING,
+    (State.REBUFFERING, Signal.ENDED): State.DRAINING,
+    (State.REBUFFERING, Signal.PAUSE): State.PAUSED,
+    (State.REBUFFERING, Signal.CUT): State.CUT,
+    (State.PAUSED, Signal.RESUME): State.PLAYING,
+    (State.PAUSED, Signal.CUT): State.CUT,
+    (State.DRAINING, Signal.PLAYED_OUT): State.DONE,
+    (State.DRAINING, Signal.PAUSE): State.PAUSED,
+    (State.DRAINING, Signal.CUT): State.CUT,
+}
+"""Every move there is; a signal without a row changes nothing. The picture in specs/speaking.md is drawn from it."""
+
+
+class Moment(Enum):
+    """What the flow is told. Comes from the device's thread or from the caller's: the watcher must not block."""
+
+    FIRST_AUDIO = "first audio"
+    UNDERRUN = "underrun"
+    RESUMED = "resumed"
+    PAUSED = "paused"
+    ROOM = "room"
+    OVER = "over"
+
+
+Watch = Callable[[Moment, int], None]
+"""(moment, position in samples of speech at which it happened)."""
+
+REFILL_GROWTH = 2.0
+"""Each underrun doubles the mark: the link has shown that the last one was too small."""
+
+DRAIN_MARGIN_SECONDS = 0.02
+"""Silence pulled beyond the stated latency before the end is believed: one or two periods of a common device."""
+
+
+class Playback:
+    """One utterance's buffer and machine.
+
+    `fill_seconds` of sound are gathered before the first sample is given out; at most `limit_seconds` of decoded
+    sound are asked for ahead (`room` says how much). `latency` (seconds, set when the device is open) is how long
+    a pulled sample takes to be audible.
+    """
+
+    def __init__(
+        self, fmt: PcmFormat, *, fill_seconds: float, limit_seconds: float, watch: Watch | None = None
+    ) -> None:
+        self.format = fmt
+        self.latency = 0.0
+        self._limit = max(fmt.samples(limit_seconds), 1)
+        self._mark = min(fmt.samples(fill_seconds), self._limit)
+        self._watch: Watch = watch or (lambda moment, position: None)
+        self._lock = threading.Lock()
+        self._state = State.FILLING
+        self._buffer = bytearray()
+        self._ended = False
+        self._full = False
+        self._written = 0
+        self._given = 0
+        self._pulled = 0
+        self._silence_since_end = 0
+        self._trail: deque[tuple[int, int, int]] = deque()
+        self._frozen_heard: int | None = None
+
+    # What the flow may ask.
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def over(self) -> bool:
+        return self._state in (State.DONE, State.CUT)
+
+    @property
+    def buffered(self) -> int:
+        """Samples written and not yet given to the device."""
+        return len(self._buffer) // self.format.bytes_per_sample
+
+    @property
+    def written(self) -> int:
+        return self._written
+
+    @property
+    def has_room(self) -> bool:
+        return self.buffered < self._limit
+
+    @property
+    def refill_seconds(self) -> float:
+        return self.format.seconds(self._mark)
+
+    @property
+    def heard(self) -> int:
+        """Samples of speech that have become audible, by the device's clock."""
+        with self._lock:
+            return self._heard()
+
+    # What the flow may do.
+
+    def write(self, frame: Frame) -> None:
+        """Adds sound. Never refuses: the writer looks at `has_room` first, so that nothing is ever dropped."""
+        if frame.format != self.format:
+            raise ValueError(f"playback runs at {self.format}, not {frame.format}")
+        moments: list[Moment] = []
+        with self._lock:
+            if self.over or self._ended:
+                return
+            self._buffer += frame.data
+            self._written += frame.samples
+            self._full = not self.has_room
+            if self.buffered >= self._mark:
+                self._signal(Signal.FILLED, moments)
+        self._tell(moments)
+
+    def end(self) -> None:
+        """Nothing more will be written: what is there is played out."""
+        self._act(Signal.ENDED)
+
+    def pause(self) -> None:
+        self._act(Signal.PAUSE)
+
+    def resume(self) -> None:
+        self._act(Signal.RESUME)
+
+    def cut(self) -> None:
+        """Silence from the next pull on; what was heard until now stays known."""
+        self._act(Signal.CUT)
+
+    def take(self) -> Frame:
+        """Everything buffered, at once and past the machine: for a file, where no device keeps the time."""
+        with self._lock:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._full = False
+        return Frame(data=data, format=self.format)
+
+    # What the device does.
+
+    def pull(self, samples: int) -> bytes:
+        """Exactly `samples` samples: sound where there is some to give, silence where there is not."""
+        moments: list[Moment] = []
+        with self._lock:
+            data = b""
+            if self._state in (State.PLAYING, State.DRAINING):
+                data = self._give(samples, moments)
+            given = len(data) // self.format.bytes_per_sample
+            self._follow(samples, given)
+            if self._state is State.DRAINING and not self._buffer:
+                self._silence_since_end += samples - given
+                drain = self.format.samples(self.latency + DRAIN_MARGIN_SECONDS)
+                if self._given == 0 or self._silence_since_end >= drain:
+                    self._signal(Signal.PLAYED_OUT, moments)
+            position = self._given
+        self._tell(moments, position)
+        return data + self.format.silence(samples - given) if given < samples else data
+
+    def _give(self, samples: int, moments: list[Moment]) -> bytes:
+        size = samples * self.format.bytes_per_sample
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        if data and self._given == 0:
+            moments.append(Moment.FIRST_AUDIO)
+        self._given += len(data) // self.format.bytes_per_sample
+        if self._full and self.buffered <= self._limit * 3 // 4:
+            self._full = False
+            moments.append(Moment.ROOM)
+        if len(data) < size and not self._ended:
+            self._mark = min(int(self._mark * REFILL_GROWTH) or self.format.samples(0.1), self._limit)
+            self._signal(Signal.RAN_DRY, moments)
+        return data
+
+    def _follow(self, samples: int, given: int) -> None:
+        """Remembers which pulled samples were speech, as far back as the device may still hold them."""
+        self._trail.append((self._pulled, self._given - given, given))
+        self._pulled += samples
+        horizon = self._pulled - self.format.samples(self.latency) - samples
+        while len(self._trail) > 1 and self._trail[1][0] <= horizon:
+            self._trail.popleft()
+
+    def _heard(self) -> int:
+        if self._frozen_heard is not None:
+            return self._frozen_heard
+        if self._state is State.DONE:
+            return self._given
+        audible = self._pulled - self.format.samples(self.latency)
+        heard = 0
+        for pulled, before, given in self._trail:
+            if pulled > audible:
+                break
+            heard = before + min(given, audible - pulled)
+        return heard
+
+    # The machine.
+
+    def _act(self, signal: Signal) -> None:
+        moments: list[Moment] = []
+        with self._lock:
+            if signal is Signal.ENDED:
+                self._ended = True
+            if signal is Signal.CUT and not self.over:
+                self._frozen_heard = self._heard()
+                self._buffer.clear()
+            self._signal(signal, moments)
+            if signal is Signal.RESUME and self._ended:
+                self._signal(Signal.ENDED, moments)
+            if self._state is State.DRAINING and self._written == 0:
+                self._signal(Signal.PLAYED_OUT, moments)
+            position = self._given
+        self._tell(moments, position)
+
+    def _signal(self, signal: Signal, moments: list[Moment]) -> None:
+        before = self._state
+        after = TRANSITIONS.get((before, signal), before)
+        if after is before:
+            return
+        self._state = after
+        if after is State.REBUFFERING:
+            moments.append(Moment.UNDERRUN)
+        elif after is State.PAUSED:
+            moments.append(Moment.PAUSED)
+        elif before in (State.REBUFFERING, State.PAUSED) and after in (State.PLAYING, State.DRAINING):
+            moments.append(Moment.RESUMED)
+        elif after in (State.DONE, State.CUT):
+            moments.append(Moment.OVER)
+
+    def _tell(self, moments: list[Moment], position: int | None = None) -> None:
+        for moment in moments:
+            self._watch(moment, self._given if position is None else position)
