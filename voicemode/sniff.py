@@ -1,0 +1,176 @@
+"""What the first bytes of an answer are: which kind of sound, or no sound at all. Content before labels."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+
+from voicemode.speech import AudioFormat
+
+SNIFF_BYTES = 4096
+"""More is never needed: the largest MPEG layer III frame has 1,441 bytes, and two headers settle it."""
+
+MP3_HEADER = 4
+ADTS_HEADER = 7
+ID3_HEADER = 10
+
+_EXCERPT = 120
+_TEXT_RUN = 48
+"""Bytes of nothing but words before unlabelled bytes count as text: 24 samples that are all above +8,000."""
+
+# Layer III of MPEG 1 (ISO 11172-3), then of MPEG 2 and 2.5 (ISO 13818-3): kbit/s by index, Hz by version and index.
+_BITRATES = {
+    True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_ADTS_RATES = 13
+
+_MAGICS = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3")
+
+
+def sniff(head: bytes) -> AudioFormat | None:
+    """The format that `head` begins with; None for raw PCM, for something else, or for too few bytes.
+
+    A lone MPEG header is believed only as long as `head` ends before the place of the next one.
+    """
+    if head[:3] == b"ID3" and len(head) >= ID3_HEADER:
+        rest = head[id3_size(head) :]
+        return sniff(rest) or AudioFormat.MP3
+    if head[:4] in (b"RIFF", b"RF64"):
+        return AudioFormat.WAV if head[8:12] == b"WAVE" else None
+    if head[:4] == b"OggS":
+        return AudioFormat.OPUS
+    if head[:4] == b"fLaC":
+        return AudioFormat.FLAC
+    if _followed(head, mp3_frame_size, MP3_HEADER):
+        return AudioFormat.MP3
+    if _followed(head, adts_frame_size, ADTS_HEADER):
+        return AudioFormat.AAC
+    return None
+
+
+def undecided(head: bytes) -> bool:
+    """Whether bytes after `head` could still change what `sniff` makes of it."""
+    if any(len(head) < len(magic) and magic.startswith(head) for magic in _MAGICS):
+        return True
+    if head[:3] == b"ID3":
+        return len(head) < ID3_HEADER
+    if head[:4] in (b"RIFF", b"RF64"):
+        return len(head) < 12 and b"WAVE".startswith(head[8:])
+    if head[:1] != b"\xff" or (len(head) > 1 and head[1] < 0xE0):
+        return False
+    if len(head) < ADTS_HEADER:
+        return True
+    size = mp3_frame_size(head) or adts_frame_size(head)
+    return bool(size) and len(head) < size + ADTS_HEADER
+
+
+def mp3_frame_size(header: bytes) -> int:
+    """Bytes of the MPEG layer III frame whose header this is; 0 when it is none or free format."""
+    if len(header) < MP3_HEADER or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return 0
+    version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or bits in (0, 15) or rate == 3 or header[3] & 3 == 2:
+        return 0
+    bytes_per_kbit = 144_000 if version == 3 else 72_000
+    return bytes_per_kbit * _BITRATES[version == 3][bits] // _RATES[version][rate] + (header[2] >> 1 & 1)
+
+
+def adts_frame_size(header: bytes) -> int:
+    """Bytes of the ADTS frame whose header this is; 0 when it is none."""
+    if len(header) < ADTS_HEADER or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return 0
+    if header[2] >> 2 & 15 >= _ADTS_RATES:
+        return 0
+    size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return size if size > ADTS_HEADER else 0
+
+
+def id3_size(head: bytes) -> int:
+    """Bytes of the whole ID3v2 tag that `head` (10 bytes or more) begins with; 0 when there is none."""
+    if head[:3] != b"ID3" or len(head) < ID3_HEADER:
+        return 0
+    size = 0
+    for value in head[6:10]:
+        size = size << 7 | value & 0x7F
+    footer = ID3_HEADER if head[5] & 0x10 else 0
+    return ID3_HEADER + size + footer
+
+
+def _followed(head: bytes, frame_size: Callable[[bytes], int], header: int) -> bool:
+    size = frame_size(head)
+    if not size:
+        return False
+    following = head[size : size + header]
+    return len(following) < header or frame_size(following) > 0
+
+
+def not_sound(head: bytes, content_type: str) -> str | None:
+    """What `head` is when it is a page, a document or nothing instead of sound; None when it may be sound.
+
+    Raw PCM has no mark of its own, so bytes are refused only when all of them read as text *and* have the shape
+    of a document or come labelled as text. A label alone does not condemn: some frameworks call every answer
+    text/html.
+    """
+    if not head:
+        return "an empty answer (0 bytes)"
+    if sniff(head) is not None:
+        return None
+    text = _as_text(head[:SNIFF_BYTES])
+    if text is None:
+        return None
+    kind = _shape(text)
+    if kind is None and (_is_text_type(content_type) or _is_prose(text)):
+        kind = "plain text"
+    if kind is None:
+        return None
+    return f"{kind}: {_excerpt(text)!r}"
+
+
+def _as_text(head: bytes) -> str | None:
+    """`head` as UTF-8 (a character cut at the end is dropped), or None when it holds anything unprintable."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return None
+    return text.strip() if all(letter.isprintable() or letter in "\t\r\n\f" for letter in text) else None
+
+
+_SHAPES = (
+    (
+        "HTML",
+        re.compile(
+            r"(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|title|h[1-6]|p|div|center|pre)\b", re.I | re.S
+        ),
+    ),
+    (
+        "XML",
+        re.compile(r"<(\?xml\b|!doctype\b|[a-z_][\w.-]*(:[\w.-]+)?(\s+[\w:.-]+\s*=\s*[\"']|\s*/?>))", re.I),
+    ),
+    (
+        "JSON",
+        re.compile(r"\{\s*(\"|\}\Z)|\[\s*([\"{\[]|\]\Z|-?\d+[.\d]*\s*[,\]])|(\"[^\"]*\"|null|true|false)\Z"),
+    ),
+    ("server-sent events", re.compile(r"(event|data|id|retry): ?\S")),
+)
+
+
+def _shape(text: str) -> str | None:
+    return next((kind for kind, shape in _SHAPES if shape.match(text)), None)
+
+
+def _is_text_type(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.startswith("text/") or kind.endswith(("json", "xml", "html", "javascript"))
+
+
+def _is_prose(text: str) -> bool:
+    letters = sum(letter.isalpha() or letter == " " for letter in text)
+    return len(text) >= _TEXT_RUN and " " in text and letters >= 0.7 * len(text) and len(set(text)) >= 10
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
