@@ -37,9 +37,11 @@ _STRIKE = re.compile(r"~~(.+?)~~")
 _HTML = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<!--.*?-->")
 _BOUNDARY = re.compile(r"(?:[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]+[」』）]*)")
 _CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")
-_NO_STOP = frozenset(
-    ["mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "cf", "al", "fig", "no", "vol", "approx", "dept", "inc", "ltd", "co", "mt", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec"]
+_ABBREVIATION = re.compile(
+    r"[a-z]|mrs?|ms|dr|prof|[sj]r|st|vs|etc|e\.g|i\.e|cf|fig|vol|approx|dept|inc|ltd|co|mt|jan|feb|mar|apr|jun|jul|aug"
+    r"|sept?|oct|nov|dec"
 )
+"""Words whose full stop does not end a sentence; a single letter is an initial."""
 
 
 class Splitter:
@@ -96,7 +98,7 @@ class Splitter:
         if self._fence is not None or (self._line_start and _FENCE.match(self._line)):
             return []
         bullet = _BULLET.match(self._line) if self._line_start else None
-        end = _last_boundary(self._line, start=bullet.end() if bullet else 0)
+        end = _sentence_end(self._line, start=bullet.end() if bullet else 0)
         if end == 0:
             return []
         sentence, self._line = self._line[:end], self._line[end:]
@@ -152,16 +154,14 @@ def _read_line(line: str, *, at_start: bool) -> str:
     return " ".join(line.split())
 
 
-def _last_boundary(line: str, *, start: int) -> int:
-    """Where the last whole sentence in `line` ends, looking from `start`; 0 when there is none."""
-    last = 0
-    for match in _BOUNDARY.finditer(line, start):
-        words = line[start : match.start()].split()
-        bare = words[-1].strip("\"'“‘(*_[").lower() if words else ""
-        if match.group().startswith(".") and (bare in _NO_STOP or (len(bare) == 1 and bare.isalpha())):
-            continue
-        last = match.end()
-    return last
+def _sentence_end(line: str, *, start: int) -> int:
+    """Where a sentence ends in the last word of `line` (which has just been closed by white space); 0: it does not."""
+    word = max(start, max(line.rfind(" ", 0, -1), line.rfind("\t", 0, -1)) + 1)
+    match = _BOUNDARY.search(line, word)
+    if match is None:
+        return 0
+    bare = line[word : match.start()].strip("\"'“‘(*_[").lower()
+    return 0 if match.group().startswith(".") and _ABBREVIATION.fullmatch(bare) else match.end()
 
 
 def _cut_long(text: str, longest: int) -> list[str]:
