@@ -1,0 +1,118 @@
+"""Runs the checks and closes with one line: how many passed, failed and were skipped.
+
+`check.py` alone runs lint, format, types and every test; with a word (format, lint, types, live) only that. Each tool
+counts as one check beside the tests. The exit code is 0 only if nothing failed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_SECONDS = 1500.0
+PYTEST_CLOSING_LINE = re.compile(r"^(=+ )?(\d+ \w+|no tests ran)(, \d+ \w+)* in [\d.]+s.*$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            passed=self.passed + other.passed,
+            failed=self.failed + other.failed,
+            skipped=self.skipped + other.skipped,
+        )
+
+
+ONE_PASSED = Tally(passed=1)
+ONE_FAILED = Tally(failed=1)
+
+
+def tool(name: str, *arguments: str) -> Tally:
+    """A tool that is content or not."""
+    print(f"--- {name} {' '.join(arguments)}", flush=True)
+    command = [sys.executable, "-m", name, *arguments]
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=LIMIT_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        print(f"{name} did not end within {LIMIT_SECONDS:.0f} s", flush=True)
+        return ONE_FAILED
+    return ONE_FAILED if done.returncode else ONE_PASSED
+
+
+def tests(*arguments: str) -> Tally:
+    """pytest, its lines passed on as they come but for the closing one, which `main` writes for all."""
+    print(f"--- pytest {' '.join(arguments)}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if not PYTEST_CLOSING_LINE.match(line.strip()):
+                    print(line, end="", flush=True)
+        return counted(report, process.returncode)
+
+
+def counted(report: Path, exit_code: int) -> Tally:
+    """pytest's own counts; an exit code that the counts do not explain is one more failure."""
+    try:
+        suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+    except (OSError, ElementTree.ParseError):
+        print(f"pytest left no report (exit code {exit_code})", flush=True)
+        return ONE_FAILED
+    total, failed, skipped = 0, 0, 0
+    for suite in suites:
+        total += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    tally = Tally(passed=max(total - failed - skipped, 0), failed=failed, skipped=skipped)
+    return tally if failed or not exit_code else tally + ONE_FAILED
+
+
+def lint() -> Tally:
+    return tool("ruff", "check") + tool("ruff", "format", "--check")
+
+
+def types() -> Tally:
+    return tool("mypy")
+
+
+def live() -> Tally:
+    return tests("-m", "live")
+
+
+def everything() -> Tally:
+    return lint() + types() + tests()
+
+
+def reformat() -> Tally:
+    return tool("ruff", "check", "--fix") + tool("ruff", "format")
+
+
+CHECKS = {"all": everything, "lint": lint, "types": types, "live": live, "format": reformat, "tests": tests}
+
+
+def main(arguments: list[str]) -> int:
+    name = arguments[0] if arguments else "all"
+    if name not in CHECKS:
+        print(f"check.py: {name!r} is not one of {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    tally = CHECKS[name]()
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
