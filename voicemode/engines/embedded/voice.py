@@ -1,0 +1,304 @@
+"""The voice that is always there: espeak-ng from its wheel, in a process of its own.
+
+Measured on a slow two-core machine: 40 ms from nothing to ready, then 1 ms to the first sound, 1/500 of real
+time. The child is kept warm between requests, and killed when a request is left before its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from voicemode.engines.embedded.catalogue import DEFAULT_VOICE, Catalogue
+from voicemode.engines.embedded.child import Child, ChildGone, Message
+from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken
+from voicemode.pcm import PcmFormat
+from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
+
+NAME = "embedded"
+MODEL = "espeak-ng"
+RATE = 22_050
+"""Hz. espeak-ng states it at start; another one is taken over from there."""
+WORDS_PER_MINUTE = 175
+SLOWEST, FASTEST = 80, 450
+"""espeak-ng's own range of words per minute."""
+PITCH, PITCH_RANGE, VOLUME = 50, 50, 100
+MOST_CHARACTERS = 1_000_000
+MOST_CHILDREN = 16
+"""Requests that are served at once; one more waits. A child takes 12 MB."""
+KEPT_WARM = 2
+START_SECONDS = 10.0
+"""Limit for a child to become ready, and for the first sound: a thousand times what either takes."""
+NOTHING_SECONDS = 0.1
+"""Silence in place of a text with nothing in it to pronounce, such as a lone dash."""
+PROGRAM = Path(__file__).with_name("espeak_child.py")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EspeakFiles:
+    library: Path
+    data: Path
+
+
+def installed_files() -> EspeakFiles:
+    """Where the wheel has put espeak-ng. Raises `EngineUnavailable`."""
+    try:
+        import espeakng_loader
+    except ImportError:
+        raise EngineUnavailable(
+            "The embedded voice needs the package espeakng-loader, which is not installed.",
+            engine=NAME,
+            hint="Install it (pip install espeakng-loader), or name a speech server in VOICEMODE_TTS_BASE_URLS.",
+        ) from None
+    return EspeakFiles(
+        library=Path(espeakng_loader.get_library_path()),
+        data=Path(espeakng_loader.__file__).with_name("espeak-ng-data"),
+    )
+
+
+class EmbeddedVoice:
+    """A `TtsEngine`. `files` None looks for the wheel when the first child is started."""
+
+    def __init__(self, *, files: EspeakFiles | None = None, most: int = MOST_CHILDREN) -> None:
+        self._files = files
+        self._slots = asyncio.Semaphore(most)
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
+        self._rate = RATE
+        self._catalogue: Catalogue | None = None
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """The children that are alive, idle or at work."""
+        return frozenset(child.pid for child in (*self._idle, *self._busy) if child.alive)
+
+    async def warm(self) -> None:
+        """A child that has read its dictionary, which makes the first sound come after 1 instead of 12 ms.
+
+        Raises `EngineUnavailable`.
+        """
+        async with self.synthesize(SpeechRequest(text="a")) as audio:
+            async for _ in audio.chunks:
+                pass
+
+    async def voices(self) -> list[Voice]:
+        """Every language, then American English in every variant. Any language takes a variant: `de+f3`."""
+        return (await self._list()).voices()
+
+    async def close(self) -> None:
+        self._closed = True
+        for child in (*self._idle, *self._busy):
+            child.kill()
+        self._idle.clear()
+        self._busy.clear()
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        text = speakable(request.text)
+        rate = words_per_minute(request.speed)
+        voice, identifier = await self._resolve(request)
+        async with self._slots:
+            pieces = await self._begin(order(text, identifier, rate))
+            try:
+                yield EncodedAudio(
+                    chunks=pieces,
+                    format=AudioFormat.PCM,
+                    engine=NAME,
+                    voice=voice,
+                    model=MODEL,
+                    pcm=PcmFormat(rate=self._rate),
+                )
+            finally:
+                self._give_back(pieces.child, fit=pieces.finished)
+
+    async def _begin(self, payload: bytes) -> _Pieces:
+        """The child at work and its first piece of sound. An idle child that has died meanwhile is replaced once."""
+        for last in (False, True):
+            child = await self._take(fresh=last)
+            fit = False
+            try:
+                child.send(b"S", payload)
+                async with asyncio.timeout(START_SECONDS):
+                    pieces = _Pieces(child, await child.receive(), self._rate)
+                fit = True
+                return pieces
+            except ChildGone as gone:
+                if last:
+                    raise _crashed(gone) from gone
+            except TimeoutError:
+                raise EngineError(
+                    f"espeak-ng gave no sound within {START_SECONDS:g} s.", engine=NAME, retryable=True
+                ) from None
+            finally:
+                if not fit:
+                    self._give_back(child, fit=False)
+        raise AssertionError
+
+    async def _take(self, *, fresh: bool = False) -> Child:
+        while self._idle and not fresh:
+            child = self._idle.pop()
+            if child.alive:
+                self._busy.add(child)
+                return child
+            child.kill()
+        if self._closed:
+            raise EngineUnavailable("The embedded voice has been closed.", engine=NAME)
+        return await self._start()
+
+    async def _start(self) -> Child:
+        files = self._files or installed_files()
+        child: Child | None = None
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                child = await Child.start(PROGRAM, (str(files.library), str(files.data)))
+                self._busy.add(child)
+                hello = await child.receive()
+        except (OSError, ChildGone, TimeoutError) as error:
+            self._drop(child)
+            raise _will_not_start(str(error) or type(error).__name__) from error
+        except BaseException:
+            self._drop(child)
+            raise
+        if hello.kind != b"H":
+            self._drop(child)
+            raise _will_not_start(hello.payload.decode("utf-8", "replace"))
+        if self._closed:
+            self._drop(child)
+            raise EngineUnavailable("The embedded voice has been closed.", engine=NAME)
+        self._rate = int.from_bytes(hello.payload, "big")
+        return child
+
+    def _give_back(self, child: Child, *, fit: bool) -> None:
+        """`fit`: it has said all of its last text. Anything else has to be stopped, and stopping is killing."""
+        self._busy.discard(child)
+        if fit and child.alive and not self._closed and len(self._idle) < KEPT_WARM:
+            self._idle.append(child)
+        else:
+            child.kill()
+
+    def _drop(self, child: Child | None) -> None:
+        if child is not None:
+            self._give_back(child, fit=False)
+
+    async def _list(self) -> Catalogue:
+        """Reading 141 voice files takes espeak-ng 30 ms, so it is asked once."""
+        if self._catalogue is not None:
+            return self._catalogue
+        child = await self._take()
+        fit = False
+        try:
+            child.send(b"L")
+            async with asyncio.timeout(START_SECONDS):
+                listed = await child.receive()
+            fit = listed.kind == b"V"
+        except (ChildGone, TimeoutError) as error:
+            raise EngineError("espeak-ng did not list its voices.", engine=NAME, retryable=True) from error
+        finally:
+            self._give_back(child, fit=fit)
+        self._catalogue = Catalogue(listed.payload.decode("utf-8", "replace"), NAME)
+        return self._catalogue
+
+    async def _resolve(self, request: SpeechRequest) -> tuple[str, str]:
+        """(id, identifier) of the voice asked for; else the language's; else English, which asks nobody."""
+        asked = request.voice or ""
+        language = request.language or DEFAULT_VOICE
+        if (asked or language).lower() in {"en", DEFAULT_VOICE}:
+            return DEFAULT_VOICE, DEFAULT_VOICE
+        catalogue = await self._list()
+        return catalogue.find(asked or catalogue.for_language(language))
+
+
+class _Pieces:
+    """The rest of one text's sound. `finished` once the child has said that it is through."""
+
+    def __init__(self, child: Child, first: Message, rate: int) -> None:
+        self.child = child
+        self.finished = False
+        self._heard_anything = False
+        self._rate = rate
+        self._first: bytes | None = self._sound(first)
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first is not None:
+            piece, self._first = self._first, None
+            return piece
+        if self.finished:
+            raise StopAsyncIteration
+        try:
+            message = await self.child.receive()
+        except ChildGone as gone:
+            raise StreamBroken(
+                f"espeak-ng stopped in the middle of a text: {gone}.", engine=NAME, retryable=True
+            ) from gone
+        piece_or_end = self._sound(message)
+        if piece_or_end is None:
+            raise StopAsyncIteration
+        return piece_or_end
+
+    def _sound(self, message: Message) -> bytes | None:
+        if message.kind == b"A":
+            self._heard_anything = True
+            return message.payload
+        self.finished = True
+        if message.kind != b"E":
+            raise EngineError(message.payload.decode("utf-8", "replace") + ".", engine=NAME)
+        if self._heard_anything:
+            return None
+        return PcmFormat(rate=self._rate).silence(round(NOTHING_SECONDS * self._rate))
+
+
+def speakable(text: str) -> str:
+    """`text` without what espeak-ng would take as a command: control characters change its settings (0x01), and
+    private-use ones stand for markup. Raises `InvalidRequest` for a text with nothing in it or far too much."""
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidRequest(
+            f"The text has {len(text)} characters; {MOST_CHARACTERS} is the most there may be.",
+            hint="Say it in parts.",
+        )
+    plain = "".join(
+        character if character == "\n" or unicodedata.category(character) not in _COMMANDS else " "
+        for character in text
+    )
+    if not plain.strip():
+        raise InvalidRequest("There is nothing to say: the text is empty.", hint="Give at least one word.")
+    return plain
+
+
+_COMMANDS = frozenset({"Cc", "Cs", "Co", "Cn"})
+
+
+def words_per_minute(speed: float) -> int:
+    if not 0.25 <= speed <= 4.0:
+        raise InvalidRequest(f"The speed {speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech.")
+    return min(FASTEST, max(SLOWEST, round(WORDS_PER_MINUTE * speed)))
+
+
+def order(text: str, identifier: str, rate: int) -> bytes:
+    """The payload of an `S` message."""
+    settings = rate.to_bytes(2, "big") + bytes((PITCH, PITCH_RANGE, VOLUME))
+    return settings + identifier.encode() + b"\0" + text.encode()
+
+
+def _crashed(gone: ChildGone) -> EngineError:
+    code = "" if gone.returncode is None else f" (exit status {gone.returncode})"
+    return EngineError(f"espeak-ng's process ended before any sound{code}.", engine=NAME)
+
+
+def _will_not_start(reason: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"The embedded voice does not start: {reason}.",
+        engine=NAME,
+        hint="Reinstall the package espeakng-loader, or name a speech server in VOICEMODE_TTS_BASE_URLS.",
+    )
