@@ -1,0 +1,70 @@
+"""One thread that does the slow things of an edge, in order, so that nobody else waits for a disk."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+
+
+class Background:
+    """Runs jobs one after the other. `submit` never blocks; at most `capacity` jobs wait.
+
+    The thread is a daemon: a disk that hangs must not keep the process from leaving.
+    """
+
+    def __init__(self, name: str, *, capacity: int = 10_000) -> None:
+        self._name = name
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+
+    def submit(self, job: Job) -> bool:
+        """False when the job was refused: closed, or too many are waiting."""
+        with self._lock:
+            if self._closed or self._jobs.qsize() >= self._capacity:
+                return False
+            self._jobs.put(job)
+            return True
+
+    def flush(self, limit_s: float) -> bool:
+        """Waits until everything submitted before is done; False when `limit_s` was not enough."""
+        done = threading.Event()
+        with self._lock:
+            if self._closed or self._thread is None:
+                return self._jobs.empty()
+            self._jobs.put(done.set)
+        return done.wait(limit_s)
+
+    def close(self, limit_s: float) -> bool:
+        """Does what is waiting, then ends. False when `limit_s` was not enough."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
+            thread = self._thread
+        if thread is None:
+            return True
+        thread.join(limit_s)
+        return not thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception:
+                # A thread's edge: one job that fails must not silence all that follow.
+                logger.exception("a job of %s failed", self._name)

@@ -1,0 +1,338 @@
+"""The table of variables: every field is a row with its variable, type, default and help line.
+
+A row needs no more than its line here to be read, checked, shown and documented; what it changes is up to the
+flow that is handed its part.
+"""
+
+# ruff: noqa: RUF009  (`setting` makes a dataclass field, as `field` does)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+
+from voicemode.kinds import BOOLEAN, FOLDER, TEXT, URL, URLS, WORDS, choice, integer, number
+from voicemode.settings import setting
+from voicemode.speech import AudioFormat
+
+OPENAI = "https://api.openai.com/v1"
+
+
+class Debug(StrEnum):
+    """How much goes to stderr. Anything but off also keeps recordings and transcripts."""
+
+    FALSE = "false"
+    TRUE = "true"
+    TRACE = "trace"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechSettings:
+    """Speaking. An empty `models` means: what each endpoint is known to have (see `Config.speech_endpoints`)."""
+
+    base_urls: tuple[str, ...] = setting(
+        "VOICEMODE_TTS_BASE_URLS",
+        URLS,
+        (),
+        "Speech servers (OpenAI's API), tried in this order. Empty: found by itself.",
+    )
+    models: tuple[str, ...] = setting(
+        "VOICEMODE_TTS_MODELS",
+        WORDS,
+        (),
+        "Speech models, in order of preference. Empty: tts-1 for local servers, gpt-4o-mini-tts then tts-1 for OpenAI.",
+    )
+    voices: tuple[str, ...] = setting(
+        "VOICEMODE_VOICES",
+        WORDS,
+        ("af_sky", "alloy"),
+        "Voices in order of preference; the first one that the engine has is used.",
+    )
+    speed: float = setting("VOICEMODE_TTS_SPEED", number(0.25, 4.0), 1.0, "Speed of speech; 1 is normal.")
+    audio_format: AudioFormat = setting(
+        "VOICEMODE_TTS_AUDIO_FORMAT", choice(*AudioFormat), AudioFormat.PCM, "Format asked of speech servers."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListeningSettings:
+    """Listening and transcription."""
+
+    base_urls: tuple[str, ...] = setting(
+        "VOICEMODE_STT_BASE_URLS",
+        URLS,
+        (),
+        "Transcription servers (OpenAI's API), tried in this order. Empty: found by itself.",
+    )
+    model: str = setting(
+        "VOICEMODE_STT_MODEL",
+        TEXT,
+        "",
+        "Transcription model. Empty: whisper-1 for local servers, gpt-transcribe for OpenAI.",
+    )
+    audio_format: AudioFormat = setting(
+        "VOICEMODE_STT_AUDIO_FORMAT",
+        choice(AudioFormat.WAV),
+        AudioFormat.WAV,
+        "Format in which a recording is sent to be transcribed; wav loses nothing.",
+    )
+    language: str = setting(
+        "VOICEMODE_STT_LANGUAGE",
+        TEXT,
+        "auto",
+        "Language you speak, as a code like en or de; auto: the recogniser finds out.",
+        aliases=("VOICEMODE_WHISPER_LANGUAGE",),
+    )
+    prompt: str = setting("VOICEMODE_STT_PROMPT", TEXT, "", "Names and words the recogniser should expect.")
+    maximum_s: float = setting(
+        "VOICEMODE_DEFAULT_LISTEN_DURATION",
+        number(1, 600, "seconds"),
+        120.0,
+        "Longest time the microphone stays open when a call does not say.",
+    )
+    minimum_s: float = setting(
+        "VOICEMODE_MIN_RECORDING_DURATION",
+        number(0, 60, "seconds"),
+        0.5,
+        "Silence does not end a turn before this much has been recorded.",
+    )
+    no_speech_s: float = setting(
+        "VOICEMODE_NO_SPEECH_TIMEOUT",
+        number(1, 600, "seconds"),
+        30.0,
+        "A turn in which nobody begins to speak ends after this time.",
+    )
+    silence_ms: int = setting(
+        "VOICEMODE_SILENCE_THRESHOLD_MS",
+        integer(100, 10_000, "ms"),
+        1000,
+        "Silence after speech that ends your turn.",
+    )
+    vad_aggressiveness: int = setting(
+        "VOICEMODE_VAD_AGGRESSIVENESS",
+        integer(0, 3),
+        2,
+        "How sure the voice detector must be that it hears a voice: 0 is easily convinced, 3 is strict.",
+    )
+    disable_silence_detection: bool = setting(
+        "VOICEMODE_DISABLE_SILENCE_DETECTION",
+        BOOLEAN,
+        False,
+        "Record for the whole time instead of ending the turn at a silence (for noisy rooms).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """Which servers are found by themselves, the key, and how long each phase of a request may take."""
+
+    api_key: str = setting("OPENAI_API_KEY", TEXT, "", "Key for OpenAI or a compatible service.", secret=True)
+    base_url: str = setting(
+        "OPENAI_BASE_URL", URL, OPENAI, "Where the service of OPENAI_API_KEY is.", from_project=False
+    )
+    prefer_local: bool = setting(
+        "VOICEMODE_PREFER_LOCAL", BOOLEAN, True, "Ask a server on this machine before the cloud service."
+    )
+    speech_port: int = setting(
+        "VOICEMODE_KOKORO_PORT", integer(1, 65_535), 8880, "Port where a local speech server is looked for."
+    )
+    transcription_port: int = setting(
+        "VOICEMODE_WHISPER_PORT",
+        integer(1, 65_535),
+        2022,
+        "Port where a local transcription server is looked for.",
+    )
+    connect_s: float = setting(
+        "VOICEMODE_CONNECT_TIMEOUT",
+        number(0.05, 60, "seconds"),
+        1.5,
+        "Limit for connecting to a server; then the next one is asked.",
+    )
+    first_byte_s: float = setting(
+        "VOICEMODE_FIRST_BYTE_TIMEOUT",
+        number(0.1, 300, "seconds"),
+        10.0,
+        "Limit from the request to the first byte of the answer.",
+    )
+    gap_s: float = setting(
+        "VOICEMODE_GAP_TIMEOUT", number(0.1, 300, "seconds"), 5.0, "Longest pause inside an answer."
+    )
+    whole_s: float = setting(
+        "VOICEMODE_REQUEST_TIMEOUT", number(1, 3600, "seconds"), 120.0, "Limit for a whole request."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingSettings:
+    """Playing while the sound arrives."""
+
+    enabled: bool = setting(
+        "VOICEMODE_STREAMING_ENABLED",
+        BOOLEAN,
+        True,
+        "Play while the sound arrives; false: fetch it whole, then play.",
+    )
+    buffer_ms: int = setting(
+        "VOICEMODE_STREAM_BUFFER_MS",
+        integer(0, 60_000, "ms"),
+        150,
+        "Sound held before playback starts, where the server is no faster than real time.",
+    )
+    chunk_size: int = setting(
+        "VOICEMODE_STREAM_CHUNK_SIZE",
+        integer(64, 1_048_576, "bytes"),
+        4096,
+        "Largest piece of a stream that is decoded at once; smaller pieces are never waited for.",
+    )
+    max_buffer_s: float = setting(
+        "VOICEMODE_STREAM_MAX_BUFFER",
+        number(0.1, 600, "seconds"),
+        2.0,
+        "Most decoded sound held in memory; the server is made to wait beyond it.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundSettings:
+    """Devices and chimes."""
+
+    output_device: str = setting(
+        "VOICEMODE_OUTPUT_DEVICE",
+        TEXT,
+        "",
+        "Loudspeaker: part of its name, or its number. Empty: the system's.",
+    )
+    input_device: str = setting(
+        "VOICEMODE_INPUT_DEVICE",
+        TEXT,
+        "",
+        "Microphone: part of its name, or its number. Empty: the system's.",
+    )
+    chimes: bool = setting(
+        "VOICEMODE_AUDIO_FEEDBACK", BOOLEAN, True, "A short chime when the microphone opens and closes."
+    )
+    chime_leading_s: float = setting(
+        "VOICEMODE_CHIME_LEADING_SILENCE",
+        number(0, 5, "seconds"),
+        0.1,
+        "Silence before a chime, for Bluetooth devices that wake up slowly.",
+    )
+    chime_trailing_s: float = setting(
+        "VOICEMODE_CHIME_TRAILING_SILENCE",
+        number(0, 5, "seconds"),
+        0.2,
+        "Silence after a chime, for devices that cut the end.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """What is kept on disk. A project file has no say here."""
+
+    base_dir: PurePath | None = setting(
+        "VOICEMODE_BASE_DIR",
+        FOLDER,
+        None,
+        "Folder for everything voicemode keeps. Empty: the platform's data folder.",
+        from_project=False,
+    )
+    save_audio: bool = setting(
+        "VOICEMODE_SAVE_AUDIO", BOOLEAN, False, "Keep recordings of both sides as WAV.", from_project=False
+    )
+    save_transcriptions: bool = setting(
+        "VOICEMODE_SAVE_TRANSCRIPTIONS",
+        BOOLEAN,
+        False,
+        "Keep what was said as text beside the recordings.",
+        from_project=False,
+    )
+    save_all: bool = setting(
+        "VOICEMODE_SAVE_ALL", BOOLEAN, False, "Keep recordings and transcripts.", from_project=False
+    )
+    recordings_days: float = setting(
+        "VOICEMODE_RECORDINGS_MAX_DAYS",
+        number(0, 36_500, "days"),
+        30.0,
+        "Recordings older than this are deleted at start.",
+        from_project=False,
+    )
+    recordings_mb: float = setting(
+        "VOICEMODE_RECORDINGS_MAX_MB",
+        number(0, 1_000_000, "MB"),
+        500.0,
+        "The oldest recordings beyond this size are deleted at start.",
+        from_project=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """The event log and stderr."""
+
+    events: bool = setting(
+        "VOICEMODE_EVENT_LOG_ENABLED",
+        BOOLEAN,
+        True,
+        "Keep a log of events, a file a day.",
+        from_project=False,
+    )
+    events_dir: PurePath | None = setting(
+        "VOICEMODE_EVENT_LOG_DIR",
+        FOLDER,
+        None,
+        "Folder of the event log. Empty: events/ in the base folder.",
+        from_project=False,
+    )
+    events_text: bool = setting(
+        "VOICEMODE_EVENT_LOG_TEXT",
+        BOOLEAN,
+        True,
+        "Keep the words themselves in the event log; false: only how many characters.",
+        from_project=False,
+    )
+    events_days: float = setting(
+        "VOICEMODE_EVENT_LOG_MAX_DAYS",
+        number(0, 36_500, "days"),
+        30.0,
+        "Event logs older than this are deleted at start.",
+        from_project=False,
+    )
+    events_mb: float = setting(
+        "VOICEMODE_EVENT_LOG_MAX_MB",
+        number(0, 1_000_000, "MB"),
+        100.0,
+        "The oldest event logs beyond this size are deleted at start.",
+        from_project=False,
+    )
+    debug: Debug = setting(
+        "VOICEMODE_DEBUG",
+        choice(*Debug),
+        Debug.FALSE,
+        "Tell more on stderr, and keep recordings and transcripts.",
+        from_project=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """The HTTP doors."""
+
+    host: str = setting(
+        "VOICEMODE_SERVE_HOST",
+        TEXT,
+        "127.0.0.1",
+        "Address of the HTTP server. Beyond loopback a token is required.",
+        from_project=False,
+    )
+    port: int = setting(
+        "VOICEMODE_SERVE_PORT", integer(0, 65_535), 8765, "Port of the HTTP server.", from_project=False
+    )
+    token: str = setting(
+        "VOICEMODE_HTTP_TOKEN",
+        TEXT,
+        "",
+        "Token that HTTP clients must send.",
+        secret=True,
+        aliases=("VOICEMODE_SERVE_TOKEN",),
+    )
