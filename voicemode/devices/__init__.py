@@ -1,0 +1,1 @@
+"""Loudspeakers and microphones: the sound card behind the ports, and where the audio server is found."""

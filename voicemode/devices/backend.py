@@ -1,0 +1,129 @@
+"""What a sound library looks like from here, and how a device is chosen from its list."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from voicemode.devices.capture import Capture
+from voicemode.devices.feed import Feed
+from voicemode.errors import NoDevice
+from voicemode.pcm import PcmFormat
+
+
+class Unavailable(Exception):
+    """A sound library cannot be used on this machine; the text says why. Never leaves this package."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceInfo:
+    """One device as its library lists it.
+
+    `index` is what a person may write instead of the name; channels are the most it takes, 0 when it has no such
+    side; `rate` is its own rate in Hz, 0 when the library does not say.
+    """
+
+    index: int
+    name: str
+    host_api: str
+    input_channels: int
+    output_channels: int
+    rate: int
+    default_input: bool = False
+    default_output: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceReport:
+    """What this machine has for sound.
+
+    `library` and `version` are empty when none can be used, and `why_none` then says why; `notes` holds a sentence
+    for each library that was passed over.
+    """
+
+    library: str
+    version: str
+    devices: tuple[DeviceInfo, ...]
+    why_none: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Stream(Protocol):
+    """A started stream. Its calls may block; `close` ends it for good, at once, and may be called twice."""
+
+    @property
+    def name(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    """A sound library. Every call may block; none is made on the event loop.
+
+    Opening raises `NoDevice` or `DeviceError`, and gives a stream that has started.
+    """
+
+    @property
+    def library(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def devices(self) -> tuple[DeviceInfo, ...]: ...
+
+    def open_output(self, device: str | None, feed: Feed) -> Stream: ...
+
+    def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream: ...
+
+
+Loader = Callable[[], Backend]
+"""Loads a library (blocking); raises `Unavailable`."""
+
+
+def choose(devices: Sequence[DeviceInfo], wanted: str, *, output: bool) -> DeviceInfo:
+    """The device that `wanted` names: its index, its whole name, or a part of its name; case does not matter.
+
+    Of several the default comes first, then the library's order. Raises `NoDevice` with the choices.
+    """
+    usable = [info for info in devices if (info.output_channels if output else info.input_channels) > 0]
+    key = wanted.strip().casefold()
+    found = [info for info in usable if key == str(info.index)]
+    found = found or [info for info in usable if key == info.name.casefold()]
+    found = found or [info for info in usable if key and key in info.name.casefold()]
+    if not found:
+        raise unknown_device(wanted, usable, output=output)
+    return min(found, key=lambda info: not (info.default_output if output else info.default_input))
+
+
+def unknown_device(wanted: str, usable: Sequence[DeviceInfo], *, output: bool) -> NoDevice:
+    side, variable = ("output", "VOICEMODE_OUTPUT_DEVICE") if output else ("input", "VOICEMODE_INPUT_DEVICE")
+    choices = ", ".join(f"{info.index}: {info.name}" for info in usable) or "none"
+    return NoDevice(
+        f"No {side} device matches {wanted!r}. There are: {choices}.",
+        hint=f"Set {variable} to an index or a part of a name, or unset it for the system's default.",
+    )
+
+
+def no_default(library: str, *, output: bool, platform: str = sys.platform) -> NoDevice:
+    """Nothing to play on or to record from, and what to do about it on `platform`."""
+    side = "loudspeaker" if output else "microphone"
+    return NoDevice(
+        f"{library} finds no {side} on this machine.", hint=way_out(output=output, platform=platform)
+    )
+
+
+def way_out(*, output: bool, platform: str = sys.platform) -> str:
+    if platform.startswith("linux"):
+        return (
+            "Check that PulseAudio or PipeWire runs for this user (`pactl info`), and install what connects to it: "
+            "`sudo apt install libportaudio2 libasound2-plugins pulseaudio-utils` (Fedora: `sudo dnf install "
+            "portaudio alsa-plugins-pulseaudio pulseaudio-utils`). In a container pass its socket in as PULSE_SERVER."
+        )
+    settings = {"darwin": "System Settings > Sound", "win32": "Settings > System > Sound"}.get(platform, "")
+    side = "output" if output else "input"
+    privacy = "" if output else ", and allow this program the microphone under Privacy"
+    if not settings:
+        return f"Connect an {side} device{privacy}."
+    return f"Connect an {side} device and choose it in {settings}{privacy}."

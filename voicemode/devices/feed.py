@@ -1,0 +1,75 @@
+"""The sound card's side of `pull`: what its thread calls, and what is known about its pulse."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from voicemode.errors import DeviceLost, VoiceModeError
+from voicemode.pcm import PcmFormat
+from voicemode.ports import Lost, Pull
+
+FORGET = 0.01
+"""Share of a callback's own figure in the stated latency while it falls; a rise counts in full at once."""
+
+
+class Feed:
+    """Hands pulled samples to a device's thread; nothing raised by `pull` gets past it.
+
+    `latency` is seconds from pull to audible sound; `last_at` is when the device last asked (None: not yet).
+    """
+
+    def __init__(self, fmt: PcmFormat, pull: Pull, lost: Lost, now: Callable[[], float]) -> None:
+        self.format = fmt
+        self.latency = 0.0
+        self.last_at: float | None = None
+        self.underflows = 0
+        """Times the device ran dry because its thread came too late (not for want of sound)."""
+        self._pull = pull
+        self._lost = lost
+        self._now = now
+        self._over = False
+        self._told = False
+        self._lock = threading.Lock()
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is pulled: aborted, or the device is lost."""
+        return self._over
+
+    def fill(self, samples: int) -> bytes:
+        """Exactly `samples` samples; silence once it is over. Called from the device's thread; never raises."""
+        self.last_at = self._now()
+        if self._over:
+            return self.format.silence(samples)
+        try:
+            data = self._pull(samples)
+        except Exception as problem:  # the edge of the device's thread
+            self.lose(_failed(f"{type(problem).__name__}: {problem}", problem))
+            return self.format.silence(samples)
+        if len(data) != samples * self.format.bytes_per_sample:
+            self.lose(_failed(f"{len(data)} bytes for {samples} samples of {self.format}", None))
+            return self.format.silence(samples)
+        return data
+
+    def delay(self, seconds: float) -> None:
+        """What the device says of the samples just pulled: audible in `seconds`."""
+        if 0.0 < seconds < 5.0:  # PortAudio gives 0 or nonsense before its clock runs
+            self.latency = max(seconds, self.latency + FORGET * (seconds - self.latency))
+
+    def stop(self) -> None:
+        self._over = True
+
+    def lose(self, error: VoiceModeError) -> None:
+        """The device has gone: told once, and not at all after a stop."""
+        with self._lock:
+            if self._told or self._over:
+                return
+            self._told = self._over = True
+        self._lost(error)
+
+
+def _failed(why: str, cause: Exception | None) -> DeviceLost:
+    error = DeviceLost(f"Playback stopped: the next samples could not be had ({why}).")
+    error.__cause__ = cause
+    return error

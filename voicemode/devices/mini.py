@@ -1,0 +1,163 @@
+"""miniaudio: on Linux without PortAudio. Its wheel needs no system package and speaks PulseAudio and ALSA."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+from voicemode.devices.backend import DeviceInfo, Stream, Unavailable, choose, no_default
+from voicemode.devices.capture import Capture
+from voicemode.devices.feed import Feed
+from voicemode.errors import DeviceError, DeviceLost
+from voicemode.pcm import PcmFormat
+
+PERIOD_MILLISECONDS = 10
+PERIODS = 3
+"""What PulseAudio is asked to hold: 30 ms, about what PortAudio holds by default."""
+LATENCY_SECONDS = 0.045
+"""Stated for every device: miniaudio does not tell. What is asked for, and one and a half periods on top."""
+
+
+class _Asked:
+    """What miniaudio takes for a generator: `send(samples)` gives the bytes to play."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def send(self, samples: int) -> bytes:
+        self._feed.delay(LATENCY_SECONDS)
+        return self._feed.fill(samples)
+
+
+class _Given:
+    """What miniaudio takes for a generator: `send(data)` gets the recorded bytes."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+
+    def send(self, data: bytearray) -> None:
+        self._capture.give(bytes(data))
+
+
+class _MiniStream:
+    def __init__(self, device: object, name: str) -> None:
+        self.name = name
+        self._device = device
+
+    def close(self) -> None:
+        self._device.close()  # type: ignore[attr-defined]
+
+
+class Mini:
+    """The `Backend` on miniaudio. It converts to any rate and channel count by itself."""
+
+    library = "miniaudio"
+
+    def __init__(self, library: ModuleType) -> None:
+        self._mini = library
+        self.version = importlib.metadata.version("miniaudio")
+        # Named one by one: left to choose, miniaudio "plays" on its null back end.
+        self._ways = [library.Backend.PULSEAUDIO, library.Backend.ALSA]
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        return tuple(info for info, _ in self._list())
+
+    def open_output(self, device: str | None, feed: Feed) -> Stream:
+        chosen, identity = self._chosen(device, output=True)
+
+        def make() -> object:
+            made = self._mini.PlaybackDevice(
+                nchannels=feed.format.channels, sample_rate=feed.format.rate, **self._settings(identity)
+            )
+            made.stop_callback = lambda: feed.lose(_gone("loudspeaker", name))
+            made.start(_Asked(feed))
+            return made
+
+        name = chosen.name if chosen else "default"
+        return _MiniStream(self._made(make, name, feed.format, output=True), name)
+
+    def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
+        chosen, identity = self._chosen(device, output=False)
+
+        def make() -> object:
+            made = self._mini.CaptureDevice(
+                nchannels=wanted.channels, sample_rate=wanted.rate, **self._settings(identity)
+            )
+            made.stop_callback = lambda: capture.lose(_gone("microphone", name))
+            made.start(_Given(capture))
+            return made
+
+        name = chosen.name if chosen else "default"
+        return _MiniStream(self._made(make, name, wanted, output=False), name)
+
+    def _settings(self, identity: object | None) -> dict[str, object]:
+        return {
+            "device_id": identity,
+            "buffersize_msec": PERIOD_MILLISECONDS,
+            "callback_periods": PERIODS,
+            "backends": self._ways,
+            "app_name": "voicemode",
+        }
+
+    def _made(self, make: Callable[[], object], name: str, fmt: PcmFormat, *, output: bool) -> object:
+        try:
+            return make()
+        except self._mini.MiniaudioError as problem:
+            if not self._list():
+                raise no_default(self.library, output=output) from problem
+            side = "loudspeaker" if output else "microphone"
+            raise DeviceError(
+                f"The {side} {name!r} does not open at {fmt.rate} Hz: {problem.args[0]}.",
+                hint="Another program may hold it, or it was unplugged: free it, or choose another device.",
+                retryable=True,
+            ) from problem
+
+    def _chosen(self, wanted: str | None, *, output: bool) -> tuple[DeviceInfo | None, object | None]:
+        """The device and miniaudio's id for it; None is the audio server's own default."""
+        if wanted is None:
+            return None, None
+        listed = self._list()
+        info = choose([info for info, _ in listed], wanted, output=output)
+        return info, next(identity for other, identity in listed if other == info)
+
+    def _list(self) -> list[tuple[DeviceInfo, object]]:
+        try:
+            listed = self._mini.Devices(self._ways)
+            found = [(True, each) for each in listed.get_playbacks()]
+            found += [(False, each) for each in listed.get_captures()]
+        except self._mini.MiniaudioError:
+            return []
+        return [
+            (_info(index, each, listed.backend, output=output), each["id"])
+            for index, (output, each) in enumerate(found)
+        ]
+
+
+def load_miniaudio() -> Mini:
+    """Imports miniaudio (blocking, 20 ms); nothing is opened yet."""
+    try:
+        import miniaudio
+    except ImportError as problem:
+        raise Unavailable(f"miniaudio: {problem}") from problem
+    return Mini(miniaudio)
+
+
+def _info(index: int, listed: Mapping[str, object], way: str, *, output: bool) -> DeviceInfo:
+    formats = listed["formats"]
+    own = formats[0] if isinstance(formats, list) and formats else {}
+    channels = int(own.get("channels") or 2)
+    return DeviceInfo(
+        index=index,
+        name=str(listed["name"]),
+        host_api=way,
+        input_channels=0 if output else channels,
+        output_channels=channels if output else 0,
+        rate=int(own.get("samplerate") or 0),
+    )
+
+
+def _gone(what: str, name: str) -> DeviceLost:
+    return DeviceLost(
+        f"The {what} {name!r} has gone.", hint="Connect it again or choose another.", retryable=True
+    )

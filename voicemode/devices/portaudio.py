@@ -1,0 +1,308 @@
+"""PortAudio, through sounddevice: the first choice everywhere.
+
+Importing sounddevice starts PortAudio, which on Linux walks through ALSA and JACK and writes what it misses to
+fd 2; sounddevice points fd 2 at the null device for just that time (for the whole process: what another thread
+logs in those 20–40 ms is lost). So it is imported when a device is first needed, in a thread.
+
+A stream ends from inside: the callback returns "abort", and PortAudio's own thread drops what the device holds.
+Aborting from outside cancels that thread, which on Linux may happen while it waits for the interpreter's lock and
+would leave the lock held for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Protocol
+
+from voicemode.devices.backend import (
+    DeviceInfo,
+    Stream,
+    Unavailable,
+    choose,
+    no_default,
+)
+from voicemode.devices.capture import Capture
+from voicemode.devices.feed import Feed
+from voicemode.errors import DeviceError, DeviceLost
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import Stage
+
+Resample = Callable[[PcmFormat, PcmFormat], Stage[Frame, Frame]]
+"""(what the device gives, what is wanted) → the stage between."""
+
+CALL_SECONDS = 4.0
+"""How long one call waits for another that is stuck in the library."""
+FINISH_SECONDS = 0.25
+"""How long a closing stream waits for its own callback to end it; longer than any period in use."""
+BRIDGES = ("pulse", "pipewire")
+"""ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
+PLAYBACK_LATENCY: float | str = "low"
+CAPTURE_LATENCY: float | str = "low"
+
+_calls = threading.Lock()
+"""PortAudio's lists of devices and of open streams are not safe between threads."""
+_open: set[PortAudioStream] = set()
+_stale = False
+"""A device came or went since the list was made; PortAudio reads it only when it starts."""
+
+
+class _Time(Protocol):
+    outputBufferDacTime: float
+    currentTime: float
+
+
+class _Flags(Protocol):
+    output_underflow: bool
+    input_overflow: bool
+
+
+@contextmanager
+def _call() -> Iterator[None]:
+    if not _calls.acquire(timeout=CALL_SECONDS):
+        raise DeviceError(
+            "PortAudio is still busy with an earlier call: the sound system hangs.",
+            hint="Restart the audio server (PulseAudio, PipeWire, coreaudiod), then try again.",
+            retryable=True,
+        )
+    try:
+        yield
+    finally:
+        _calls.release()
+
+
+class PortAudioStream:
+    """A started stream. `close` may be called from any thread, also while the callback runs."""
+
+    def __init__(self, library: ModuleType, name: str) -> None:
+        self.name = name
+        self.finished = threading.Event()
+        self._library = library
+        self._stream: object | None = None
+        self._ending = threading.Lock()
+
+    def start(self, make: Callable[[], object]) -> None:
+        """Opens and starts under the library's lock; nothing stays open when starting fails."""
+        with _call():
+            stream = make()
+            try:
+                stream.start()  # type: ignore[attr-defined]
+            except BaseException:
+                stream.close()  # type: ignore[attr-defined]
+                raise
+            self._stream = stream
+            _open.add(self)
+
+    def close(self) -> None:
+        with self._ending:
+            if self._stream is None:
+                return
+            # PortAudio's own thread ends the stream at its next callback; one that gets no more
+            # callbacks waits in the kernel and can be ended from here.
+            self.finished.wait(FINISH_SECONDS)
+            with _call():
+                # If the library hangs in here for ever, leaving the program must not hang in it again.
+                atexit.unregister(self._library._exit_handler)
+                self._stream.close()  # type: ignore[attr-defined]
+                self._stream = None
+                _open.discard(self)
+                atexit.register(self._library._exit_handler)
+
+
+class PortAudio:
+    """The `Backend` on PortAudio. `resample` is needed only where a microphone refuses the rate asked for."""
+
+    library = "PortAudio"
+
+    def __init__(self, library: ModuleType, resample: Resample | None = None) -> None:
+        self._sd = library
+        self._resample = resample
+        self.version = str(library.get_portaudio_version()[1]).split(",")[0].removeprefix("PortAudio ")
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        with _call():
+            self._refresh()
+            return self._list()
+
+    def open_output(self, device: str | None, feed: Feed) -> Stream:
+        sd = self._sd
+
+        def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
+            out[:] = feed.fill(samples)
+            feed.delay(time.outputBufferDacTime - time.currentTime)
+            if flags.output_underflow:
+                feed.underflows += 1
+            if feed.over:
+                raise sd.CallbackAbort
+
+        def attempt(info: DeviceInfo) -> Stream:
+            stream = PortAudioStream(sd, info.name)
+            stream.start(
+                lambda: sd.RawOutputStream(
+                    samplerate=feed.format.rate,
+                    channels=feed.format.channels,
+                    dtype="int16",
+                    blocksize=0,
+                    latency=PLAYBACK_LATENCY,
+                    device=info.index,
+                    extra_settings=self._extra(info),
+                    callback=callback,
+                    finished_callback=lambda: _finished(
+                        stream, lambda: feed.lose(_gone("loudspeaker", info))
+                    ),
+                )
+            )
+            return stream
+
+        return self._first(device, attempt, feed.format, output=True)
+
+    def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
+        def attempt(info: DeviceInfo) -> Stream:
+            try:
+                return self._input(info, wanted, capture)
+            except self._sd.PortAudioError as refusal:
+                own = PcmFormat(rate=info.rate or 48_000, channels=min(2, info.input_channels))
+                if own == wanted or self._resample is None or not _refused_format(refusal):
+                    raise
+                capture.convert_from(own, self._resample(own, wanted))
+                try:
+                    return self._input(info, own, capture)
+                except BaseException:
+                    capture.convert_from(wanted, None)
+                    raise
+
+        return self._first(device, attempt, wanted, output=False)
+
+    def _input(self, info: DeviceInfo, fmt: PcmFormat, capture: Capture) -> Stream:
+        sd = self._sd
+
+        def callback(data: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
+            if flags.input_overflow:
+                capture.overflows += 1
+            capture.give(bytes(data))
+            if capture.over:
+                raise sd.CallbackAbort
+
+        stream = PortAudioStream(sd, info.name)
+        stream.start(
+            lambda: sd.RawInputStream(
+                samplerate=fmt.rate,
+                channels=fmt.channels,
+                dtype="int16",
+                blocksize=0,
+                latency=CAPTURE_LATENCY,
+                device=info.index,
+                extra_settings=self._extra(info),
+                callback=callback,
+                finished_callback=lambda: _finished(stream, lambda: capture.lose(_gone("microphone", info))),
+            )
+        )
+        return stream
+
+    def _first(
+        self, device: str | None, attempt: Callable[[DeviceInfo], Stream], fmt: PcmFormat, *, output: bool
+    ) -> Stream:
+        """The first of the candidates that opens."""
+        global _stale
+        refusal: DeviceError | None = None
+        for info in self._candidates(device, output=output):
+            try:
+                return attempt(info)
+            except self._sd.PortAudioError as problem:
+                _stale = True
+                refusal = refusal or _refusal(info, fmt, problem, output=output)
+        raise refusal or no_default(self.library, output=output)
+
+    def _candidates(self, wanted: str | None, *, output: bool) -> list[DeviceInfo]:
+        devices = self.devices()
+        if wanted is not None:
+            return [choose(devices, wanted, output=output)]
+        usable = [info for info in devices if (info.output_channels if output else info.input_channels) > 0]
+        default = [info for info in usable if (info.default_output if output else info.default_input)]
+        return default + [info for info in usable if info.name in BRIDGES and info not in default]
+
+    def _refresh(self) -> None:
+        """Makes the list of devices anew (about 40 ms) where it can be and may have to be.
+
+        It would kill open streams. On macOS and Windows the default itself is frozen in the list; on Linux the
+        audio server routes behind one unchanging device, and the list is made anew only after a failure.
+        """
+        global _stale
+        if _open or (sys.platform.startswith("linux") and not _stale):
+            return
+        self._sd._terminate()
+        self._sd._initialize()
+        _stale = False
+
+    def _list(self) -> tuple[DeviceInfo, ...]:
+        apis = self._sd.query_hostapis()
+        defaults = self._sd.default.device
+        return tuple(
+            DeviceInfo(
+                index=int(info["index"]),
+                name=str(info["name"]),
+                host_api=str(apis[info["hostapi"]]["name"]),
+                input_channels=int(info["max_input_channels"]),
+                output_channels=int(info["max_output_channels"]),
+                rate=round(info["default_samplerate"]),
+                default_input=info["index"] == defaults[0],
+                default_output=info["index"] == defaults[1],
+            )
+            for info in self._sd.query_devices()
+        )
+
+    def _extra(self, info: DeviceInfo) -> object | None:
+        """WASAPI alone refuses every rate but its mixer's unless it is told to convert."""
+        return self._sd.WasapiSettings(auto_convert=True) if "WASAPI" in info.host_api else None
+
+
+def load_portaudio(resample: Resample | None = None) -> PortAudio:
+    """Starts PortAudio (blocking; 30–200 ms)."""
+    try:
+        with _call():
+            import sounddevice
+
+    except (OSError, ImportError) as problem:
+        raise Unavailable(f"PortAudio: {problem}") from problem
+    except Exception as problem:
+        if type(problem).__name__ != "PortAudioError":  # cannot be imported: the module is what failed
+            raise
+        raise Unavailable(f"PortAudio does not start: {problem}") from problem
+    return PortAudio(sounddevice, resample)
+
+
+def _finished(stream: PortAudioStream, lose: Callable[[], None]) -> None:
+    """PortAudio's word that a stream has ended: by us, or because its device went."""
+    stream.finished.set()
+    lose()
+
+
+def _gone(what: str, info: DeviceInfo) -> DeviceLost:
+    global _stale
+    _stale = True
+    return DeviceLost(
+        f"The {what} {info.name!r} has gone.", hint="Connect it again or choose another.", retryable=True
+    )
+
+
+def _refused_format(problem: Exception) -> bool:
+    """PortAudio's paInvalidSampleRate, paInvalidChannelCount, paSampleFormatNotSupported."""
+    return len(problem.args) > 1 and problem.args[1] in (-9997, -9998, -9994)
+
+
+def _refusal(info: DeviceInfo, fmt: PcmFormat, problem: Exception, *, output: bool) -> DeviceError:
+    side = "loudspeaker" if output else "microphone"
+    kind = "mono" if fmt.channels == 1 else f"{fmt.channels} channels"
+    if _refused_format(problem):
+        hint = "Choose the system's default device, which converts, instead of the hardware itself."
+    else:
+        hint = "Another program may hold it, or it was unplugged: free it, or choose another device."
+    return DeviceError(
+        f"The {side} {info.name!r} ({info.host_api}) does not open at {fmt.rate} Hz, {kind}: {problem.args[0]}.",
+        hint=hint,
+        retryable=not _refused_format(problem),
+    )

@@ -1,0 +1,252 @@
+"""The machine's sound card behind `OpenSink` and `OpenSource`: the first sound library that works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import anyio
+
+from voicemode import clock
+from voicemode.devices.backend import Backend, DeviceReport, Loader, Stream, Unavailable, way_out
+from voicemode.devices.capture import Capture
+from voicemode.devices.feed import Feed
+from voicemode.devices.mini import load_miniaudio
+from voicemode.devices.pipes import load_pipes
+from voicemode.devices.portaudio import Resample, load_portaudio
+from voicemode.devices.threads import in_thread
+from voicemode.devices.watchdog import Watchdog
+from voicemode.errors import DeviceError, NoDevice
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import Lost, Pull, Sink
+
+OPEN_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
+"""A frozen audio server must not hold up whoever leaves; its thread goes on alone."""
+
+_log = logging.getLogger(__name__)
+
+
+def standard_loaders(resample: Resample | None = None, platform: str = sys.platform) -> tuple[Loader, ...]:
+    """The libraries to try, best first. PortAudio's wheels for macOS and Windows have the library inside."""
+
+    def portaudio() -> Backend:
+        return load_portaudio(resample)
+
+    return (portaudio, load_miniaudio, load_pipes) if platform.startswith("linux") else (portaudio,)
+
+
+class _Closing:
+    """Ends a stream in a thread of its own, once; the loop may wait for it."""
+
+    def __init__(self, stream: Stream, loop: asyncio.AbstractEventLoop) -> None:
+        self._stream = stream
+        self._loop = loop
+        self._token = threading.Lock()
+        self._done = asyncio.Event()
+
+    def begin(self) -> None:
+        # A token rather than a locked flag: a signal handler may come in between.
+        if self._token.acquire(blocking=False):
+            threading.Thread(target=self._run, name="voicemode closing", daemon=True).start()
+
+    async def finished(self) -> None:
+        """Waits at most `CLOSE_SECONDS`, whoever is cancelled."""
+        self.begin()
+        with anyio.CancelScope(shield=True):
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._done.wait()
+            except TimeoutError:
+                _log.warning("%s does not close: the sound system hangs", self._stream.name)
+
+    def _run(self) -> None:
+        try:
+            self._stream.close()
+        except Exception:  # the edge of a thread: nobody is left to be told
+            _log.warning("%s did not close cleanly", self._stream.name, exc_info=True)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._done.set)
+
+
+class _CardSink:
+    """An open loudspeaker (`ports.Sink`)."""
+
+    def __init__(self, stream: Stream, feed: Feed, closing: _Closing) -> None:
+        self._stream = stream
+        self._feed = feed
+        self._closing = closing
+
+    @property
+    def name(self) -> str:
+        return self._stream.name
+
+    @property
+    def latency(self) -> float:
+        return self._feed.latency
+
+    @property
+    def underflows(self) -> int:
+        """Times the device ran dry because its thread came too late."""
+        return self._feed.underflows
+
+    def abort(self) -> None:
+        self._feed.stop()
+        self._closing.begin()
+
+
+class SoundCard:
+    """Loudspeaker and microphone of this machine.
+
+    `output_device`, `input_device`: an index or a part of a name; None is the system's default. `resample` makes
+    the stage for a microphone that refuses the rate asked for; without it such a microphone is an error.
+    """
+
+    def __init__(
+        self,
+        *,
+        output_device: str | None = None,
+        input_device: str | None = None,
+        resample: Resample | None = None,
+        loaders: Sequence[Loader] | None = None,
+        now: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        self._output_device = output_device or None
+        self._input_device = input_device or None
+        self._loaders = list(standard_loaders(resample) if loaders is None else loaders)
+        self._now = now
+        self._loading = threading.Lock()
+        self._loaded: dict[int, Backend | str] = {}
+        self._sinks: set[_CardSink] = set()
+
+    @asynccontextmanager
+    async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        """Opens the loudspeaker and starts to pull; see `ports.OpenSink`."""
+        feed = Feed(format, pull, lost, self._now)
+
+        def work() -> Stream:
+            return self._first(lambda backend: backend.open_output(self._output_device, feed), output=True)
+
+        try:
+            stream = await self._opened(work, "The loudspeaker")
+        except BaseException:
+            feed.stop()
+            raise
+        loop = asyncio.get_running_loop()
+        closing = _Closing(stream, loop)
+        sink = _CardSink(stream, feed, closing)
+        self._sinks.add(sink)
+        watchdog = Watchdog(
+            loop, lambda: feed.last_at, feed.lose, self._now, f"The loudspeaker {stream.name!r}"
+        )
+        try:
+            yield sink
+        finally:
+            watchdog.stop()
+            sink.abort()
+            self._sinks.discard(sink)
+            await closing.finished()
+
+    @asynccontextmanager
+    async def open_source(self, format: PcmFormat) -> AsyncIterator[AsyncIterator[Frame]]:  # noqa: A002
+        """Opens the microphone; frames of 10 ms; see `ports.OpenSource` and `Capture`."""
+        loop = asyncio.get_running_loop()
+        capture = Capture(format, loop, self._now)
+
+        def work() -> Stream:
+            return self._first(
+                lambda backend: backend.open_input(self._input_device, format, capture), output=False
+            )
+
+        try:
+            stream = await self._opened(work, "The microphone")
+        except BaseException:
+            capture.stop()
+            raise
+        closing = _Closing(stream, loop)
+        name = f"The microphone {stream.name!r}"
+        watchdog = Watchdog(loop, lambda: capture.last_at, capture.lose, self._now, name)
+        try:
+            yield capture
+        finally:
+            watchdog.stop()
+            capture.stop()
+            await closing.finished()
+
+    async def inventory(self) -> DeviceReport:
+        """What this machine has for sound; raises `DeviceError` when the sound system hangs."""
+        return await in_thread(self._report, what="Listing the sound devices", limit_seconds=OPEN_SECONDS)
+
+    async def warm(self) -> None:
+        """Loads the sound library ahead of the first use. Never raises for want of one."""
+        await in_thread(
+            lambda: next(self._backends(), None), what="Loading the sound library", limit_seconds=OPEN_SECONDS
+        )
+
+    def silence(self) -> None:
+        """Silence at once on everything that is open. Any thread, a signal handler's too."""
+        for sink in list(self._sinks):
+            sink.abort()
+
+    async def close(self) -> None:
+        """Silence; the blocks that hold devices close them."""
+        self.silence()
+
+    async def _opened(self, work: Callable[[], Stream], what: str) -> Stream:
+        return await in_thread(
+            work, what=what, limit_seconds=OPEN_SECONDS, late=lambda stream: stream.close()
+        )
+
+    def _backends(self) -> Iterator[Backend]:
+        """The libraries that load, best first, each loaded when it is asked for and once."""
+        for position, load in enumerate(self._loaders):
+            with self._loading:
+                if position not in self._loaded:
+                    try:
+                        self._loaded[position] = load()
+                    except Unavailable as problem:
+                        self._loaded[position] = str(problem)
+                found = self._loaded[position]
+            if not isinstance(found, str):
+                yield found
+
+    def _first(self, attempt: Callable[[Backend], Stream], *, output: bool) -> Stream:
+        """A stream from the first library that opens one; the first refusal when none does."""
+        refusal: DeviceError | None = None
+        for backend in self._backends():
+            try:
+                return attempt(backend)
+            except DeviceError as problem:
+                _log.info("%s: %s", backend.library, problem.message)
+                refusal = refusal or problem
+        if refusal is not None:
+            raise refusal
+        raise NoDevice(f"No sound library can be used: {self._why_none()}.", hint=way_out(output=output))
+
+    def _why_none(self) -> str:
+        return "; ".join(found for found in self._loaded.values() if isinstance(found, str))
+
+    def _report(self) -> DeviceReport:
+        best: DeviceReport | None = None
+        notes: list[str] = []
+        for backend in self._backends():
+            try:
+                devices = backend.devices()
+            except DeviceError as problem:
+                notes.append(f"{backend.library}: {problem.message}")
+                continue
+            report = DeviceReport(library=backend.library, version=backend.version, devices=devices)
+            if devices:
+                best = report
+                break
+            notes.append(f"{backend.library} lists no device.")
+            best = best or report
+        notes = [found for found in self._loaded.values() if isinstance(found, str)] + notes
+        if best is not None:
+            return replace(best, notes=tuple(notes))
+        return DeviceReport(library="", version="", devices=(), why_none="; ".join(notes), notes=tuple(notes))

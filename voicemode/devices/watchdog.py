@@ -1,0 +1,55 @@
+"""Notices a device that has fallen silent without a word, as unplugged and frozen ones do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from voicemode.errors import DeviceLost
+
+FIRST_SECONDS = 3.0
+"""A sound card may take 0.8–1.5 s to its first callback."""
+GAP_SECONDS = 1.0
+"""Callbacks come every 3–50 ms; audio servers on a busy machine have been seen to pause for 0.3 s."""
+LOOK_SECONDS = 0.1
+
+
+class Watchdog:
+    """Looks every 100 ms at when the device last called, and reports it lost, once.
+
+    The loop itself may be held up for longer than a gap: the device calls in its own thread meanwhile, so a late
+    look sees a fresh time.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        last_at: Callable[[], float | None],
+        lose: Callable[[DeviceLost], None],
+        now: Callable[[], float],
+        name: str,
+    ) -> None:
+        self._loop = loop
+        self._last_at = last_at
+        self._lose = lose
+        self._now = now
+        self._name = name
+        self._opened_at = now()
+        self._timer = loop.call_later(LOOK_SECONDS, self._look)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        last = self._last_at()
+        limit = FIRST_SECONDS if last is None else GAP_SECONDS
+        if self._now() - (self._opened_at if last is None else last) >= limit:
+            self._lose(
+                DeviceLost(
+                    f"{self._name} has not moved for {limit:g} s: unplugged, or the audio server hangs.",
+                    hint="Check the device and the audio server, then try again.",
+                    retryable=True,
+                )
+            )
+            return
+        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
