@@ -1,0 +1,269 @@
+"""Failover: the first engine of a chain that works, and a memory of those that did not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, Self, TypeVar
+
+from voicemode import clock
+from voicemode.engines.http_voices import near
+from voicemode.errors import (
+    EndpointRefused,
+    EngineError,
+    EngineUnavailable,
+    UnknownVoice,
+    VoiceModeError,
+)
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
+
+OnFailure = Callable[[str, VoiceModeError, str], None]
+"""(engine that failed, why, engine asked next or "")."""
+
+FIRST_REST_S = 30.0
+LONGEST_REST_S = 300.0
+_VOICES_S = 2.0
+_ABOUT_THE_REQUEST = frozenset({400, 413, 422})
+"""Refusals that say something about one request and nothing about the engine."""
+
+
+def unwatched(engine: str, error: VoiceModeError, following: str) -> None:
+    """The `OnFailure` of someone who does not watch."""
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+E = TypeVar("E", bound=_Named)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Record:
+    """Failures in a row, the clock's time until which an engine is not asked first, streams broken in a row."""
+
+    failures: int = 0
+    until: float = 0.0
+    breaks: int = 0
+
+
+class _Chain(Generic[E]):
+    """Engines in order of preference; those that rest after a failure are asked last rather than never."""
+
+    def __init__(self, engines: Sequence[E], now: Callable[[], float]) -> None:
+        self.engines = tuple(engines)
+        self._now = now
+        self._records = [_Record() for _ in self.engines]
+
+    def order(self) -> list[E]:
+        now = self._now()
+        indexes = range(len(self.engines))
+        awake = [index for index in indexes if self._records[index].until <= now]
+        resting = [index for index in indexes if self._records[index].until > now]
+        resting.sort(key=lambda index: self._records[index].until)
+        return [self.engines[index] for index in awake + resting]
+
+    def failed(self, engine: E, error: VoiceModeError) -> None:
+        """A rest of 30 s, doubled with each failure in a row up to 5 min."""
+        if isinstance(error, EndpointRefused) and error.status in _ABOUT_THE_REQUEST:
+            return
+        record = self._record(engine)
+        record.until = self._now() + min(FIRST_REST_S * 2**record.failures, LONGEST_REST_S)
+        record.failures = min(record.failures + 1, 16)
+
+    def broke(self, engine: E, error: EngineError) -> None:
+        """One broken stream is bad luck, two in a row are a failure."""
+        record = self._record(engine)
+        record.breaks += 1
+        if record.breaks > 1:
+            self.failed(engine, error)
+
+    def answered(self, engine: E) -> None:
+        record = self._record(engine)
+        record.failures, record.until = 0, 0.0
+
+    def ended(self, engine: E) -> None:
+        self._record(engine).breaks = 0
+
+    def _record(self, engine: E) -> _Record:
+        return self._records[next(at for at, known in enumerate(self.engines) if known is engine)]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(engine.name for engine in self.engines)
+
+    async def close(self) -> None:
+        results = await asyncio.gather(*(engine.close() for engine in self.engines), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+
+class FirstSpeech:
+    """A `TtsEngine` that asks `engines` in turn until one gives sound.
+
+    Nothing is asked twice for one request, and nobody else is asked once sound has begun: whoever plays it knows
+    which words are still to be said. `on_failure` hears of every engine that gave up.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[TtsEngine],
+        *,
+        on_failure: OnFailure = unwatched,
+        now: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        self._chain = _Chain(engines, now)
+        self._on_failure = on_failure
+
+    @property
+    def name(self) -> str:
+        return self._chain.name
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with AsyncExitStack() as stack:
+            yield await self._open(request, stack)
+
+    async def voices(self) -> list[Voice]:
+        """The voices of every engine that can be asked within 2 s."""
+        lists = await asyncio.gather(*(self._voices_of(engine) for engine in self._chain.engines))
+        return [voice for voices in lists for voice in voices]
+
+    async def close(self) -> None:
+        await self._chain.close()
+
+    async def _open(self, request: SpeechRequest, stack: AsyncExitStack) -> EncodedAudio:
+        errors: list[EngineError] = []
+        unknown: list[UnknownVoice] = []
+        order = self._chain.order()
+        for place, engine in enumerate(order):
+            try:
+                audio = await stack.enter_async_context(engine.synthesize(request))
+            except UnknownVoice as error:
+                unknown.append(error)
+            except EngineError as error:
+                errors.append(error)
+                self._chain.failed(engine, error)
+                self._on_failure(engine.name, error, order[place + 1].name if place + 1 < len(order) else "")
+            else:
+                self._chain.answered(engine)
+                return _watched(audio, self._chain, engine)
+        if unknown:
+            raise await self._unknown_voice(request, unknown, errors)
+        raise _none_left(errors, "speech")
+
+    async def _unknown_voice(
+        self, request: SpeechRequest, unknown: list[UnknownVoice], errors: list[EngineError]
+    ) -> UnknownVoice:
+        """One refusal with the near choices of all engines, and those that could not be asked."""
+        if len(self._chain.engines) == 1:
+            return unknown[0]
+        wanted = request.voice or ""
+        choices = near(wanted, [voice.id for voice in await self.voices()])
+        silent = "; ".join(f"{error.engine} could not be asked: {error.message}" for error in errors)
+        return UnknownVoice(
+            f"No engine has the voice {wanted[:64]!r}." + (f" {silent}" if silent else ""),
+            hint=f"Choose one of: {', '.join(choices)}; or leave the voice out."
+            if choices
+            else "Leave the voice out.",
+        )
+
+    async def _voices_of(self, engine: TtsEngine) -> list[Voice]:
+        try:
+            async with asyncio.timeout(_VOICES_S):
+                return await engine.voices()
+        except (TimeoutError, EngineError):
+            return []
+
+
+class FirstTranscription:
+    """An `SttEngine` that asks `engines` in turn until one gives a transcript."""
+
+    def __init__(
+        self,
+        engines: Sequence[SttEngine],
+        *,
+        on_failure: OnFailure = unwatched,
+        now: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        self._chain = _Chain(engines, now)
+        self._on_failure = on_failure
+
+    @property
+    def name(self) -> str:
+        return self._chain.name
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        errors: list[EngineError] = []
+        order = self._chain.order()
+        for place, engine in enumerate(order):
+            try:
+                transcript = await engine.transcribe(request)
+            except EngineError as error:
+                errors.append(error)
+                self._chain.failed(engine, error)
+                self._on_failure(engine.name, error, order[place + 1].name if place + 1 < len(order) else "")
+            else:
+                self._chain.answered(engine)
+                return transcript
+        raise _none_left(errors, "transcription")
+
+    async def close(self) -> None:
+        await self._chain.close()
+
+
+class _Watching:
+    """Passes chunks on and notes how the stream ended."""
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], ended: Callable[[], None], broke: Callable[[EngineError], None]
+    ):
+        self._chunks = chunks
+        self._ended = ended
+        self._broke = broke
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            self._ended()
+            raise
+        except EngineError as error:
+            self._broke(error)
+            raise
+
+
+def _watched(audio: EncodedAudio, chain: _Chain[TtsEngine], engine: TtsEngine) -> EncodedAudio:
+    chunks = _Watching(audio.chunks, lambda: chain.ended(engine), lambda error: chain.broke(engine, error))
+    return replace(audio, chunks=chunks)
+
+
+def _none_left(errors: list[EngineError], what: str) -> EngineError:
+    """The one failure itself, or one that lists them all. Each engine's name is in its own message."""
+    if not errors:
+        return EngineUnavailable(
+            f"No {what} engine is set up.", engine=what, hint="See voice_status for what can be used."
+        )
+    if len(errors) == 1:
+        return errors[0]
+    reasons = " ".join(
+        f"({at}) {error.message if error.engine in error.message else f'{error.engine}: {error.message}'}"
+        for at, error in enumerate(errors, 1)
+    )
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return EngineError(
+        f"No {what} engine works: {reasons}",
+        engine=", ".join(error.engine for error in errors),
+        hint=" ".join(hints) or "See voice_status with check for each one's state.",
+        retryable=any(error.retryable for error in errors),
+    )
