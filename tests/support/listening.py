@@ -6,6 +6,7 @@ Pure arithmetic on mono int16 samples. *Audible* is |sample| above -50 dBFS, eve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import gcd
 
 import numpy as np
@@ -50,7 +51,8 @@ class Comparison:
     `offset` is the sample of the recording at which the source begins (with the fraction that a resampler adds);
     `correlation` is 1.0 for the same shape at any loudness; `snr_db` compares the source, at the loudness heard,
     with everything else in its stretch of the recording; `gain` is the loudness heard / sent; `complete` is the
-    fraction of the source's audible 10 ms blocks that were found, in order; `pieces` are the runs they form: one
+    fraction of the source's audible 10 ms blocks that were found, in order (a pause tears the block it falls into, so
+    each costs up to two although nothing is lost); `pieces` are the runs they form: one
     piece is an unbroken sound.
     """
 
@@ -87,7 +89,7 @@ def audible_spans(samples: Samples, rate: int, *, bridge_s: float = 0.010) -> li
 def gaps(samples: Samples, rate: int, *, at_least_s: float = 0.010) -> list[Span]:
     """Silences between the first and the last audible sample."""
     spans = audible_spans(samples, rate, bridge_s=at_least_s)
-    return [Span(start=left.end, end=right.start) for left, right in zip(spans, spans[1:], strict=False)]
+    return [Span(start=left.end, end=right.start) for left, right in pairwise(spans)]
 
 
 def chirp(rate: int, seconds: float, *, low: float = 200, high: float = 7_000, level: float = 0.5) -> Samples:
@@ -143,7 +145,9 @@ def compare(
     rest = stretch - gain * shifted
     noise = float(rest @ rest)
     loudness = float(stretch @ stretch)
-    finder = _Finder(got=got, sent=sent, block=heard_rate // 100, likeness=likeness)
+    finder = _Finder(
+        got=got, sent=sent, block=heard_rate // 100, loud=_loud(source, source_rate), likeness=likeness
+    )
     finder.search(Span(start=0, end=len(sent)), Span(start=0, end=len(got)))
     return Comparison(
         offset=start + fraction,
@@ -155,6 +159,14 @@ def compare(
         complete=finder.fraction(),
         pieces=finder.pieces(),
     )
+
+
+def _loud(source: Samples, rate: int) -> npt.NDArray[np.bool_]:
+    """Which 10 ms blocks are audible. Asked of the source itself: resampling rings beyond an abrupt end."""
+    block = rate // 100
+    whole = source[: len(source) // block * block].astype(np.int32)
+    loud: npt.NDArray[np.bool_] = np.abs(whole).reshape(-1, block).max(axis=1) > AUDIBLE
+    return loud
 
 
 def _best_offset(got: Wave, sent: Wave) -> int:
@@ -199,14 +211,15 @@ def _delayed(wave: Wave, fraction: float) -> Wave:
 class _Finder:
     """Finds the source in the recording piece by piece, in order, so that a hole or a pause costs only itself."""
 
-    def __init__(self, *, got: Wave, sent: Wave, block: int, likeness: float) -> None:
+    def __init__(
+        self, *, got: Wave, sent: Wave, block: int, loud: npt.NDArray[np.bool_], likeness: float
+    ) -> None:
         self._got = got
         self._sent = sent
         self._block = block
         self._likeness = likeness
-        loud = np.abs(sent[: len(sent) // block * block]).reshape(-1, block).max(axis=1) > AUDIBLE
-        self._loud: npt.NDArray[np.bool_] = loud
-        self._at = np.full(len(loud), -1, dtype=np.int64)
+        self._loud = loud[: len(sent) // block]
+        self._at = np.full(len(self._loud), -1, dtype=np.int64)
         """For each block of the source: the sample of the recording where it was found, or -1."""
 
     def search(self, source: Span, heard: Span) -> None:
@@ -227,7 +240,7 @@ class _Finder:
         self._at[found] = np.array(found) * self._block + shift
         first, last = found[0] * self._block, (found[-1] + 1) * self._block
         self.search(Span(start=source.start, end=first), Span(start=heard.start, end=first + shift))
-        for left, right in zip(found, found[1:], strict=False):
+        for left, right in pairwise(found):
             begin, end = (left + 1) * self._block, right * self._block
             self.search(Span(start=begin, end=end), Span(start=begin + shift, end=end + shift))
         self.search(Span(start=last, end=source.end), Span(start=last + shift, end=heard.end))
