@@ -1,0 +1,110 @@
+"""Finds out what the first bytes are, opens the decoder for that, and turns its frames into the format wanted."""
+
+from __future__ import annotations
+
+from voicemode.codecs.convert import Converter
+from voicemode.codecs.plain import Pcm, Wav
+from voicemode.errors import BadContent
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import Stage
+from voicemode.sniff import ID3_HEADER, id3_size, not_sound, sniff, undecided
+from voicemode.speech import AudioFormat, EncodedAudio
+
+Decoder = Stage[bytes, Frame]
+
+TEXT_BYTES = 160
+"""So many bytes that all read as text are looked at before they count as sound: 80 samples, 3 ms."""
+
+
+def open_decoder(audio: EncodedAudio, wanted: PcmFormat) -> Stage[bytes, Frame]:
+    """The stage that turns the bytes of `audio` into frames of `wanted`.
+
+    `feed` and `flush` raise `BadContent` when the bytes are no sound that can be decoded.
+    """
+    return _Opening(audio, wanted)
+
+
+class _Opening:
+    """Holds the first bytes until they are certain, then streams them through decoder and converter."""
+
+    def __init__(self, audio: EncodedAudio, wanted: PcmFormat) -> None:
+        self._audio = audio
+        self._converter = Converter(wanted)
+        self._head = bytearray()
+        self._skip = 0
+        self._decoder: Decoder | None = None
+
+    def feed(self, item: bytes) -> list[Frame]:
+        if self._decoder is not None:
+            return self._convert(self._decoder.feed(item))
+        self._head += item
+        return self._convert(self._open(final=False))
+
+    def flush(self) -> list[Frame]:
+        frames: list[Frame] = []
+        if self._decoder is None:
+            frames = self._convert(self._open(final=True))
+        if self._decoder is not None:
+            frames += self._convert(self._decoder.flush())
+        return frames + self._converter.flush()
+
+    def _convert(self, frames: list[Frame]) -> list[Frame]:
+        return [out for frame in frames for out in self._converter.feed(frame)]
+
+    def _open(self, *, final: bool) -> list[Frame]:
+        self._drop_tags()
+        if self._skip and not final:
+            return []
+        head = bytes(self._head)
+        if not head:
+            if final:
+                raise self._bad("nothing at all (0 bytes)")
+            return []
+        decoder = self._choose(head, final=final)
+        if decoder is None:
+            return []
+        self._head.clear()
+        self._decoder = decoder
+        return decoder.feed(head)
+
+    def _drop_tags(self) -> None:
+        """ID3v2 tags may stand before any kind of sound and hold pictures: they are dropped as they arrive."""
+        while self._skip or len(self._head) >= ID3_HEADER:
+            self._skip = self._skip or id3_size(bytes(self._head[:ID3_HEADER]))
+            dropped = min(self._skip, len(self._head))
+            del self._head[:dropped]
+            self._skip -= dropped
+            if not dropped:
+                return
+
+    def _choose(self, head: bytes, *, final: bool) -> Decoder | None:
+        """The decoder for `head`, or None while more bytes could change the choice."""
+        if not final and undecided(head):
+            return None
+        found = sniff(head)
+        if found is None:
+            if not final and len(head) < TEXT_BYTES and _reads_as_text(head):
+                return None
+            refused = not_sound(head[:TEXT_BYTES], "")
+            if refused:
+                raise self._bad(refused)
+        return self._decoder_for(found or self._audio.format, head)
+
+    def _decoder_for(self, kind: AudioFormat, head: bytes) -> Decoder:
+        if kind is AudioFormat.PCM:
+            return Pcm(self._audio.pcm)
+        if kind is AudioFormat.WAV:
+            return Wav(self._audio.engine)
+        raise self._bad(f"{kind} is not known yet, it begins with {head[:16].hex(' ')}")
+
+    def _bad(self, what: str) -> BadContent:
+        engine = self._audio.engine
+        return BadContent(
+            f"{engine} answered with {what} instead of {self._audio.format} sound.",
+            engine=engine,
+            hint="Check the engine's address and its log, or ask it for another format.",
+        )
+
+
+def _reads_as_text(head: bytes) -> bool:
+    return head.isascii() and not any(byte < 0x20 and byte not in b"\t\r\n\f" for byte in head)
