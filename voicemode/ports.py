@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from voicemode.errors import VoiceModeError
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
+from voicemode.speech import (
+    EncodedAudio,
+    RecordingNote,
+    SpeechRequest,
+    Transcript,
+    TranscriptionRequest,
+    Voice,
+)
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out")
@@ -108,3 +116,30 @@ class OpenSource(Protocol):
 
 OpenDecoder = Callable[[EncodedAudio, PcmFormat], Stage[bytes, Frame]]
 """(what came, format wanted) → the stage that turns its bytes into frames of that format."""
+
+
+class Recording(Protocol):
+    """A sound file that grows while the sound flows. Neither call blocks or raises: a full disk ends the recording
+    with a warning, and the conversation goes on."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def write(self, frame: Frame) -> None: ...
+
+    def finish(self, note: RecordingNote) -> None: ...
+
+
+class BeginRecording(Protocol):
+    """Starts a recording of `kind` (tts or stt) for `turn`."""
+
+    def __call__(self, *, kind: str, turn: str, format: PcmFormat) -> Recording: ...  # noqa: A002
+
+
+class Floor(Protocol):
+    """One voice at a time on a machine. The block's value is the seconds waited.
+
+    Raises `Busy` when too many wait already. A waiter that is cancelled leaves the queue.
+    """
+
+    def hold(self, who: str) -> AbstractAsyncContextManager[float]: ...

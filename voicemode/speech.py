@@ -33,6 +33,8 @@ class Outcome(StrEnum):
     """The user was still speaking at the hard maximum; what was said is transcribed."""
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
+    BROKEN = "broken"
+    """The sound broke off (a stream that ended early, a device that went away); `unheard` was not played."""
     NOT_PLAYED = "not_played"
     """There is no audio device: the sound was written to a file and nobody heard it."""
     NOT_TRANSCRIBED = "not_transcribed"
@@ -119,6 +121,23 @@ class Timings:
     """Microphone open → turn ended."""
     transcription: float | None = None
     total: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordingNote:
+    """What stands in the JSON beside a recording. `kind` is tts or stt; `text` is what was to be said, or the
+    transcript; `position` is where the recording begins, in monotonic seconds of the process that made it."""
+
+    kind: str
+    turn: str
+    text: str
+    engine: str = ""
+    voice: str = ""
+    outcome: str = ""
+    heard: str = ""
+    unheard: str = ""
+    position: float = 0.0
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

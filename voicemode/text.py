@@ -108,7 +108,7 @@ class Splitter:
     def _gather(self, sentence: str, *, closed: bool) -> list[str]:
         if not any(character.isalnum() for character in sentence):
             return []
-        if closed and sentence[-1] not in ".!?…。！？:;,":
+        if closed and sentence.rstrip("\"'”’)]")[-1:] not in tuple(".!?…。！？:;,"):
             sentence += "."
         self._gathered = f"{self._gathered} {sentence}".strip()
         return self._release(force=False)

@@ -1,0 +1,338 @@
+"""Turns: speak, listen, and speak-then-listen, one at a time on this machine. The doors call these."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any
+
+from voicemode import clock, metrics
+from voicemode.chimes import DONE_TONES, LISTENING_TONES, chime
+from voicemode.errors import Busy, InvalidRequest, VoiceModeError
+from voicemode.events import Emit, Event, FloorTaken, TurnFailed, TurnFinished, TurnStarted
+from voicemode.listening import Captured, ListeningPorts, capture, transcribe
+from voicemode.ports import Floor
+from voicemode.speaking import SpeakingPorts, Utterance, play
+from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken
+from voicemode.turn import TurnRules, Why
+
+LONGEST_QUEUE = 32
+"""Calls that may wait for their turn; more are refused, since nobody will hear them in time."""
+
+REMEMBERED = 50
+"""Calls that `playback` still knows after they ended."""
+
+CHIME_LEAD_SECONDS = 0.1
+"""Silence between the last word and the chime."""
+
+LONGEST_LISTEN_SECONDS = 600.0
+
+NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallStatus:
+    """A call as `playback` shows it. `state` is waiting, speaking, listening, failed or an `Outcome`."""
+
+    handle: str
+    state: str
+    heard: str
+    unheard: str
+
+
+class Call:
+    """A call that was taken: waiting for the floor, under way, or over.
+
+    It goes on by itself; `async with call:` ties it to a block, and leaving the block ends it.
+    """
+
+    def __init__(
+        self,
+        handle: str,
+        utterance: Utterance | None,
+        work: Awaitable[Exchange],
+        on_over: Callable[[], object],
+    ) -> None:
+        self.handle = handle
+        self.utterance = utterance
+        self._task = asyncio.ensure_future(work)
+        self._task.add_done_callback(_retrieve)
+        self._task.add_done_callback(lambda task: on_over())
+
+    async def __aenter__(self) -> Call:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.end()
+
+    @property
+    def over(self) -> bool:
+        return self._task.done()
+
+    async def until_started(self) -> None:
+        """Returns when sound is audible or the call is over. Raises what `result` raises."""
+        if self.utterance is not None:
+            started = asyncio.ensure_future(self.utterance.started.wait())
+            await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
+        if self.over:
+            self._task.result()
+
+    async def result(self) -> Exchange:
+        """What became of it; raises `VoiceModeError`. Giving up the wait does not end the call."""
+        return await asyncio.shield(self._task)
+
+    async def stop(self) -> None:
+        """Silence at once; `result` then says what was heard, if anything was."""
+        if self.utterance is not None and self.utterance.started.is_set() and not self.utterance.said:
+            self.utterance.stop()
+            await asyncio.wait([self._task])
+        else:
+            await self.end()
+
+    async def end(self) -> None:
+        """Silence, a closed microphone and a free floor."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def status(self) -> CallStatus:
+        heard, unheard = self.utterance.split_text() if self.utterance else ("", "")
+        return CallStatus(handle=self.handle, state=self._state(), heard=heard, unheard=unheard)
+
+    def _state(self) -> str:
+        if self._task.cancelled():
+            return Outcome.CANCELLED
+        if self.over:
+            return "failed" if self._task.exception() else self._task.result().outcome
+        if self.utterance is not None and not self.utterance.said:
+            return "speaking" if self.utterance.started.is_set() else "waiting"
+        return "listening"
+
+
+class Conversation:
+    """All that this process says and hears. Calls take their turn in order, and hold the floor to their end."""
+
+    def __init__(
+        self, *, mouth: SpeakingPorts, ear: ListeningPorts, floor: Floor, emit: Emit, chimes: bool = True
+    ) -> None:
+        self._emit = emit
+        self._mouth = replace(mouth, emit=self._note)
+        self._ear = replace(ear, emit=self._note)
+        self._floor = floor
+        self._chimes = chimes
+        self._calls: dict[str, Call] = {}
+        self._turns: dict[str, list[Event]] = {}
+        self._sounding: set[asyncio.Task[None]] = set()
+
+    # What can be asked for. Each raises `InvalidRequest` or `Busy` before anything happens.
+
+    def speak(self, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
+        """Says `text`; its exchange has no transcript."""
+        turn = self._new_turn()
+        utterance = Utterance(self._mouth, text, request, turn=turn)
+        return self._take(turn, utterance, self._speak(utterance))
+
+    def converse(
+        self,
+        text: str,
+        request: SpeechRequest,
+        *,
+        language: str | None = None,
+        max_listen: float | None = None,
+    ) -> Call:
+        """Says `text`, then listens for at most `max_listen` seconds in `language` (BCP 47)."""
+        rules = self._rules(max_listen)
+        turn = self._new_turn()
+        ready = (
+            chime(self._mouth.format, LISTENING_TONES, lead_seconds=CHIME_LEAD_SECONDS)
+            if self._chimes
+            else None
+        )
+        utterance = Utterance(self._mouth, text, request, turn=turn, kind="converse", chime=ready)
+        return self._take(turn, utterance, self._speak_and_listen(utterance, rules, language))
+
+    def listen(self, *, language: str | None = None, max_listen: float | None = None) -> Call:
+        """Only listens."""
+        rules = self._rules(max_listen)
+        turn = self._new_turn()
+        self._note(TurnStarted(at=clock.monotonic(), turn=turn, kind="listen", text=""))
+        return self._take(turn, None, self._listen(turn, rules, language))
+
+    def calls(self) -> list[Call]:
+        """Those under way and the last that are over, oldest first."""
+        return list(self._calls.values())
+
+    def call(self, handle: str) -> Call:
+        """Raises `InvalidRequest` with the known handles."""
+        if handle not in self._calls:
+            known = ", ".join(list(self._calls)[-5:]) or "none yet"
+            raise InvalidRequest(
+                f"There is no call {handle!r}; known are: {known}.",
+                hint="Leave the handle out to mean everything that is sounding or waiting.",
+            )
+        return self._calls[handle]
+
+    async def stop(self, handle: str | None = None) -> list[Call]:
+        """Silences one call, or all that are under way or waiting, the last first so that none moves up."""
+        chosen = [self.call(handle)] if handle else [call for call in self._calls.values() if not call.over]
+        for call in reversed(chosen):
+            await call.stop()
+        return chosen
+
+    async def close(self) -> None:
+        """Silence, now, and everything put away."""
+        for call in self._calls.values():
+            if call.utterance is not None:
+                call.utterance.stop()
+        for chiming in self._sounding:
+            chiming.cancel()
+        for call in reversed(self._calls.values()):
+            await call.end()
+        if self._sounding:
+            await asyncio.wait(self._sounding)
+
+    # One turn.
+
+    async def _speak(self, utterance: Utterance) -> Exchange:
+        async with self._turn(utterance.turn, "speak"):
+            spoken = await utterance.run()
+            return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
+
+    async def _speak_and_listen(
+        self, utterance: Utterance, rules: TurnRules, language: str | None
+    ) -> Exchange:
+        """The microphone opens while the last words sound; what it hears of them is thrown away."""
+
+        async def listen() -> Captured:
+            await utterance.ending.wait()
+            return await capture(self._ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)
+
+        async with self._turn(utterance.turn, "converse"):
+            hearing = asyncio.create_task(listen())
+            try:
+                spoken = await utterance.run()
+                if spoken.outcome is not Outcome.FINISHED:
+                    return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
+                return await self._answer(utterance.turn, spoken, await hearing, language)
+            finally:
+                hearing.cancel()
+                await asyncio.wait([hearing])
+                _retrieve(hearing)
+
+    async def _listen(self, turn: str, rules: TurnRules, language: str | None) -> Exchange:
+        async with self._turn(turn, "listen"), self._chiming(LISTENING_TONES):
+            captured = await capture(self._ear, turn=turn, rules=rules)
+            return await self._answer(turn, NOTHING_SAID, captured, language)
+
+    async def _answer(self, turn: str, spoken: Spoken, captured: Captured, language: str | None) -> Exchange:
+        if captured.audio is None:
+            return self._exchange(turn, Exchange(spoken=spoken, outcome=Outcome.NO_SPEECH))
+        async with self._chiming(DONE_TONES):
+            heard = await transcribe(self._ear, captured, turn=turn, language=language)
+        exchange = Exchange(
+            spoken=spoken,
+            outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
+            transcript=heard.transcript,
+            recording=heard.recording,
+        )
+        if heard.failure is not None:
+            exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=str(heard.failure))
+        elif heard.transcript is None or not heard.transcript.text:
+            exchange = replace(
+                exchange, outcome=Outcome.NO_SPEECH, note="There was a sound, but no words in it."
+            )
+        return self._exchange(turn, exchange)
+
+    def _exchange(self, turn: str, exchange: Exchange) -> Exchange:
+        spoken = exchange.spoken
+        self._note(
+            TurnFinished(
+                at=clock.monotonic(),
+                turn=turn,
+                outcome=exchange.outcome,
+                heard=spoken.heard,
+                unheard=spoken.unheard,
+            )
+        )
+        return replace(exchange, timings=metrics.timings(self._turns[turn]))
+
+    @asynccontextmanager
+    async def _turn(self, turn: str, kind: str) -> AsyncIterator[None]:
+        try:
+            async with self._floor.hold(kind) as waited:
+                self._note(FloorTaken(at=clock.monotonic(), turn=turn, waited=waited))
+                yield
+        except VoiceModeError as error:
+            self._note(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
+            raise
+        except asyncio.CancelledError:
+            self._note(
+                TurnFinished(at=clock.monotonic(), turn=turn, outcome=Outcome.CANCELLED, heard="", unheard="")
+            )
+            raise
+
+    @asynccontextmanager
+    async def _chiming(self, tones: tuple[float, ...]) -> AsyncIterator[None]:
+        """A chime beside the block, never waited for: one that cannot be played is left out."""
+        if not self._chimes:
+            yield
+            return
+        chiming = asyncio.create_task(play(self._mouth, chime(self._mouth.format, tones)))
+        self._sounding.add(chiming)
+        chiming.add_done_callback(self._sounding.discard)
+        try:
+            yield
+        except BaseException:
+            chiming.cancel()
+            raise
+
+    # The book of calls.
+
+    def _take(self, turn: str, utterance: Utterance | None, work: Awaitable[Exchange]) -> Call:
+        over = [handle for handle, call in self._calls.items() if call.over]
+        for handle in over[: max(len(self._calls) - REMEMBERED, 0)]:
+            del self._calls[handle]
+        call = Call(turn, utterance, work, lambda: self._turns.pop(turn, None))
+        self._calls[turn] = call
+        return call
+
+    def _new_turn(self) -> str:
+        waiting = sum(not call.over for call in self._calls.values())
+        if waiting >= LONGEST_QUEUE:
+            raise Busy(
+                f"{waiting} calls are waiting to be heard; no more than {LONGEST_QUEUE} may.",
+                hint="Wait until some have been heard, or stop them with the playback tool.",
+                retryable=True,
+            )
+        return secrets.token_hex(4)
+
+    def _rules(self, max_listen: float | None) -> TurnRules:
+        if max_listen is None:
+            return self._ear.rules
+        if not 0.5 <= max_listen <= LONGEST_LISTEN_SECONDS:
+            raise InvalidRequest(
+                f"max_listen_seconds is {max_listen!r}; it must be between 0.5 and {LONGEST_LISTEN_SECONDS:g}.",
+                hint="Leave it out for the configured limit.",
+            )
+        return replace(
+            self._ear.rules, maximum=max_listen, no_speech=min(max_listen, self._ear.rules.no_speech)
+        )
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, TurnStarted):
+            self._turns[event.turn] = []
+        if event.turn in self._turns:
+            self._turns[event.turn].append(event)
+        self._emit(event)
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    """Looks at a task's failure so that asyncio does not report it as forgotten: whoever asks gets it from `result`."""
+    if not task.cancelled():
+        task.exception()

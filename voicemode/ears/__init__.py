@@ -1,0 +1,1 @@
+"""What hears: voice activity detectors."""

@@ -1,0 +1,425 @@
+"""From text to heard sound: str → pieces → engine → decoder → playback → loudspeaker.
+
+An `Utterance` is one message on that way. Two things run at once: `_feed` brings sound from the engine into the
+playback buffer, and the device pulls it out in its own thread; the buffer between them is bounded in seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+
+from voicemode import clock, metrics
+from voicemode.errors import DeviceError, InvalidRequest, NoDevice, VoiceModeError
+from voicemode.events import (
+    Emit,
+    Event,
+    FirstAudio,
+    FirstByte,
+    PlaybackEnded,
+    PlaybackPaused,
+    PlaybackResumed,
+    SinkOpened,
+    SpeechBroken,
+    SpeechReceived,
+    SpeechRequested,
+    TurnStarted,
+    Underrun,
+)
+from voicemode.ledger import Ledger
+from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.playback import Moment, Playback, State
+from voicemode.ports import BeginRecording, OpenDecoder, OpenSink, Recording, TtsEngine
+from voicemode.speech import Outcome, RecordingNote, SpeechRequest, Spoken
+from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter, split
+
+WRITE_SECONDS = 0.1
+"""Decoded sound is handed to the buffer in parts of this size, so that a large frame cannot overfill it."""
+
+WHOLE = 24 * 3600.0
+"""A buffer without a limit, in seconds: the whole message is there before playback starts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeakingPorts:
+    """What speaking needs of the world. Times in seconds, `chunk_bytes` is what is decoded at a time."""
+
+    engine: TtsEngine
+    open_decoder: OpenDecoder
+    open_sink: OpenSink
+    begin_recording: BeginRecording
+    emit: Emit
+    format: PcmFormat = SPEECH
+    streaming: bool = True
+    fill_seconds: float = 0.15
+    limit_seconds: float = 2.0
+    chunk_bytes: int = 4096
+    keep_recording: bool = False
+
+
+class Utterance:
+    """One message on its way to the loudspeaker, and what can be asked of it and done to it meanwhile.
+
+    `text` may still be written (an async iterator). `request` carries voice, speed and the rest; its text is ignored.
+    `chime` is sound that follows the last word. Raises `InvalidRequest` when there is nothing to say or too much.
+    """
+
+    def __init__(
+        self,
+        ports: SpeakingPorts,
+        text: str | AsyncIterator[str],
+        request: SpeechRequest,
+        *,
+        turn: str,
+        kind: str = "speak",
+        chime: Frame | None = None,
+    ) -> None:
+        self.turn = turn
+        self.started = asyncio.Event()
+        """Set when the first sample is audible, or when it is certain that none will be."""
+        self.ending = asyncio.Event()
+        """Set when all sound is in the buffer: at most `limit_seconds` are left to be heard."""
+        self.events: list[Event] = []
+        self._ports = ports
+        self._request = request
+        self._chime = chime
+        self._text = text
+        self._pieces = _pieces_of(text)
+        self._ledger = Ledger(ports.format.rate)
+        for piece in self._pieces:
+            self._ledger.add(piece)
+        self._speech_samples = 0
+        self._over = asyncio.Event()
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._failure: VoiceModeError | None = None
+        self._lost: VoiceModeError | None = None
+        self._engine = self._voice = ""
+        self._recording: Recording | None = None
+        self._unplayed = False
+        self.playback = Playback(
+            ports.format,
+            fill_seconds=ports.fill_seconds if ports.streaming else WHOLE,
+            limit_seconds=ports.limit_seconds if ports.streaming else WHOLE,
+            watch=self._watch,
+        )
+        self._emit(TurnStarted(at=clock.monotonic(), turn=turn, kind=kind, text=" ".join(self._pieces)))
+
+    # What others ask.
+
+    @property
+    def said(self) -> bool:
+        """The last word has been heard (a chime may still sound)."""
+        return self.playback.over or (self.ending.is_set() and self.playback.heard >= self._speech_samples)
+
+    def split_text(self) -> tuple[str, str]:
+        """(heard, unheard), now."""
+        return self._ledger.split(0 if self._unplayed else self.playback.heard)
+
+    def stop(self) -> None:
+        """Silence at once. `run` then gives what was heard."""
+        self.playback.cut()
+
+    # The flow.
+
+    async def run(self) -> Spoken:
+        """Says it all and gives what became of it. Cancelling is silence at once.
+
+        Raises `VoiceModeError` when nothing could be played and nothing was left behind.
+        """
+        if self._ports.keep_recording:
+            self._begin_recording()
+        feeding = asyncio.create_task(self._feed())
+        try:
+            try:
+                await self._play()
+                if self.playback.state is State.DONE:
+                    await feeding
+            except NoDevice as error:
+                self._note_no_device(error)
+                await feeding
+            return self._result()
+        finally:
+            self.playback.cut()
+            await _settle(feeding)
+            self._close_recording()
+            self.started.set()
+
+    async def _play(self) -> None:
+        ports = self._ports
+        async with ports.open_sink(ports.format, self.playback.pull, self._on_lost) as sink:
+            self.playback.latency = sink.latency
+            self._emit(
+                SinkOpened(
+                    at=clock.monotonic(),
+                    turn=self.turn,
+                    device=sink.name,
+                    rate=ports.format.rate,
+                    channels=ports.format.channels,
+                    latency=sink.latency,
+                )
+            )
+            try:
+                await self._over.wait()
+            finally:
+                self.playback.cut()
+                sink.abort()
+                self._emit_end()
+
+    async def _feed(self) -> None:
+        """Engine → decoder → buffer, piece after piece. The first failure ends it; what came is still played."""
+        try:
+            if isinstance(self._text, str):
+                for number, piece in enumerate(self._pieces):
+                    await self._say(number, piece)
+            else:
+                async for piece in _split_stream(self._text):
+                    await self._say(self._ledger.add(piece), piece)
+            self._speech_samples = self.playback.written
+            if self._chime is not None and self._speech_samples:
+                await self._write(self._chime)
+        except VoiceModeError as error:
+            self._failure = error
+        finally:
+            self._speech_samples = self._speech_samples or self.playback.written
+            self.playback.end()
+            self.ending.set()
+
+    async def _say(self, number: int, piece: str) -> None:
+        ports = self._ports
+        turn = self.turn
+        self._emit(
+            SpeechRequested(
+                at=clock.monotonic(),
+                turn=turn,
+                piece=number,
+                text=piece,
+                engine=ports.engine.name,
+                format=self._request.format,
+            )
+        )
+        chunks = received = samples = 0
+        try:
+            async with ports.engine.synthesize(replace(self._request, text=piece)) as audio:
+                self._engine, self._voice = audio.engine, audio.voice
+                self._emit(
+                    FirstByte(
+                        at=clock.monotonic(),
+                        turn=turn,
+                        piece=number,
+                        engine=audio.engine,
+                        voice=audio.voice,
+                        format=audio.format,
+                    )
+                )
+                decoder = ports.open_decoder(audio, ports.format)
+                async for chunk in audio.chunks:
+                    chunks, received = chunks + 1, received + len(chunk)
+                    for start in range(0, len(chunk), ports.chunk_bytes):
+                        for frame in decoder.feed(chunk[start : start + ports.chunk_bytes]):
+                            samples += await self._write(frame, number)
+                for frame in await asyncio.to_thread(decoder.flush):
+                    samples += await self._write(frame, number)
+        except VoiceModeError as error:
+            now = clock.monotonic()
+            self._emit(SpeechBroken(at=now, turn=turn, piece=number, code=error.code, reason=str(error)))
+            raise
+        self._ledger.complete(number)
+        self._emit(
+            SpeechReceived(
+                at=clock.monotonic(),
+                turn=turn,
+                piece=number,
+                chunks=chunks,
+                bytes_received=received,
+                seconds=ports.format.seconds(samples),
+            )
+        )
+
+    async def _write(self, frame: Frame, number: int | None = None) -> int:
+        for part in _parts(frame):
+            while not (self.playback.has_room or self._unplayed or self.playback.over):
+                self._room.clear()
+                await self._room.wait()
+            if number is not None:
+                self._ledger.sound(number, at=self.playback.written, samples=part.samples)
+            if self._recording is not None:
+                self._recording.write(part)
+            if not self._unplayed:
+                self.playback.write(part)
+        return frame.samples
+
+    # What the device reports, from its thread.
+
+    def _watch(self, moment: Moment, position: int) -> None:
+        _tell(self._loop, partial(self._on_moment, moment, position, clock.monotonic()))
+
+    def _on_lost(self, error: VoiceModeError) -> None:
+        _tell(self._loop, partial(self._device_lost, error))
+
+    def _on_moment(self, moment: Moment, position: int, at: float) -> None:
+        if moment is Moment.OVER:
+            self._over.set()
+        elif moment is Moment.FIRST_AUDIO:
+            self._emit(FirstAudio(at=at + self.playback.latency, turn=self.turn))
+            self.started.set()
+        elif moment is Moment.UNDERRUN:
+            refill = self.playback.refill_seconds
+            self._emit(Underrun(at=at, turn=self.turn, position=position, refill=refill))
+        elif moment is Moment.RESUMED:
+            self._emit(PlaybackResumed(at=at, turn=self.turn, position=position))
+        elif moment is Moment.PAUSED:
+            self._emit(PlaybackPaused(at=at, turn=self.turn, position=position))
+        self._room.set()
+
+    def _device_lost(self, error: VoiceModeError) -> None:
+        self._lost = error
+        self.playback.cut()
+
+    # Endings.
+
+    def _note_no_device(self, error: NoDevice) -> None:
+        """Nobody can hear it: the sound goes into a file instead, from its first sample on."""
+        self._lost = error
+        self._unplayed = True
+        if self._recording is None:
+            self._begin_recording().write(self.playback.take())
+        self._room.set()
+
+    def _result(self) -> Spoken:
+        problem = self._failure or self._lost
+        if self._unplayed and self._failure is None and self._recording is not None:
+            return self._spoken(Outcome.NOT_PLAYED, note=str(self._lost), recording=self._recording)
+        heard = self.playback.heard
+        if problem is not None and (heard == 0 or self._unplayed):
+            raise problem
+        if problem is not None:
+            return self._spoken(Outcome.BROKEN, note=str(problem), recording=self._recording)
+        cut = self.playback.state is State.CUT and not self.said_it_all(heard)
+        return self._spoken(Outcome.CANCELLED if cut else Outcome.FINISHED, recording=self._recording)
+
+    def said_it_all(self, heard: int) -> bool:
+        return self.ending.is_set() and heard >= self._speech_samples
+
+    def _spoken(self, outcome: Outcome, *, note: str = "", recording: Recording | None) -> Spoken:
+        heard, unheard = self.split_text()
+        return Spoken(
+            heard=heard,
+            unheard=unheard,
+            outcome=outcome,
+            timings=metrics.timings(self.events),
+            engine=self._engine,
+            voice=self._voice,
+            underruns=metrics.underruns(self.events),
+            seconds_heard=0.0
+            if self._unplayed
+            else round(self._ports.format.seconds(self.playback.heard), 3),
+            recording=recording.path if recording else None,
+            note=note,
+        )
+
+    def _begin_recording(self) -> Recording:
+        self._recording = self._ports.begin_recording(kind="tts", turn=self.turn, format=self._ports.format)
+        return self._recording
+
+    def _close_recording(self) -> None:
+        if self._recording is None:
+            return
+        heard, unheard = self.split_text()
+        self._recording.finish(
+            RecordingNote(
+                kind="tts",
+                turn=self.turn,
+                text=f"{heard} {unheard}".strip(),
+                engine=self._engine,
+                voice=self._voice,
+                heard=heard,
+                unheard=unheard,
+                position=self.events[0].at,
+                timings=metrics.timings(self.events),
+            )
+        )
+
+    def _emit_end(self) -> None:
+        outcome = "lost" if self._lost else "cut" if self.playback.state is State.CUT else "finished"
+        seconds = self._ports.format.seconds
+        heard, written = seconds(self.playback.heard), seconds(self.playback.written)
+        self._emit(
+            PlaybackEnded(at=clock.monotonic(), turn=self.turn, outcome=outcome, heard=heard, written=written)
+        )
+
+    def _emit(self, event: Event) -> None:
+        self.events.append(event)
+        self._ports.emit(event)
+
+
+async def play(ports: SpeakingPorts, sound: Frame) -> None:
+    """A short sound, heard to its end. One that cannot be played is left out."""
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def watch(moment: Moment, position: int) -> None:
+        if moment is Moment.OVER:
+            _tell(loop, over.set)
+
+    playback = Playback(ports.format, fill_seconds=0.0, limit_seconds=WHOLE, watch=watch)
+    playback.write(sound)
+    playback.end()
+    with suppress(DeviceError):
+        async with ports.open_sink(ports.format, playback.pull, lambda error: _tell(loop, over.set)) as sink:
+            playback.latency = sink.latency
+            await over.wait()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """From a device's thread to the loop's."""
+    with suppress(RuntimeError):  # The loop has closed: nobody is left to tell.
+        loop.call_soon_threadsafe(function)
+
+
+def _pieces_of(text: str | AsyncIterator[str]) -> list[str]:
+    if not isinstance(text, str):
+        return []
+    if len(text) > LONGEST_MESSAGE_CHARACTERS:
+        raise InvalidRequest(
+            f"The message has {len(text):,} characters; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
+            hint="Say it in parts, or say a summary.",
+        )
+    pieces = split(text)
+    if not pieces:
+        shown = text.strip()[:40]
+        raise InvalidRequest(
+            f"There is nothing to say in {shown!r}." if shown else "The message is empty.",
+            hint="Give a message with words in it.",
+        )
+    return pieces
+
+
+async def _split_stream(text: AsyncIterator[str]) -> AsyncIterator[str]:
+    splitter = Splitter()
+    async for part in text:
+        for piece in splitter.feed(part):
+            yield piece
+    for piece in splitter.flush():
+        yield piece
+
+
+def _parts(frame: Frame) -> Iterator[Frame]:
+    size = frame.format.samples(WRITE_SECONDS) * frame.format.bytes_per_sample
+    if len(frame.data) <= size:
+        if frame.data:
+            yield frame
+        return
+    for start in range(0, len(frame.data), size):
+        yield Frame(data=frame.data[start : start + size], format=frame.format)
+
+
+async def _settle(task: asyncio.Task[None]) -> None:
+    """Cancels `task` and waits until it has closed what it held; its failure has been dealt with already."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

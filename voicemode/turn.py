@@ -1,0 +1,143 @@
+"""The turn machine: when the user began to speak, and when they are done. It counts audio time and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class TurnState(Enum):
+    WAITING = "waiting"
+    """Nobody has spoken yet."""
+    SPEAKING = "speaking"
+    PAUSING = "pausing"
+    """Spoken, and silent for less than the endpointing silence."""
+    ENDED = "ended"
+
+
+class Step(Enum):
+    VOICE = "voice"
+    """Enough voice in a row to be speech."""
+    QUIET = "quiet"
+    SILENCE_OVER = "silence over"
+    NOBODY = "nobody"
+    MAXIMUM = "maximum"
+    DEAD = "dead"
+
+
+TRANSITIONS: dict[tuple[TurnState, Step], TurnState] = {
+    (TurnState.WAITING, Step.VOICE): TurnState.SPEAKING,
+    (TurnState.WAITING, Step.NOBODY): TurnState.ENDED,
+    (TurnState.WAITING, Step.MAXIMUM): TurnState.ENDED,
+    (TurnState.WAITING, Step.DEAD): TurnState.ENDED,
+    (TurnState.SPEAKING, Step.QUIET): TurnState.PAUSING,
+    (TurnState.SPEAKING, Step.MAXIMUM): TurnState.ENDED,
+    (TurnState.PAUSING, Step.VOICE): TurnState.SPEAKING,
+    (TurnState.PAUSING, Step.SILENCE_OVER): TurnState.ENDED,
+    (TurnState.PAUSING, Step.MAXIMUM): TurnState.ENDED,
+}
+"""Every move there is. The picture in specs/listening.md is drawn from it."""
+
+
+class Why(StrEnum):
+    """Why a turn ended."""
+
+    SILENCE = "silence"
+    NO_SPEECH = "no_speech"
+    MAXIMUM = "maximum"
+    DEAD = "dead"
+    """The microphone delivered nothing but zeros: it is muted or not permitted."""
+
+
+_WHY = {
+    Step.SILENCE_OVER: Why.SILENCE,
+    Step.NOBODY: Why.NO_SPEECH,
+    Step.MAXIMUM: Why.MAXIMUM,
+    Step.DEAD: Why.DEAD,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnRules:
+    """Seconds of microphone time.
+
+    `onset` of voice opens a turn (a key click lasts 20–40 ms); `resume` of voice continues it after a pause;
+    `silence` ends it; nobody speaking for `no_speech` gives up; `maximum` after the microphone opened ends
+    everything; `dead` seconds of digital zeros from the start are no silent user but a dead microphone.
+    `silence` None means that only `maximum` ends a turn.
+    """
+
+    onset: float = 0.09
+    resume: float = 0.03
+    silence: float | None = 1.0
+    no_speech: float = 10.0
+    maximum: float = 120.0
+    dead: float = 1.5
+
+
+class Turn:
+    """One turn of listening. `feed` every frame in order; it gives the reason once the turn has ended.
+
+    `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said.
+    """
+
+    def __init__(self, rules: TurnRules) -> None:
+        self._rules = rules
+        self.state = TurnState.WAITING
+        self.why: Why | None = None
+        self.now = 0.0
+        self.voice_from: float | None = None
+        self.voice_to: float | None = None
+        self._run = 0.0
+        self._run_from = 0.0
+        self._alive = False
+
+    def feed(self, seconds: float, *, voice: bool, zeros: bool) -> Why | None:
+        """One frame of `seconds`: does it hold voice; is it nothing but digital zeros?"""
+        if self.state is TurnState.ENDED:
+            return self.why
+        self._alive = self._alive or not zeros
+        began, self.now = self.now, self.now + seconds
+        self._count(began, seconds, voice=voice)
+        for step in self._steps(voice=voice):
+            self._move(step)
+        return self.why
+
+    def _count(self, began: float, seconds: float, *, voice: bool) -> None:
+        """A run of voice leaks twice as fast as it fills: single dropped frames do not break it, clicks do not sum."""
+        if voice:
+            if self._run <= 0.0:
+                self._run_from = began
+            self._run += seconds
+        else:
+            self._run = max(self._run - 2 * seconds, 0.0)
+
+    def _steps(self, *, voice: bool) -> list[Step]:
+        rules = self._rules
+        steps: list[Step] = []
+        if voice and self._run >= (rules.onset if self.state is TurnState.WAITING else rules.resume) - 1e-9:
+            steps.append(Step.VOICE)
+        elif not voice:
+            steps.append(Step.QUIET)
+        silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
+        if rules.silence is not None and silent >= rules.silence - 1e-9:
+            steps.append(Step.SILENCE_OVER)
+        if not self._alive and self.now >= rules.dead - 1e-9:
+            steps.append(Step.DEAD)
+        if self.now >= rules.no_speech - 1e-9 and self._run <= 0.0:
+            steps.append(Step.NOBODY)
+        if self.now >= rules.maximum - 1e-9:
+            steps.append(Step.MAXIMUM)
+        return steps
+
+    def _move(self, step: Step) -> None:
+        after = TRANSITIONS.get((self.state, step))
+        if step is Step.VOICE and self.state is not TurnState.ENDED:
+            if self.voice_from is None:
+                self.voice_from = self._run_from
+            self.voice_to = self.now
+        if after is None:
+            return
+        self.state = after
+        if after is TurnState.ENDED:
+            self.why = _WHY[step]
