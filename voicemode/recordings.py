@@ -1,0 +1,307 @@
+"""Recordings of both sides of a conversation, each with a JSON beside it that says what it is.
+
+    recordings/2026/11/20261121-104801-123_<turn>_tts.wav  and  ….json
+
+Every call here hands over and returns; a thread of the recordings' own touches the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+
+from voicemode import clock
+from voicemode.background import Background
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.private_files import Kept, make_folder, open_file, prune
+from voicemode.redaction import Redactor
+from voicemode.wav_file import PART, WavFile, adopt
+
+logger = logging.getLogger(__name__)
+
+SECONDS_A_DAY = 86_400
+CLOSING_S = 0.2
+LONGEST_NAME = 40
+_UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
+
+
+class Side(StrEnum):
+    """Whose sound it is."""
+
+    TTS = "tts"
+    STT = "stt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordingNote:
+    """What the JSON says. `position` is where the sound begins, in seconds on the conversation's clock."""
+
+    text: str
+    engine: str = ""
+    voice: str = ""
+    model: str = ""
+    outcome: str = ""
+    position: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def safe_name(turn: str) -> str:
+    """A file name's part for any turn id: letters, digits and dashes; ids that had to be changed stay distinct."""
+    name = _UNSAFE.sub("-", turn).strip("-")[:LONGEST_NAME]
+    if name == turn:
+        return name or "turn"
+    digest = hashlib.sha256(turn.encode("utf-8", errors="replace")).hexdigest()[:8]
+    return f"{name}-{digest}" if name else digest
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file is there with all of its text, or not at all."""
+    growing = path.with_suffix(".json.part")
+    file = open_file(growing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
+            out.write(text)
+        growing.replace(path)
+    except OSError:
+        with suppress(OSError):
+            growing.unlink()
+        raise
+
+
+def _ignore(what: str) -> None:
+    logger.warning("%s", what)
+
+
+class Recording:
+    """One recording that is under way. `write` never blocks; any one thread may call it."""
+
+    def __init__(
+        self, recordings: Recordings, side: Side, turn: str, started: datetime, fmt: PcmFormat
+    ) -> None:
+        self.side = side
+        self.turn = turn
+        self.started = started
+        self.format = fmt
+        self.samples = 0
+        self._recordings = recordings
+        # What follows belongs to the recordings' thread; `path` may be read from anywhere.
+        self.file: WavFile | None = None
+        self.failed = False
+        self.path: Path | None = None
+        """Where the file will be when it is finished; None before it is there, and when it could not be made."""
+
+    def write(self, frame: Frame) -> None:
+        """Adds sound in the recording's format."""
+        if frame.format != self.format:
+            raise ValueError(f"{frame.format} does not belong into a recording of {self.format}")
+        self.samples += frame.samples
+        self._recordings.append(self, frame.data)
+
+
+class Recordings:
+    """Use as a context manager. `on_warning` is told once, from the thread, when recordings cannot be kept."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        secrets: Iterable[str] = (),
+        max_days: float = 30.0,
+        max_bytes: int = 500_000_000,
+        capacity: int = 10_000,
+        on_warning: Callable[[str], None] = _ignore,
+        wall: Callable[[], datetime] = clock.wall,
+    ) -> None:
+        self.folder = folder
+        self._redactor = Redactor(secrets)
+        self._max_days = max_days
+        self._max_bytes = max_bytes
+        self._warn = on_warning
+        self._wall = wall
+        self._warned = False
+        self._background = Background("recordings", capacity=capacity)
+
+    def __enter__(self) -> Recordings:
+        self._background.submit(self._tidy)
+        self._background.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(CLOSING_S)
+
+    def begin(self, side: Side, *, turn: str, started: datetime, format: PcmFormat) -> Recording:  # noqa: A002
+        """A recording whose first sample was or will be at `started` (wall time)."""
+        recording = Recording(self, side, turn, started, format)
+        self._submit(recording, lambda: self._begin(recording))
+        return recording
+
+    def append(self, recording: Recording, data: bytes) -> None:
+        self._submit(recording, lambda: self._append(recording, data))
+
+    def finish(self, recording: Recording, note: RecordingNote) -> None:
+        """Ends the sound and writes the JSON; `recording.path` is good after `flush`."""
+        self._submit(recording, lambda: self._finish(recording, note))
+
+    def discard(self, recording: Recording) -> None:
+        """Nobody wants it: nothing of it stays."""
+        self._submit(recording, lambda: self._discard(recording))
+
+    def keep_text(self, side: Side, *, turn: str, started: datetime, note: RecordingNote) -> None:
+        """Writes the JSON alone, for those who keep transcripts and no sound."""
+        self._background.submit(lambda: self._keep_text(side, turn, started, note))
+
+    def flush(self, limit_s: float) -> bool:
+        """Blocks until everything handed over before is on disk, at most `limit_s`."""
+        return self._background.flush(limit_s)
+
+    def close(self, limit_s: float) -> bool:
+        """Does what is waiting. What nobody finished stays a `.part.wav`, playable, adopted at the next start."""
+        return self._background.close(limit_s)
+
+    def _submit(self, recording: Recording, job: Callable[[], None]) -> None:
+        if not self._background.submit(job):
+            # A hole in the middle would be worse than an early end.
+            recording.failed = True
+
+    # --- the recordings' thread ---
+
+    def _begin(self, recording: Recording) -> None:
+        try:
+            stem = self._stem(recording.side, recording.turn, recording.started)
+            recording.file = WavFile(stem, recording.format)
+            recording.path = recording.file.path
+        except OSError as error:
+            self._failed(recording, error)
+
+    def _append(self, recording: Recording, data: bytes) -> None:
+        if recording.file is None or recording.failed:
+            return
+        try:
+            recording.file.write(data)
+        except OSError as error:
+            self._failed(recording, error)
+
+    def _finish(self, recording: Recording, note: RecordingNote) -> None:
+        if recording.file is None:
+            return
+        try:
+            path = recording.file.finish()
+            about = {
+                "sound": path.name,
+                "rate": recording.format.rate,
+                "channels": recording.format.channels,
+                "seconds": round(recording.format.seconds(recording.samples), 3),
+                "complete": not recording.failed,
+            }
+            self._write_note(path, recording.side, recording.turn, recording.started, note, about)
+        except OSError as error:
+            self._failed(recording, error)
+
+    def _discard(self, recording: Recording) -> None:
+        if recording.file is not None:
+            recording.file.abandon()
+            recording.file, recording.path = None, None
+
+    def _keep_text(self, side: Side, turn: str, started: datetime, note: RecordingNote) -> None:
+        try:
+            stem = self._stem(side, turn, started)
+            self._write_note(stem.with_name(f"{stem.name}.wav"), side, turn, started, note, {})
+        except OSError as error:
+            self._warn_once(error)
+
+    def _stem(self, side: Side, turn: str, started: datetime) -> Path:
+        when = started.astimezone(UTC)
+        folder = self.folder / f"{when:%Y}" / f"{when:%m}"
+        make_folder(folder)
+        if not folder.resolve().is_relative_to(self.folder.resolve()):
+            raise OSError(0, f"{folder} leads out of {self.folder}")
+        return folder / f"{when:%Y%m%d-%H%M%S}-{when.microsecond // 1000:03}_{safe_name(turn)}_{side}"
+
+    def _write_note(
+        self,
+        wav: Path,
+        side: Side,
+        turn: str,
+        started: datetime,
+        note: RecordingNote,
+        about: Mapping[str, object],
+    ) -> None:
+        text = json.dumps(
+            {
+                "side": str(side),
+                "turn": self._redactor.redact(turn),
+                "started": started.astimezone(UTC).isoformat(timespec="milliseconds"),
+                "position": note.position,
+                "text": self._redactor.redact(note.text),
+                "engine": note.engine,
+                "voice": note.voice,
+                "model": note.model,
+                "outcome": note.outcome,
+                "metrics": dict(note.metrics),
+                **about,
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+        _write_whole(wav.with_suffix(".json"), text + "\n")
+
+    def _failed(self, recording: Recording, error: OSError) -> None:
+        """Gives up this recording; what it holds is closed and stays playable."""
+        recording.failed = True
+        if recording.file is not None:
+            with suppress(OSError):
+                recording.file.finish()
+        self._warn_once(error)
+
+    def _warn_once(self, error: OSError) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        reason = error.strerror or str(error)
+        self._warn(
+            f"Recordings in {self.folder} cannot be kept ({reason}); the conversation goes on without them."
+        )
+
+    def _tidy(self) -> None:
+        """Adopts what dead processes left, then keeps age and size."""
+        for folder in self._months():
+            for part in list(folder.glob(f"*{PART}")):
+                with suppress(OSError):
+                    adopt(part)
+        now = self._wall().timestamp()
+        kept = []
+        for paths in self._finished():
+            with suppress(OSError):
+                stats = [path.lstat() for path in paths]
+                age = (now - max(stat.st_mtime for stat in stats)) / SECONDS_A_DAY
+                size = sum(stat.st_size for stat in stats)
+                kept.append(Kept(paths=tuple(paths), age=age, bytes=size))
+        prune(kept, max_days=self._max_days, max_bytes=self._max_bytes)
+
+    def _finished(self) -> list[list[Path]]:
+        """The files of each finished recording, sound and JSON together."""
+        units: dict[str, list[Path]] = {}
+        for folder in self._months():
+            for path in folder.glob("*_*_*.*"):
+                if path.suffix in (".wav", ".json") and not path.name.endswith(PART):
+                    units.setdefault(str(path.with_suffix("")), []).append(path)
+        return list(units.values())
+
+    def _months(self) -> list[Path]:
+        """The folders of recordings; a link that leads elsewhere is none."""
+        root = self.folder.resolve()
+        return [
+            each for each in self.folder.glob("*/*") if each.resolve().is_relative_to(root) and each.is_dir()
+        ]
