@@ -64,8 +64,8 @@ exit-idle-time = -1
 flat-volumes = no
 enable-shm = no
 cpu-limit = no
-high-priority = no
-realtime-scheduling = no
+high-priority = yes
+realtime-scheduling = yes
 """
 
 _ASOUNDRC = """\
@@ -376,7 +376,7 @@ class Saying:
             f"--channels={channels}",
         ]
         self._process = subprocess.Popen(
-            [*command, f"--device={sink}", "--latency-msec=20"],
+            [*command, f"--device={sink}", "--latency-msec=500"],
             env=environment,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
