@@ -12,10 +12,11 @@ would leave the lock held for ever.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import ctypes
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Protocol
 
@@ -41,8 +42,13 @@ FINISH_SECONDS = 0.25
 """How long a closing stream waits for its own callback to end it; longer than any period in use."""
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
-PLAYBACK_LATENCY: float | str = "low"
-CAPTURE_LATENCY: float | str = "low"
+PLAYBACK_SECONDS = 0.06
+"""What a loudspeaker is asked to hold. PortAudio's "low" (9 ms on ALSA) and "high" (35 ms) run dry when another
+Python thread computes for a few of the interpreter's 5 ms turns; 60 ms did not on two busy cores, and an abort
+throws it away."""
+PATIENT_SECONDS = 0.12
+"""Asked for from then on, once a loudspeaker has run dry all the same."""
+CAPTURE_SECONDS = 0.06
 
 _calls = threading.Lock()
 """PortAudio's lists of devices and of open streams are not safe between threads."""
@@ -61,7 +67,7 @@ class _Flags(Protocol):
     input_overflow: bool
 
 
-@contextmanager
+@contextlib.contextmanager
 def _call() -> Iterator[None]:
     if not _calls.acquire(timeout=CALL_SECONDS):
         raise DeviceError(
@@ -97,6 +103,11 @@ class PortAudioStream:
             self._stream = stream
             _open.add(self)
 
+    @property
+    def latency(self) -> float:
+        """What the library expects before the first callback has told."""
+        return float(self._stream.latency) if self._stream is not None else 0.0  # type: ignore[attr-defined]
+
     def close(self) -> None:
         with self._ending:
             if self._stream is None:
@@ -121,6 +132,7 @@ class PortAudio:
     def __init__(self, library: ModuleType, resample: Resample | None = None) -> None:
         self._sd = library
         self._resample = resample
+        self._held_seconds = PLAYBACK_SECONDS
         self.version = str(library.get_portaudio_version()[1]).split(",")[0].removeprefix("PortAudio ")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
@@ -130,12 +142,15 @@ class PortAudio:
 
     def open_output(self, device: str | None, feed: Feed) -> Stream:
         sd = self._sd
+        rate = feed.format.rate
 
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
             out[:] = feed.fill(samples)
-            feed.delay(time.outputBufferDacTime - time.currentTime)
+            # The device's word is for the block's first sample; its last one is audible a block later.
+            feed.delay(time.outputBufferDacTime - time.currentTime + samples / rate)
             if flags.output_underflow:
                 feed.underflows += 1
+                self._held_seconds = PATIENT_SECONDS
             if feed.over:
                 raise sd.CallbackAbort
 
@@ -147,7 +162,7 @@ class PortAudio:
                     channels=feed.format.channels,
                     dtype="int16",
                     blocksize=0,
-                    latency=PLAYBACK_LATENCY,
+                    latency=self._held_seconds,
                     device=info.index,
                     extra_settings=self._extra(info),
                     callback=callback,
@@ -194,7 +209,7 @@ class PortAudio:
                 channels=fmt.channels,
                 dtype="int16",
                 blocksize=0,
-                latency=CAPTURE_LATENCY,
+                latency=CAPTURE_SECONDS,
                 device=info.index,
                 extra_settings=self._extra(info),
                 callback=callback,
@@ -262,6 +277,7 @@ class PortAudio:
 
 def load_portaudio(resample: Resample | None = None) -> PortAudio:
     """Starts PortAudio (blocking; 30–200 ms)."""
+    _hush_alsa()
     try:
         with _call():
             import sounddevice
@@ -273,6 +289,22 @@ def load_portaudio(resample: Resample | None = None) -> PortAudio:
             raise
         raise Unavailable(f"PortAudio does not start: {problem}") from problem
     return PortAudio(sounddevice, resample)
+
+
+_Complaint = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)
+
+
+@_Complaint
+def _unheard(file: bytes, line: int, function: bytes, error: int, form: bytes) -> None:
+    """ALSA's complaints end here: it writes each underrun and each device that it cannot find to stderr."""
+
+
+def _hush_alsa() -> None:
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_unheard)
 
 
 def _finished(stream: PortAudioStream, lose: Callable[[], None]) -> None:
