@@ -76,7 +76,7 @@ class Child(asyncio.SubprocessProtocol):
         self._stage = Messages()
         self._messages: deque[Message] = deque()
         self._unread = 0
-        self._held_back = False
+        self.held_back = False
         self._fresh = asyncio.Event()
         self._exited = asyncio.Event()
         self._ended = ""
@@ -107,6 +107,10 @@ class Child(asyncio.SubprocessProtocol):
     def alive(self) -> bool:
         return not self._ended and not self._exited.is_set()
 
+    @property
+    def reaped(self) -> bool:
+        return self._exited.is_set()
+
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Never waits. A child that has gone is found out by `receive`."""
         pipe = self._transport.get_pipe_transport(0) if self._transport and not self._ended else None
@@ -123,7 +127,7 @@ class Child(asyncio.SubprocessProtocol):
             await self._fresh.wait()
         message = self._messages.popleft()
         self._unread -= len(message.payload)
-        if self._held_back and self._unread <= LOW_BYTES:
+        if self.held_back and self._unread <= LOW_BYTES:
             self._hold_back(False)
         return message
 
@@ -142,7 +146,7 @@ class Child(asyncio.SubprocessProtocol):
         pipe = self._transport.get_pipe_transport(1) if self._transport else None
         if not isinstance(pipe, asyncio.ReadTransport) or pipe.is_closing():
             return
-        self._held_back = on
+        self.held_back = on
         if on:
             pipe.pause_reading()
         else:
@@ -169,7 +173,7 @@ class Child(asyncio.SubprocessProtocol):
             return
         self._messages.extend(messages)
         self._unread += sum(len(message.payload) for message in messages)
-        if not self._held_back and self._unread > HIGH_BYTES:
+        if not self.held_back and self._unread > HIGH_BYTES:
             self._hold_back(True)
         self._fresh.set()
 

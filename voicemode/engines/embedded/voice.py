@@ -33,6 +33,7 @@ MOST_CHILDREN = 16
 KEPT_WARM = 2
 START_SECONDS = 10.0
 """Limit for a child to become ready, and for the first sound: a thousand times what either takes."""
+CLOSE_SECONDS = 2.0
 NOTHING_SECONDS = 0.1
 """Silence in place of a text with nothing in it to pronounce, such as a lone dash."""
 PROGRAM = Path(__file__).with_name("espeak_child.py")
@@ -68,6 +69,7 @@ class EmbeddedVoice:
         self._slots = asyncio.Semaphore(most)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self._killed: set[Child] = set()
         self._rate = RATE
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -95,11 +97,14 @@ class EmbeddedVoice:
         return (await self._list()).voices()
 
     async def close(self) -> None:
+        """Kills every child, and returns when the system has let go of them."""
         self._closed = True
         for child in (*self._idle, *self._busy):
-            child.kill()
+            self._give_back(child, fit=False)
         self._idle.clear()
-        self._busy.clear()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            for child in self._killed:
+                await child.exited()
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
@@ -149,7 +154,7 @@ class EmbeddedVoice:
             if child.alive:
                 self._busy.add(child)
                 return child
-            child.kill()
+            self._give_back(child, fit=False)
         if self._closed:
             raise EngineUnavailable("The embedded voice has been closed.", engine=NAME)
         return await self._start()
@@ -184,6 +189,7 @@ class EmbeddedVoice:
             self._idle.append(child)
         else:
             child.kill()
+            self._killed = {killed for killed in (*self._killed, child) if not killed.reaped}
 
     def _drop(self, child: Child | None) -> None:
         if child is not None:
