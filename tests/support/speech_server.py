@@ -274,10 +274,11 @@ class SpeechServer:
             return [replace(seen) for seen in self._seen]
 
     def behave(self, behaviour: Behaviour, route: Route | None = None) -> None:
-        """From now on; without `route` for speech and transcriptions."""
+        """From now on, whatever was queued; without `route` for speech and transcriptions."""
         with self._changed:
             for one in [route] if route else [Route.SPEECH, Route.TRANSCRIPTIONS]:
                 self._behaviours[one] = behaviour
+                self._queues[one].clear()
 
     def then(self, *behaviours: Behaviour, route: Route = Route.SPEECH) -> None:
         """For the next requests on `route`, one each; then the lasting behaviour again."""
@@ -425,7 +426,7 @@ class SpeechServer:
             if at == behaviour.cut_after_bytes:
                 return await _cut(wire, head, behaviour.cut)
             if answer.seconds and behaviour.pace:
-                await _until(started + late + _due(at / len(answer.body) * answer.seconds, behaviour))
+                await _until(started + late + due(at / len(answer.body) * answer.seconds, behaviour))
             await wire.send(head + (b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece))
             head, at = b"", at + len(piece)
             self._note(seen, sent=len(piece))
@@ -684,10 +685,10 @@ async def _stall(seconds: float | None) -> float:
     return seconds or 0.0
 
 
-def _due(sound_s: float, behaviour: Behaviour) -> float:
+def due(sound_s: float, behaviour: Behaviour) -> float:
     """When the sound from `sound_s` on leaves, in seconds after the first byte."""
     if behaviour.burst_s:
-        sound_s -= sound_s % behaviour.burst_s
+        sound_s = int(sound_s / behaviour.burst_s + 1e-6) * behaviour.burst_s
     pace = behaviour.pace or 1.0
     due = sound_s / pace
     if behaviour.hiccup_after_s is not None and sound_s >= behaviour.hiccup_after_s:
