@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from voicemode.codecs.convert import Converter
+from voicemode.codecs.flac import Flac
+from voicemode.codecs.mpeg import Aac, Mp3
+from voicemode.codecs.ogg import OggOpus, first_packet
 from voicemode.codecs.plain import Pcm, Wav
+from voicemode.codecs.whole import Whole, container
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Stage
@@ -11,6 +17,20 @@ from voicemode.sniff import ID3_HEADER, id3_size, not_sound, sniff, undecided
 from voicemode.speech import AudioFormat, EncodedAudio
 
 Decoder = Stage[bytes, Frame]
+
+_DECODERS: dict[AudioFormat, Callable[[str], Decoder]] = {
+    AudioFormat.WAV: Wav,
+    AudioFormat.MP3: Mp3,
+    AudioFormat.AAC: Aac,
+    AudioFormat.OPUS: OggOpus,
+    AudioFormat.FLAC: Flac,
+}
+
+_MARKED = frozenset((AudioFormat.WAV, AudioFormat.OPUS, AudioFormat.FLAC))
+"""Formats that always begin with their mark. mp3 and aac may begin in mid-stream; raw PCM has no mark."""
+
+HEAD_BYTES = 12
+"""Less is never enough: a WAV or an MP4 shows what it is in its first 12 bytes. As raw PCM it is six samples."""
 
 TEXT_BYTES = 160
 """So many bytes that all read as text are looked at before they count as sound: 80 samples, 3 ms."""
@@ -79,23 +99,35 @@ class _Opening:
 
     def _choose(self, head: bytes, *, final: bool) -> Decoder | None:
         """The decoder for `head`, or None while more bytes could change the choice."""
-        if not final and undecided(head):
-            return None
         found = sniff(head)
+        if not final and (len(head) < HEAD_BYTES or (undecided(head) and not self._as_labelled(found))):
+            return None
+        if found is AudioFormat.OPUS and first_packet(head) is None and not final:
+            return None
         if found is None:
+            foreign = container(head)
+            if foreign:
+                return Whole(foreign, self._audio.engine)
             if not final and len(head) < TEXT_BYTES and _reads_as_text(head):
                 return None
             refused = not_sound(head[:TEXT_BYTES], "")
             if refused:
                 raise self._bad(refused)
+            if self._audio.format in _MARKED:
+                raise self._bad(f"bytes that begin with {head[:16].hex(' ')}")
         return self._decoder_for(found or self._audio.format, head)
 
+    def _as_labelled(self, found: AudioFormat | None) -> bool:
+        """A lone mp3 header is believed at once where mp3 was announced: the second comes 24 ms of sound later."""
+        return found is AudioFormat.MP3 and self._audio.format is AudioFormat.MP3
+
     def _decoder_for(self, kind: AudioFormat, head: bytes) -> Decoder:
+        engine = self._audio.engine
         if kind is AudioFormat.PCM:
             return Pcm(self._audio.pcm)
-        if kind is AudioFormat.WAV:
-            return Wav(self._audio.engine)
-        raise self._bad(f"{kind} is not known yet, it begins with {head[:16].hex(' ')}")
+        if kind is AudioFormat.OPUS and first_packet(head) not in (None, b"OpusHead"):
+            return Whole("ogg", engine)
+        return _DECODERS[kind](engine)
 
     def _bad(self, what: str) -> BadContent:
         engine = self._audio.engine

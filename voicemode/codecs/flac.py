@@ -1,0 +1,203 @@
+"""FLAC while it arrives: a frame is whole when the next one's header, checked by its CRC-8, has come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from voicemode.codecs.packets import PacketDecoder
+from voicemode.errors import BadContent
+from voicemode.pcm import Frame, PcmFormat
+
+STREAM_INFO = 34
+MAX_HEADER = 16
+MAX_FRAME = 1 << 21
+"""Bytes after which a frame without an end is given up: 65,535 samples of eight channels have less."""
+MAX_GAP_SECONDS = 2.0
+"""Lost frames are replaced by silence up to this; beyond it the sound moves together."""
+
+_FIXED_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """`number` counts frames, or samples where `variable`; `samples` is the length of the frame."""
+
+    number: int
+    samples: int
+    variable: bool
+
+
+def read_header(data: bytes) -> Header | None:
+    """The FLAC frame header that `data` begins with (RFC 9639, section 9.1), None when there is none."""
+    if len(data) < 6 or data[0] != 0xFF or data[1] & 0xFE != 0xF8 or data[3] & 1:
+        return None
+    size_code, rate_code = data[2] >> 4, data[2] & 15
+    if size_code == 0 or rate_code == 15 or data[3] >> 4 > 10 or data[3] >> 1 & 7 == 3:
+        return None
+    number, at = _coded_number(data)
+    at_end = at + {6: 1, 7: 2}.get(size_code, 0)
+    if size_code in (6, 7):
+        samples = int.from_bytes(data[at:at_end], "big") + 1
+    else:
+        samples = _FIXED_SIZES.get(size_code) or 256 << size_code - 8
+    at_end += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    if number < 0 or len(data) <= at_end or crc8(data[:at_end]) != data[at_end]:
+        return None
+    return Header(number=number, samples=samples, variable=bool(data[1] & 1))
+
+
+def _coded_number(data: bytes) -> tuple[int, int]:
+    """The number written as in UTF-8 from byte 4 on, and where it ends; -1 when it is malformed."""
+    first = data[4]
+    more = 0
+    while more < 7 and first & (0x80 >> more):
+        more += 1
+    if more == 0:
+        return first, 5
+    if more == 1 or more > 7:
+        return -1, 5
+    number = first & (0x7F >> more)
+    for byte in data[5 : 4 + more]:
+        if byte & 0xC0 != 0x80:
+            return -1, 5
+        number = number << 6 | byte & 0x3F
+    return number, 4 + more
+
+
+@cache
+def _crc8_table() -> bytes:
+    table = bytearray()
+    for value in range(256):
+        for _ in range(8):
+            value = (value << 1 ^ (0x07 if value & 0x80 else 0)) & 0xFF
+        table.append(value)
+    return bytes(table)
+
+
+def crc8(data: bytes) -> int:
+    table, crc = _crc8_table(), 0
+    for byte in data:
+        crc = table[crc ^ byte]
+    return crc
+
+
+class Flac:
+    """FLAC bytes → mono frames at the file's rate. A frame whose checksum is wrong is silent for its length."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._held = bytearray()
+        self._skip = len(b"fLaC")
+        self._in_metadata = True
+        self._last_block = False
+        self._decoder: PacketDecoder | None = None
+        self._format: PcmFormat | None = None
+        self._current: Header | None = None
+        self._searched = 0
+        self._block = 0
+        self._at = 0
+
+    def feed(self, item: bytes) -> list[Frame]:
+        self._held += item
+        return self._run(final=False)
+
+    def flush(self) -> list[Frame]:
+        frames = self._run(final=True)
+        if self._decoder is None:
+            raise BadContent(
+                f"{self._engine} sent FLAC that ends or breaks inside its header.",
+                engine=self._engine,
+                hint="Check the engine's log, or ask it for another format.",
+            )
+        return frames
+
+    def _run(self, *, final: bool) -> list[Frame]:
+        while self._in_metadata:
+            dropped = min(self._skip, len(self._held))
+            del self._held[:dropped]
+            self._skip -= dropped
+            if self._skip:
+                return []
+            if self._last_block:
+                self._in_metadata = False
+            elif not self._read_block():
+                return []
+        frames: list[Frame] = []
+        for header, packet in self._split(final=final):
+            frames += self._decode(header, packet)
+        return frames
+
+    def _read_block(self) -> bool:
+        """One metadata block: the stream's facts are read, the rest is passed over. False: not there yet."""
+        if len(self._held) < 4:
+            return False
+        kind, size = self._held[0], int.from_bytes(self._held[1:4], "big")
+        if kind & 0x7F == 0:
+            if len(self._held) < 4 + STREAM_INFO:
+                return False
+            self._read_info(bytes(self._held[4 : 4 + STREAM_INFO]))
+        self._skip = 4 + size
+        self._last_block = bool(kind & 0x80)
+        return True
+
+    def _read_info(self, info: bytes) -> None:
+        rate = int.from_bytes(info[10:13], "big") >> 4
+        try:
+            self._format = PcmFormat(rate=rate)
+        except ValueError:
+            raise BadContent(
+                f"{self._engine} sent FLAC with a rate of {rate} Hz; allowed are 1,000-768,000 Hz.",
+                engine=self._engine,
+            ) from None
+        self._block = int.from_bytes(info[2:4], "big")
+        self._decoder = PacketDecoder("flac", extradata=info, options={"err_detect": "crccheck+explode"})
+
+    def _split(self, *, final: bool) -> Iterator[tuple[Header, bytes]]:
+        while True:
+            place = self._held.find(b"\xff", self._searched)
+            if place < 0 or (len(self._held) - place < MAX_HEADER and not final):
+                self._searched = place if place >= 0 else len(self._held)
+                break
+            header = read_header(bytes(self._held[place : place + MAX_HEADER]))
+            if header is None or not self._follows(header):
+                self._searched = place + 1
+                continue
+            current, packet = self._current, bytes(self._held[:place])
+            del self._held[:place]
+            self._searched, self._current = 1, header
+            if current is not None:
+                yield current, packet
+        if len(self._held) > MAX_FRAME:
+            self._held.clear()
+            self._current, self._searched = None, 0
+        if final and self._current is not None:
+            yield self._current, bytes(self._held)
+            self._held.clear()
+            self._current = None
+
+    def _follows(self, header: Header) -> bool:
+        """Whether `header` may stand behind the current one: no chance pattern inside its data."""
+        current = self._current
+        if current is None:
+            return True
+        if header.variable != current.variable:
+            return False
+        steps = header.number - current.number
+        unit = current.samples if header.variable else 1
+        return unit <= steps <= 64 * unit
+
+    def _decode(self, header: Header, packet: bytes) -> list[Frame]:
+        if self._decoder is None or self._format is None:
+            return []
+        begins = header.number if header.variable else header.number * (self._block or header.samples)
+        gap = begins - self._at
+        frames: list[Frame] = []
+        if 0 < gap <= self._format.samples(MAX_GAP_SECONDS) and self._at:
+            frames.append(Frame(data=self._format.silence(gap), format=self._format))
+        decoded = self._decoder.decode(packet, samples=header.samples)
+        if not decoded:
+            decoded = [Frame(data=self._format.silence(header.samples), format=self._format)]
+        self._at = begins + header.samples
+        return frames + decoded

@@ -1,0 +1,171 @@
+"""Ogg/Opus while it arrives: packets are taken out before their page is complete, and the end is cut to the sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicemode.codecs.packets import PacketDecoder
+from voicemode.errors import BadContent
+from voicemode.pcm import Frame
+
+PAGE_HEADER = 27
+LACING = 255
+OPUS_RATE = 48_000
+MAX_PACKET = 7662
+"""Bytes of the largest packet of one stream (RFC 6716: six frames of 1,275 and their lengths), rounded down by few."""
+
+_CONTINUED, _LAST = 1, 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packet:
+    """`ends_at` is the stream's last sample, on the last page; `page` counts pages."""
+
+    data: bytes
+    page: int
+    ends_at: int | None
+
+
+def first_packet(head: bytes) -> bytes | None:
+    """The first 8 bytes of the first packet of an Ogg stream; None when `head` is too short."""
+    start = PAGE_HEADER + (head[26] if len(head) >= PAGE_HEADER else LACING)
+    return head[start : start + 8] if len(head) >= start + 8 else None
+
+
+class Pages:
+    """Ogg bytes → packets, each as soon as its last byte is there. Garbage is skipped up to the next page."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._lengths: list[tuple[int, bool]] = []
+        self._packet = bytearray()
+        self._lost = False
+        self._page = 0
+        self._ends_at: int | None = None
+
+    def feed(self, item: bytes) -> list[Packet]:
+        self._held += item
+        packets: list[Packet] = []
+        while True:
+            if not self._lengths:
+                if not self._next_page():
+                    return packets
+                continue
+            length, whole = self._lengths[0]
+            if len(self._held) < length:
+                return packets
+            del self._lengths[0]
+            self._packet += self._held[:length]
+            del self._held[:length]
+            if whole:
+                if not self._lost:
+                    packets.append(Packet(data=bytes(self._packet), page=self._page, ends_at=self._ends_at))
+                self._lost = False
+                self._packet.clear()
+
+    def _next_page(self) -> bool:
+        """Reads a page's header; False when it is not there yet."""
+        found = self._held.find(b"OggS\0")
+        if found != 0:
+            self._packet.clear()
+            keep = found if found > 0 else max(0, len(self._held) - 4)
+            if found < 0 and b"OggS\0".startswith(self._held[:5]):
+                return False
+            self._lost = True
+            del self._held[:keep]
+            return found > 0
+        if len(self._held) < PAGE_HEADER or len(self._held) < PAGE_HEADER + self._held[26]:
+            return False
+        size = PAGE_HEADER + self._held[26]
+        header = bytes(self._held[:size])
+        del self._held[:size]
+        continued = bool(header[5] & _CONTINUED)
+        self._lost = continued and not self._packet
+        if not continued:
+            self._packet.clear()
+        granule = int.from_bytes(header[6:14], "little", signed=True)
+        self._ends_at = granule if header[5] & _LAST and granule >= 0 else None
+        self._lengths = _packet_lengths(header[PAGE_HEADER:])
+        self._page += 1
+        return True
+
+
+def _packet_lengths(lacing: bytes) -> list[tuple[int, bool]]:
+    """(bytes, whether the packet ends here) for each packet of a page."""
+    lengths: list[tuple[int, bool]] = []
+    size = 0
+    for value in lacing:
+        size += value
+        if value < LACING:
+            lengths.append((size, True))
+            size = 0
+    if lacing and lacing[-1] == LACING:
+        lengths.append((size, False))
+    return lengths
+
+
+class OggOpus:
+    """Ogg/Opus bytes → mono frames at 48 kHz, from the pre-skip to the last granule. Streams may be chained."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._pages = Pages()
+        self._decoder: PacketDecoder | None = None
+        self._skip = 0
+        self._at = 0
+        self._page = 0
+        self._page_starts_at = 0
+
+    def feed(self, item: bytes) -> list[Frame]:
+        return [frame for packet in self._pages.feed(item) for frame in self._take(packet) if frame.data]
+
+    def flush(self) -> list[Frame]:
+        if self._decoder is None:
+            raise BadContent(
+                f"{self._engine} sent Ogg without one Opus header that can be read.",
+                engine=self._engine,
+                hint="Check the engine's log, or ask it for another format.",
+            )
+        return []
+
+    def _take(self, packet: Packet) -> list[Frame]:
+        data = packet.data
+        if data[:8] == b"OpusHead":
+            self._begin(data)
+        if self._decoder is None or data[:8] in (b"OpusHead", b"OpusTags") or not data:
+            return []
+        if packet.page != self._page:
+            self._page, self._page_starts_at = packet.page, self._at
+        samples = packet_samples(data)
+        return [self._cut(frame, packet.ends_at) for frame in self._decoder.decode(data, samples=samples)]
+
+    def _begin(self, head: bytes) -> None:
+        if len(head) < 19:
+            return
+        self._skip = int.from_bytes(head[10:12], "little")
+        self._at = 0
+        # The decoder would skip by itself, from a version of the library on: it is told of nothing to skip.
+        self._decoder = PacketDecoder("opus", extradata=head[:10] + b"\0\0" + head[12:])
+
+    def _cut(self, frame: Frame, ends_at: int | None) -> Frame:
+        begin, self._at = self._at, self._at + frame.samples
+        first = min(max(0, self._skip - begin), frame.samples)
+        last = frame.samples
+        if ends_at is not None and ends_at >= self._page_starts_at:
+            last = max(first, min(last, ends_at - begin))
+        width = frame.format.bytes_per_sample
+        return Frame(data=frame.data[first * width : last * width], format=frame.format)
+
+
+def packet_samples(packet: bytes) -> int:
+    """Samples at 48 kHz of an Opus packet, from its first byte (RFC 6716, section 3.1)."""
+    mode = packet[0] >> 3
+    if mode >= 16:
+        one = OPUS_RATE // 400 << (mode & 3)
+    elif mode >= 12:
+        one = OPUS_RATE // 100 << (mode & 1)
+    else:
+        one = (480, 960, 1920, 2880)[mode & 3]
+    code = packet[0] & 3
+    count = (1, 2, 2)[code] if code < 3 else (packet[1] & 0x3F if len(packet) > 1 else 1)
+    return min(one * count, OPUS_RATE * 120 // 1000)

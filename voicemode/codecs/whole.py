@@ -1,0 +1,83 @@
+"""Containers that cannot be read while they arrive (MP4, WebM, AIFF, Ogg/Vorbis …): decoded at the end, as a whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from voicemode.codecs.packets import MonoFrames
+from voicemode.errors import BadContent
+from voicemode.pcm import Frame
+
+LARGEST = 256 << 20
+"""Bytes held in memory at most: two days of speech, or somebody's joke."""
+
+_MAGICS = (
+    (4, b"ftyp", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"FORM", "aiff"),
+    (0, b".snd", "au"),
+    (0, b"caff", "caf"),
+)
+
+
+def container(head: bytes) -> str:
+    """PyAV's name for the container that `head` (8 bytes or more) begins; empty when it is none of these."""
+    return next((name for at, magic, name in _MAGICS if head[at : at + 4] == magic), "")
+
+
+class Whole:
+    """The bytes of a file in container `kind` → at the end, mono frames at the file's rate.
+
+    The container is named, never guessed: among the library's guesses are playlists that open other files.
+    """
+
+    def __init__(self, kind: str, engine: str) -> None:
+        self._kind, self._engine = kind, engine
+        self._held = bytearray()
+
+    def feed(self, item: bytes) -> list[Frame]:
+        self._held += item
+        if len(self._held) > LARGEST:
+            raise self._bad(f"more than {LARGEST:,} bytes")
+        return []
+
+    def flush(self) -> list[Frame]:
+        from av.error import FFmpegError
+
+        frames: list[Frame] = []
+        try:
+            for frame in self._decode():
+                frames.append(frame)
+        except FFmpegError as error:
+            if not frames:
+                raise self._bad(
+                    f"{len(self._held):,} bytes that cannot be decoded ({error.strerror})"
+                ) from error
+        if not frames:
+            raise self._bad(f"{len(self._held):,} bytes without sound")
+        return frames
+
+    def _decode(self) -> Iterator[Frame]:
+        import av
+        from av.error import InvalidDataError
+
+        mono = MonoFrames()
+        with av.open(io.BytesIO(bytes(self._held)), mode="r", format=self._kind) as opened:
+            if not opened.streams.audio:
+                return
+            stream = opened.streams.audio[0]
+            for packet in opened.demux(stream):
+                try:
+                    yield from (
+                        mono.take(frame) for frame in packet.decode() if isinstance(frame, av.AudioFrame)
+                    )
+                except InvalidDataError:
+                    continue
+
+    def _bad(self, what: str) -> BadContent:
+        return BadContent(
+            f"{self._engine} sent {self._kind} sound that cannot be read: {what}.",
+            engine=self._engine,
+            hint="Ask the engine for another format, for example VOICEMODE_TTS_AUDIO_FORMAT=pcm.",
+        )
