@@ -65,7 +65,7 @@ class SoundBody:
         return b"".join(self._held)
 
     def expect(self, seconds: float, fmt: AudioFormat) -> None:
-        """Bounds the rest by the sound that the text needs: its bytes, and the time when it comes no faster than it plays."""
+        """Bounds the rest by the sound that the text needs: its bytes, and its time if it comes as fast as it plays."""
         self._cap = int(self._endpoint.limits.excess * seconds * _BYTES_PER_S[fmt])
         self._whole_s = self._endpoint.limits.whole_s + seconds
 

@@ -82,9 +82,9 @@ class HttpClient:
 
     async def _answer(self, ask: Ask) -> httpx2.Response:
         """Sends, and follows redirects that stay with scheme, host and port (a missing slash, usually)."""
-        import httpx2
-
         client = await self.warm()
+        import httpx2  # Loaded by now, in a thread.
+
         with http_errors.before_answer(self.endpoint):
             url = httpx2.URL(self.endpoint.url(ask.path))
         for _ in range(_REDIRECTS + 1):
@@ -94,9 +94,9 @@ class HttpClient:
             await response.aclose()
             target = _target(url, response)
             if response.status_code not in _SAME_METHOD or target is None:
-                break
+                raise http_errors.redirected(self.endpoint, response)
             url = target
-        raise http_errors.redirected(self.endpoint, response)
+        raise http_errors.redirected(self.endpoint, response, circle=True)
 
     async def _once(self, client: httpx2.AsyncClient, ask: Ask, url: httpx2.URL) -> httpx2.Response:
         """One exchange; sent again at once if the server closed a kept connection just as we used it."""

@@ -116,7 +116,14 @@ def refusal(endpoint: Endpoint, response: httpx2.Response, body: bytes) -> Endpo
     )
 
 
-def redirected(endpoint: Endpoint, response: httpx2.Response) -> EndpointRefused:
+def redirected(endpoint: Endpoint, response: httpx2.Response, *, circle: bool = False) -> EndpointRefused:
+    if circle:
+        return EndpointRefused(
+            f"{endpoint.name} redirects in a circle (HTTP {response.status_code}).",
+            engine=endpoint.name,
+            status=response.status_code,
+            hint="Check the base URL (it usually ends in /v1).",
+        )
     target = endpoint.excerpt(response.headers.get("location", "nowhere"))
     return EndpointRefused(
         f"{endpoint.name} redirects to {target} (HTTP {response.status_code}), which is not followed: "

@@ -40,6 +40,9 @@ __all__ = [
 _SPEECH_MODEL = "gpt-4o-mini-tts"
 _TRANSCRIPTION_MODEL = "gpt-transcribe"
 _SLOWEST, _FASTEST = 0.25, 4.0
+_SHORTEST_S = 0.1
+"""No word is shorter, and OpenAI's service refuses what is."""
+
 _TRANSCRIPT_BYTES = 1 << 20
 _NAMES_THE_MODEL = frozenset({400, 404, 422})
 
@@ -83,8 +86,7 @@ class OpenAiSpeech:
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
-        if not _SLOWEST <= request.speed <= _FASTEST:
-            raise InvalidRequest(f"The speed {request.speed} is not between {_SLOWEST} and {_FASTEST}.")
+        _check(request)
         try:
             async with asyncio.timeout(self._endpoint.limits.first_byte_s):
                 audio, body = await self._open(request)
@@ -158,8 +160,8 @@ class OpenAiTranscription:
         await self._http.warm()
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
-        if not request.audio.data:
-            raise InvalidRequest("The recording is empty: there is nothing to transcribe.")
+        if request.audio.seconds < _SHORTEST_S:
+            return Transcript(text="", engine=self.name)
         limits = self._endpoint.limits
         # Recognisers on slow machines need up to twice the length of what was said before they answer at all.
         limit = min(limits.whole_s, limits.first_byte_s + 2 * request.audio.seconds)
@@ -206,6 +208,16 @@ class OpenAiTranscription:
         language = found.get("language")
         return Transcript(
             text=text, engine=self.name, model=model, language=language if isinstance(language, str) else ""
+        )
+
+
+def _check(request: SpeechRequest) -> None:
+    if not any(letter.isprintable() and not letter.isspace() for letter in request.text):
+        raise InvalidRequest("The text is empty: there is nothing to say.", hint="Give at least one word.")
+    if not _SLOWEST <= request.speed <= _FASTEST:
+        raise InvalidRequest(
+            f"The speed {request.speed} is not between {_SLOWEST} and {_FASTEST}.",
+            hint="1.0 is the normal speed.",
         )
 
 

@@ -1,0 +1,1 @@
+"""Engines, each against what it really talks to."""
