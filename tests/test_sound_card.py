@@ -31,14 +31,14 @@ from voicemode import clock
 
 PLAY = """
 import sys, sounddevice
-with sounddevice.RawOutputStream(samplerate=int(sys.argv[1]), channels=1, dtype="int16") as speaker:
+with sounddevice.RawOutputStream(samplerate=int(sys.argv[1]), channels=1, dtype="int16", latency=0.2) as speaker:
     speaker.write(sys.stdin.buffer.read())
 """
 
 CAPTURE = """
 import sys, sounddevice
 rate = int(sys.argv[1])
-with sounddevice.RawInputStream(samplerate=rate, channels=1, dtype="int16") as microphone:
+with sounddevice.RawInputStream(samplerate=rate, channels=1, dtype="int16", latency=0.2) as microphone:
     microphone.read(rate // 10)
     print("open", flush=True)
     sys.stdout.buffer.write(microphone.read(round(rate * float(sys.argv[2])))[0])
@@ -201,7 +201,7 @@ def test_left_and_right_stay_apart(sound_card: VirtualSoundCard) -> None:
 def test_portaudio_plays_on_the_card_by_default(sound_card: VirtualSoundCard) -> None:
     source = tone(RATE, 0.5, 660)
     # PortAudio drops what is still buffered when a stream stops, so the sound ends in silence.
-    pcm = np.concatenate((source, silence(0.3))).tobytes()
+    pcm = np.concatenate((source, silence(0.5))).tobytes()
     with sound_card.recording() as heard:
         with python(PLAY, str(RATE), environment=sound_card.environment) as player:
             player.communicate(pcm, timeout=20)

@@ -44,16 +44,16 @@ _START_LIMIT_S = 10.0
 _TOOLS = ("pulseaudio", "pactl", "pacat", "parec")
 _NULL = "load-module module-null-sink format=s16le rate=48000 norewinds=1"
 
-# The daemon's modules, each line with a name to unload it by. The door for clients comes last: once it can be
-# reached, everything is there.
-_DEVICES = {
-    "speaker": f"{_NULL} sink_name={SPEAKER} channels=2",
-    "mic_feed": f"{_NULL} sink_name={MIC_FEED} channels=1",
-    "microphone": f"load-module module-remap-source source_name={MICROPHONE} master={MIC_FEED}.monitor",
-    "pace": f"{_NULL} sink_name=pace channels=1",
-    "speaker pace": f"load-module module-loopback source={SPEAKER}.monitor sink=pace latency_msec=5",
-    "microphone pace": f"load-module module-loopback source={MIC_FEED}.monitor sink=pace latency_msec=5",
-}
+# In this order: a stream on whatever is the default is moved when the default changes, so the microphone is there
+# before the monitor that a recording sits on.
+_DEVICES = (
+    f"{_NULL} sink_name={MIC_FEED} channels=1",
+    f"load-module module-remap-source source_name={MICROPHONE} master={MIC_FEED}.monitor",
+    f"{_NULL} sink_name={SPEAKER} channels=2",
+    f"{_NULL} sink_name=pace channels=1",
+    f"load-module module-loopback source={SPEAKER}.monitor sink=pace latency_msec=5",
+    f"load-module module-loopback source={MIC_FEED}.monitor sink=pace latency_msec=5",
+)
 
 _DAEMON_CONF = """\
 default-sample-format = s16le
@@ -85,7 +85,11 @@ echo "$daemon"
 exec >/dev/null 2>&1
 while read -r _; do :; done
 kill -9 "$daemon"
-rm -rf "$folder"
+wait "$daemon"
+for again in 1 2 3 4 5; do  # a client on its way out may still write its cookie
+    rm -rf "$folder" && break
+    sleep 0.2
+done
 """
 
 
@@ -201,7 +205,8 @@ class VirtualSoundCard:
                     self.pactl("set-sink-input-volume", number, f"-{loss_db}dB")
             yield
         finally:
-            self.pactl("unload-module", loaded)
+            with contextlib.suppress(RuntimeError):  # unplugged or killed in between: it went with the rest
+                self.pactl("unload-module", loaded)
 
     # --- faults ---
 
@@ -210,17 +215,16 @@ class VirtualSoundCard:
 
         The daemon would move a stream to any device that is left, so the microphone goes too.
         """
-        for line in self.pactl("list", "short", "modules").splitlines():
-            number, name = line.split("\t")[:2]
-            if name in {"module-loopback", "module-remap-source"}:
-                self.pactl("unload-module", number)
-        for line in self.pactl("list", "short", "modules").splitlines():
-            number, name = line.split("\t")[:2]
-            if name == "module-null-sink":
-                self.pactl("unload-module", number)
+        for saying in self._sayings:
+            saying.stop()
+        modules = [line.split("\t")[:3] for line in self.pactl("list", "short", "modules").splitlines()]
+        for wanted in ("module-loopback", "module-remap-source", "sink_name=pace", MIC_FEED, SPEAKER):
+            for number, name, arguments in modules:
+                if name == wanted or (name == "module-null-sink" and wanted in arguments):
+                    self.pactl("unload-module", number)
 
     def plug_speaker(self) -> None:
-        for line in _DEVICES.values():
+        for line in _DEVICES:
             self.pactl(*line.split())
         self._set_defaults()
         self.hold_microphone_quiet(zeros=self._zeros)
@@ -276,11 +280,12 @@ class VirtualSoundCard:
         (self.folder / ".config/pulse/client.conf").write_text("autospawn = no\nenable-shm = no\n")
         (self.folder / "asoundrc").write_text(_ASOUNDRC)
         script = self.folder / "devices.pa"
+        # The door comes last: once a client can connect, every device is there.
         door = f"load-module module-native-protocol-unix auth-anonymous=1 socket={self._socket}"
         script.write_text(
             "\n".join(
                 [
-                    *_DEVICES.values(),
+                    *_DEVICES,
                     f"set-default-sink {SPEAKER}",
                     f"set-default-source {MICROPHONE}",
                     door,
@@ -367,6 +372,7 @@ class Saying:
         sink: str,
         for_ever: bool = False,
     ) -> None:
+        # A buffer of 0.5 s: what a busy machine does to this process is not to be taken for the patient's gaps.
         command = [
             "pacat",
             "--playback",
