@@ -12,11 +12,11 @@ from voicemode.devices.feed import Feed
 from voicemode.errors import DeviceError, DeviceLost
 from voicemode.pcm import PcmFormat
 
-PERIOD_MILLISECONDS = 10
-PERIODS = 3
-"""What PulseAudio is asked to hold: 30 ms, about what PortAudio holds by default."""
-LATENCY_SECONDS = 0.045
-"""Stated for every device: miniaudio does not tell. What is asked for, and one and a half periods on top."""
+PERIOD_MILLISECONDS = 30
+PERIODS = 4
+"""PulseAudio then holds one period, whatever the number of periods: at 10 ms it ran dry on a busy machine."""
+LATENCY_SECONDS = 0.060
+"""Stated for every device, as miniaudio does not tell: the period held and the one just asked for."""
 
 
 class _Asked:

@@ -22,7 +22,7 @@ from voicemode.pcm import PcmFormat
 
 PIPE_BYTES = 4096
 """The least a Linux pipe holds: 85 ms at 24 kHz mono."""
-TOOL_SECONDS = 0.030
+TOOL_SECONDS = 0.060
 """What the tool and its server are asked to hold."""
 BLOCK_SECONDS = 0.010
 SETTLE_SECONDS = 0.25

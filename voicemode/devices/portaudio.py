@@ -296,15 +296,18 @@ _Complaint = ctypes.CFUNCTYPE(
 )
 
 
-@_Complaint
 def _unheard(file: bytes, line: int, function: bytes, error: int, form: bytes) -> None:
     """ALSA's complaints end here: it writes each underrun and each device that it cannot find to stderr."""
+
+
+_unheard_by_alsa = _Complaint(_unheard)
+"""Kept for as long as the program runs: ALSA calls it from its own threads."""
 
 
 def _hush_alsa() -> None:
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_unheard)
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_unheard_by_alsa)
 
 
 def _finished(stream: PortAudioStream, lose: Callable[[], None]) -> None:
