@@ -118,6 +118,8 @@ class Behaviour:
     """Of the compressed formats, bits per second; 0 is the encoder's choice."""
     flip_every_bytes: int = 0
     """One bit is wrong in every so many bytes."""
+    hole_every_bytes: int = 0
+    """64 bytes are missing after every so many."""
     endless: bool = False
     """The body begins again whenever it ends."""
     transcript: str | None = None
@@ -484,7 +486,7 @@ class SpeechServer:
         seen.speed = float(speed)
         if not seen.text:
             raise _BadRequest("input is missing or empty", param="input", code="missing_required_parameter")
-        _one_of(seen.model, self.models, "model", status=404)
+        _one_of(seen.model, self.models, "model")
         _one_of(seen.voice, self.voices, "voice")
         _one_of(seen.format, tuple(AudioFormat), "response_format")
         return await asyncio.to_thread(
@@ -509,7 +511,7 @@ class SpeechServer:
         if file is None:
             raise _BadRequest("file is missing", param="file", code="missing_required_parameter")
         seen.filename = file.filename
-        _one_of(seen.model, self.models, "model", status=404)
+        _one_of(seen.model, self.models, "model")
         _one_of(seen.format, ("json", "text", "verbose_json"), "response_format")
         try:
             recording = await asyncio.to_thread(_recording, file)
@@ -742,7 +744,9 @@ def _spoilt(answer: _Answer, behaviour: Behaviour) -> _Answer:
     if behaviour.flip_every_bytes:
         for place in range(behaviour.flip_every_bytes, len(body), behaviour.flip_every_bytes):
             body[place] ^= 0x10
-        answer = replace(answer, body=bytes(body))
+    if step := behaviour.hole_every_bytes:
+        body = bytearray(b"".join(body[at : at + step] for at in range(0, len(body), step + 64)))
+    answer = replace(answer, body=bytes(body))
     match behaviour.content:
         case Content.HTML:
             return _Answer(body=_HTML, content_type="text/html")
@@ -790,10 +794,10 @@ def _text(given: Mapping[str, object], name: str, default: str) -> str:
     return value
 
 
-def _one_of(value: str, allowed: tuple[str, ...], name: str, *, status: int = 400) -> None:
+def _one_of(value: str, allowed: tuple[str, ...], name: str) -> None:
     if value not in allowed:
         message = f"{name} is {value!r}; it must be one of {', '.join(allowed)}"
-        raise _BadRequest(message, param=name, code=f"{name}_not_found", status=status)
+        raise _BadRequest(message, param=name, code=f"{name}_not_found")
 
 
 @lru_cache(maxsize=64)

@@ -7,8 +7,9 @@ letter) made of three tones of a 125 Hz pitch, which makes it a voiced sound to 
     low    875–1625 Hz    one of seven  ┐ the letter
     high   1875–2625 Hz   one of seven  ┘
 
-The last symbol is a checksum. Because words are spelled, any text can be read back by someone who does not know
-it; because the clock is in the sound, nothing depends on timing: holes, lead-in and stretched sound do not matter.
+The last symbol is a checksum; one damage in 47 slips through it. Because words are spelled, any text can be read
+back by someone who does not know it; because the clock is in the sound, nothing depends on timing: holes, lead-in
+and stretched sound do not matter.
 Everything lies below 2.7 kHz and survives a telephone's rate.
 """
 
