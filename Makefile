@@ -7,7 +7,7 @@ run:    setup ; @$(PYTHON) scripts/run.py
 test:   ; @sh scripts/test.sh
 check:  ; @$(PYTHON) scripts/check.py
 live:   ; @$(PYTHON) scripts/check.py live
-bench:  setup ; @$(PYTHON) scripts/bench.py
+bench:  setup ; @$(PYTHON) -m scripts.bench
 format: ; @$(PYTHON) scripts/check.py format
 lint:   ; @$(PYTHON) scripts/check.py lint
 types:  ; @$(PYTHON) scripts/check.py types

@@ -1,0 +1,240 @@
+"""What is measured, row by row. Every row runs its contenders in turn, run by run, so that they share the weather."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from scripts.measuring.contenders import Contender
+from scripts.measuring.host import Host
+from scripts.measuring.stage import Seen, Stage
+from scripts.measuring.tokens import as_given, as_listed, count_tokens
+from tests.support import voice
+from tests.support.listening import compare, samples_of
+from tests.support.sound_card import RATE
+
+SOURCE_RATE = 24_000
+TTFB_SECONDS = 0.2
+"""The speech server's own time to first byte: a good cloud's, and the same for all."""
+FIRST_SOUND_LIMIT = 20.0
+END_LIMIT = 90.0
+SETTLE_SECONDS = 2.0
+"""After `tools/list`, before memory is read: what warms up in the background has been loaded by then."""
+QUIET_SECONDS = 0.6
+BEFORE_CANCEL_SECONDS = 0.5
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(kw_only=True)
+class Row:
+    """`values` by contender, one for each run, in `unit`; `goal` is for a person; `more_is_better` turns the ratio."""
+
+    name: str
+    unit: str
+    goal: str
+    values: dict[str, list[float]] = field(default_factory=dict)
+    more_is_better: bool = False
+
+    def add(self, contender: Contender, value: float) -> None:
+        self.values.setdefault(contender.name, []).append(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    stage: Stage
+    contenders: list[Contender]
+    runs: int
+    formats: list[str]
+    pace: float | None
+
+    @property
+    def speakers(self) -> list[Contender]:
+        return [contender for contender in self.contenders if contender.tool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """`overhead` and `whole` in seconds, `complete` from 0 to 1, `pieces` unbroken runs of the source."""
+
+    overhead: float
+    whole: float
+    complete: float
+    pieces: int
+
+
+def note(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def sentence(run: int) -> str:
+    """About three seconds in the word-coded voice, another one each time: nothing may come from a cache."""
+    return f"the build is green and run {NUMBERS[run % len(NUMBERS)]} of the bench has begun to speak"
+
+
+def start_up(plan: Plan) -> list[Row]:
+    hello = Row(
+        name="start → initialize answered", unit="ms", goal="≤ 1.1 × bare SDK, ≥ 3.5 × faster than peer"
+    )
+    listed = Row(
+        name="start → tools/list answered", unit="ms", goal="≤ 1.1 × bare SDK, ≥ 3.5 × faster than peer"
+    )
+    memory = Row(name="resident after tools/list", unit="MB", goal="≤ 80 MB")
+    # One run more than is counted: the first one fills the page cache.
+    for run in range(plan.runs + 1):
+        for contender in plan.contenders:
+            log = plan.stage.folder / "start.log"
+            with Host(contender.command, plan.stage.environment(contender, "pcm"), log) as host:
+                to_hello, to_list = host.shake_hands()
+                if not run:
+                    continue
+                pause(SETTLE_SECONDS)
+                hello.add(contender, to_hello * 1000)
+                listed.add(contender, to_list * 1000)
+                memory.add(contender, host.resident_bytes() / 1e6)
+        note(f"start-up {run}/{plan.runs}")
+    return [hello, listed, memory]
+
+
+def tokens(plan: Plan) -> list[Row]:
+    listed = Row(name="tool definitions, as listed", unit="tokens", goal="≤ 1,500")
+    given = Row(name="tool definitions, as a model gets them", unit="tokens", goal="≤ 1,500")
+    with plan.stage.hosts(plan.speakers, "pcm") as hosts:
+        for contender in plan.speakers:
+            tools = hosts[contender.name].tools
+            listed.add(contender, count_tokens(as_listed(tools)))
+            given.add(contender, count_tokens(as_given(tools)))
+    return [listed, given]
+
+
+def speaking(plan: Plan) -> list[Row]:
+    """First byte → audible, the whole way, and how much arrived, for each format."""
+    rows: list[Row] = []
+    memory = Row(name="resident after one sentence", unit="MB", goal="≤ 130 MB")
+    for audio_format in plan.formats:
+        ceiling = 30 if audio_format in ("pcm", "wav") else 60
+        overhead = Row(name=f"TTFA overhead, {audio_format}", unit="ms", goal=f"≤ {ceiling} ms")
+        whole = Row(
+            name=f"TTFA, call → audible, {audio_format}", unit="ms", goal=f"≤ {200 + ceiling + 20} ms"
+        )
+        complete = Row(name=f"completeness, {audio_format}", unit="%", goal="100 %", more_is_better=True)
+        pieces = Row(name=f"unbroken pieces, {audio_format}", unit="", goal="1")
+        plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=plan.pace)
+        with plan.stage.hosts(plan.speakers, audio_format) as hosts:
+            for run in range(plan.runs + 1):
+                for contender in plan.speakers:
+                    host = hosts[contender.name]
+                    said = _utter(plan.stage, host, contender, sentence(run))
+                    if said is None:
+                        note(f"{audio_format} {contender.name}: nothing was heard")
+                        continue
+                    if not run:
+                        if audio_format == plan.formats[0]:
+                            memory.add(contender, host.resident_bytes() / 1e6)
+                        continue
+                    overhead.add(contender, said.overhead * 1000)
+                    whole.add(contender, said.whole * 1000)
+                    complete.add(contender, said.complete * 100)
+                    pieces.add(contender, said.pieces)
+                note(f"{audio_format} {run}/{plan.runs}")
+        rows += [overhead, whole, complete, pieces]
+    return [*rows, memory]
+
+
+def ping(plan: Plan) -> list[Row]:
+    """The longest answer to a ping while it speaks bounds how long the event loop was not served."""
+    row = Row(name="longest ping while speaking", unit="ms", goal="≤ 20 ms")
+
+    def while_speaking(host: Host, contender: Contender, run: int) -> float:
+        longest = 0.0
+        answer = host.call(contender.tool, contender.saying(sentence(run)))
+        while not answer.arrived:
+            probe = host.ask("ping")
+            probe.wait(END_LIMIT)
+            longest = max(longest, probe.seconds)
+            pause(0.005)
+        answer.wait(END_LIMIT)
+        plan.stage.recording.wait_for_silence(QUIET_SECONDS, END_LIMIT)
+        return longest * 1000
+
+    return _each_run(plan, row, while_speaking)
+
+
+def cancelling(plan: Plan) -> list[Row]:
+    row = Row(name="cancel → silence", unit="ms", goal="≤ 100 ms")
+
+    def cancelled(host: Host, contender: Contender, run: int) -> float:
+        recording = plan.stage.recording
+        before = recording.position
+        answer = host.call(contender.tool, contender.saying(sentence(run)))
+        recording.wait_for_sound(FIRST_SOUND_LIMIT, after=before)
+        pause(BEFORE_CANCEL_SECONDS)
+        said_stop = host.cancel(answer)
+        last = recording.wait_for_silence(QUIET_SECONDS, END_LIMIT)
+        return max(recording.time_of(last - 1) - said_stop, 0.0) * 1000
+
+    return _each_run(plan, row, cancelled)
+
+
+def _each_run(plan: Plan, row: Row, measure: Callable[[Host, Contender, int], float]) -> list[Row]:
+    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=plan.pace)
+    with plan.stage.hosts(plan.speakers, "pcm") as hosts:
+        for contender in plan.speakers:
+            _utter(plan.stage, hosts[contender.name], contender, sentence(0))
+        for run in range(1, plan.runs + 1):
+            for contender in plan.speakers:
+                try:
+                    row.add(contender, measure(hosts[contender.name], contender, run))
+                except (TimeoutError, RuntimeError) as error:
+                    note(f"{row.name}, {contender.name}: {error}")
+            note(f"{row.name} {run}/{plan.runs}")
+    return [row]
+
+
+def _utter(stage: Stage, host: Host, contender: Contender, text: str) -> Utterance | None:
+    """One message through a server and out of the loudspeaker; None when nothing was heard."""
+    before = stage.recording.position
+    answer = host.call(contender.tool, contender.saying(text))
+    try:
+        first = stage.recording.wait_for_sound(FIRST_SOUND_LIMIT, after=before)
+    except TimeoutError:
+        note(f"{contender.name} answered: {json.dumps(answer.message)[:400]}")
+        return None
+    audible = stage.recording.time_of(first)
+    answer.wait(END_LIMIT)
+    stage.recording.wait_for_silence(QUIET_SECONDS, END_LIMIT)
+    # What was heard once the message had all been played; half a second before it for what the search wants.
+    start = max(before, first - RATE // 2)
+    heard = stage.recording.samples()[start : stage.recording.position]
+    comparison = compare(heard, RATE, samples_of(voice.speak(text, SOURCE_RATE)), SOURCE_RATE)
+    sent = _first_byte(stage.service.speech_requests(), answer.sent_at)
+    return Utterance(
+        overhead=audible - sent,
+        whole=audible - answer.sent_at,
+        complete=comparison.complete,
+        pieces=len(comparison.pieces),
+    )
+
+
+def _first_byte(requests: list[Seen], since: float) -> float:
+    moments = [
+        seen.first_byte_sent_at for seen in requests if seen.received_at >= since and seen.first_byte_sent_at
+    ]
+    if not moments:
+        raise RuntimeError("the speech server was not asked")
+    return min(moments)
+
+
+ROWS: dict[str, Callable[[Plan], list[Row]]] = {
+    "start": start_up,
+    "tokens": tokens,
+    "speaking": speaking,
+    "ping": ping,
+    "cancel": cancelling,
+}
