@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -26,15 +26,15 @@ class Kind(Generic[T]):
     """True for a value that sends words or sound to another machine: a project file may not set it."""
 
 
-_YES = frozenset({"true", "1", "yes", "on"})
-_NO = frozenset({"false", "0", "no", "off"})
+YES = frozenset({"true", "1", "yes", "on"})
+NO = frozenset({"false", "0", "no", "off"})
 
 
 def _boolean(text: str) -> bool:
     word = text.lower()
-    if word in _YES:
+    if word in YES:
         return True
-    if word in _NO:
+    if word in NO:
         return False
     raise ValueError(text)
 
@@ -70,13 +70,15 @@ def number(least: float, most: float, unit: str = "") -> Kind[float]:
     )
 
 
-def choice(*members: E) -> Kind[E]:
+def choice(*members: E, also: Mapping[str, E] | None = None) -> Kind[E]:
+    """One of `members`; `also` are further words that are understood and not shown."""
     by_name = {str(member): member for member in members}
+    understood = {**by_name, **(also or {})}
 
     def parse(text: str) -> E:
-        if text.lower() not in by_name:
+        if text.lower() not in understood:
             raise ValueError(text)
-        return by_name[text.lower()]
+        return understood[text.lower()]
 
     return Kind(allowed=", ".join(by_name), parse=parse, show=str)
 

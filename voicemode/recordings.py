@@ -12,19 +12,21 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 
 from voicemode import clock
 from voicemode.background import Background
+from voicemode.events import Event, Transcribed, TurnFinished
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.private_files import Kept, make_folder, open_file, prune
 from voicemode.redaction import Redactor
+from voicemode.speech import RecordingNote
 from voicemode.wav_file import PART, WavFile, adopt
 
 logger = logging.getLogger(__name__)
@@ -33,26 +35,6 @@ SECONDS_A_DAY = 86_400
 CLOSING_S = 0.2
 LONGEST_NAME = 40
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
-
-
-class Side(StrEnum):
-    """Whose sound it is."""
-
-    TTS = "tts"
-    STT = "stt"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecordingNote:
-    """What the JSON says. `position` is where the sound begins, in seconds on the conversation's clock."""
-
-    text: str
-    engine: str = ""
-    voice: str = ""
-    model: str = ""
-    outcome: str = ""
-    position: float = 0.0
-    metrics: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def safe_name(turn: str) -> str:
@@ -83,22 +65,23 @@ def _ignore(what: str) -> None:
 
 
 class Recording:
-    """One recording that is under way. `write` never blocks; any one thread may call it."""
+    """One recording that is under way, and a `ports.Recording`. Any one thread may call it; nothing here blocks."""
 
     def __init__(
-        self, recordings: Recordings, side: Side, turn: str, started: datetime, fmt: PcmFormat
+        self, recordings: Recordings, *, kind: str, turn: str, started: datetime, fmt: PcmFormat
     ) -> None:
-        self.side = side
+        self.kind = kind
         self.turn = turn
         self.started = started
         self.format = fmt
         self.samples = 0
-        self._recordings = recordings
-        # What follows belongs to the recordings' thread; `path` may be read from anywhere.
-        self.file: WavFile | None = None
         self.failed = False
-        self.path: Path | None = None
-        """Where the file will be when it is finished; None before it is there, and when it could not be made."""
+        """Something could not be written; what `path` names ends early or is not there."""
+        self.path = recordings.plan(kind, turn, started)
+        """Where the finished file is, or will be."""
+        self._recordings = recordings
+        # Belongs to the recordings' thread.
+        self.file: WavFile | None = None
 
     def write(self, frame: Frame) -> None:
         """Adds sound in the recording's format."""
@@ -106,6 +89,10 @@ class Recording:
             raise ValueError(f"{frame.format} does not belong into a recording of {self.format}")
         self.samples += frame.samples
         self._recordings.append(self, frame.data)
+
+    def finish(self, note: RecordingNote) -> None:
+        """Ends the sound and writes the JSON beside it."""
+        self._recordings.finish(self, note)
 
 
 class Recordings:
@@ -129,6 +116,9 @@ class Recordings:
         self._warn = on_warning
         self._wall = wall
         self._warned = False
+        self._lock = threading.Lock()
+        self._stamp = ""
+        self._taken: set[str] = set()
         self._background = Background("recordings", capacity=capacity)
 
     def __enter__(self) -> Recordings:
@@ -141,9 +131,9 @@ class Recordings:
     ) -> None:
         self.close(CLOSING_S)
 
-    def begin(self, side: Side, *, turn: str, started: datetime, format: PcmFormat) -> Recording:  # noqa: A002
-        """A recording whose first sample was or will be at `started` (wall time)."""
-        recording = Recording(self, side, turn, started, format)
+    def begin(self, *, kind: str, turn: str, format: PcmFormat) -> Recording:  # noqa: A002
+        """A `ports.BeginRecording`: a recording of `kind` (tts or stt) that begins now."""
+        recording = Recording(self, kind=kind, turn=turn, started=self._wall(), fmt=format)
         self._submit(recording, lambda: self._begin(recording))
         return recording
 
@@ -151,16 +141,48 @@ class Recordings:
         self._submit(recording, lambda: self._append(recording, data))
 
     def finish(self, recording: Recording, note: RecordingNote) -> None:
-        """Ends the sound and writes the JSON; `recording.path` is good after `flush`."""
         self._submit(recording, lambda: self._finish(recording, note))
 
     def discard(self, recording: Recording) -> None:
         """Nobody wants it: nothing of it stays."""
         self._submit(recording, lambda: self._discard(recording))
 
-    def keep_text(self, side: Side, *, turn: str, started: datetime, note: RecordingNote) -> None:
-        """Writes the JSON alone, for those who keep transcripts and no sound."""
-        self._background.submit(lambda: self._keep_text(side, turn, started, note))
+    def keep_text(self, event: Event) -> None:
+        """An `events.Emit` that keeps what was said as JSON alone, for those who keep transcripts and no sound."""
+        if isinstance(event, Transcribed):
+            note = RecordingNote(
+                kind="stt", turn=event.turn, text=event.text, engine=event.engine, position=event.at
+            )
+        elif isinstance(event, TurnFinished) and event.heard + event.unheard:
+            note = RecordingNote(
+                kind="tts",
+                turn=event.turn,
+                text=f"{event.heard} {event.unheard}".strip(),
+                outcome=event.outcome,
+                heard=event.heard,
+                unheard=event.unheard,
+                position=event.at,
+            )
+        else:
+            return
+        started = self._wall()
+        path = self.plan(note.kind, note.turn, started)
+        self._background.submit(lambda: self._keep_text(path, started, note))
+
+    def plan(self, kind: str, turn: str, started: datetime) -> Path:
+        """A path of its own for each recording of this process; the disk is not asked."""
+        when = started.astimezone(UTC)
+        stamp = f"{when:%Y%m%d-%H%M%S}-{when.microsecond // 1000:03}"
+        with self._lock:
+            if stamp != self._stamp:
+                self._stamp, self._taken = stamp, set()
+            base = name = f"{stamp}_{safe_name(turn)}_{safe_name(kind)}"
+            count = 1
+            while name in self._taken:
+                count += 1
+                name = f"{base}-{count}"
+            self._taken.add(name)
+        return self.folder / f"{when:%Y}" / f"{when:%m}" / f"{name}.wav"
 
     def flush(self, limit_s: float) -> bool:
         """Blocks until everything handed over before is on disk, at most `limit_s`."""
@@ -179,8 +201,8 @@ class Recordings:
 
     def _begin(self, recording: Recording) -> None:
         try:
-            stem = self._stem(recording.side, recording.turn, recording.started)
-            recording.file = WavFile(stem, recording.format)
+            self._make_room(recording.path)
+            recording.file = WavFile(recording.path.with_suffix(""), recording.format)
             recording.path = recording.file.path
         except OSError as error:
             self._failed(recording, error)
@@ -205,56 +227,36 @@ class Recordings:
                 "seconds": round(recording.format.seconds(recording.samples), 3),
                 "complete": not recording.failed,
             }
-            self._write_note(path, recording.side, recording.turn, recording.started, note, about)
+            self._write_note(path, recording.started, note, about)
         except OSError as error:
             self._failed(recording, error)
 
     def _discard(self, recording: Recording) -> None:
         if recording.file is not None:
             recording.file.abandon()
-            recording.file, recording.path = None, None
+            recording.file = None
 
-    def _keep_text(self, side: Side, turn: str, started: datetime, note: RecordingNote) -> None:
+    def _keep_text(self, path: Path, started: datetime, note: RecordingNote) -> None:
         try:
-            stem = self._stem(side, turn, started)
-            self._write_note(stem.with_name(f"{stem.name}.wav"), side, turn, started, note, {})
+            self._make_room(path)
+            self._write_note(path, started, note, {})
         except OSError as error:
             self._warn_once(error)
 
-    def _stem(self, side: Side, turn: str, started: datetime) -> Path:
-        when = started.astimezone(UTC)
-        folder = self.folder / f"{when:%Y}" / f"{when:%m}"
-        make_folder(folder)
-        if not folder.resolve().is_relative_to(self.folder.resolve()):
-            raise OSError(0, f"{folder} leads out of {self.folder}")
-        return folder / f"{when:%Y%m%d-%H%M%S}-{when.microsecond // 1000:03}_{safe_name(turn)}_{side}"
+    def _make_room(self, path: Path) -> None:
+        make_folder(path.parent)
+        if not path.parent.resolve().is_relative_to(self.folder.resolve()):
+            raise OSError(0, f"{path.parent} leads out of {self.folder}")
 
     def _write_note(
-        self,
-        wav: Path,
-        side: Side,
-        turn: str,
-        started: datetime,
-        note: RecordingNote,
-        about: Mapping[str, object],
+        self, wav: Path, started: datetime, note: RecordingNote, about: Mapping[str, object]
     ) -> None:
-        text = json.dumps(
-            {
-                "side": str(side),
-                "turn": self._redactor.redact(turn),
-                "started": started.astimezone(UTC).isoformat(timespec="milliseconds"),
-                "position": note.position,
-                "text": self._redactor.redact(note.text),
-                "engine": note.engine,
-                "voice": note.voice,
-                "model": note.model,
-                "outcome": note.outcome,
-                "metrics": dict(note.metrics),
-                **about,
-            },
-            ensure_ascii=False,
-            indent=1,
-        )
+        values = {
+            name: self._redactor.redact(value) if isinstance(value, str) else value
+            for name, value in asdict(note).items()
+        }
+        start = started.astimezone(UTC).isoformat(timespec="milliseconds")
+        text = json.dumps({**values, "started": start, **about}, ensure_ascii=False, indent=1)
         _write_whole(wav.with_suffix(".json"), text + "\n")
 
     def _failed(self, recording: Recording, error: OSError) -> None:

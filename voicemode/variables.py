@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
-from voicemode.kinds import BOOLEAN, FOLDER, TEXT, URL, URLS, WORDS, choice, integer, number
+from voicemode.kinds import BOOLEAN, FOLDER, NO, TEXT, URL, URLS, WORDS, YES, choice, integer, number
 from voicemode.settings import setting
 from voicemode.speech import AudioFormat
 
@@ -100,7 +100,7 @@ class ListeningSettings:
     no_speech_s: float = setting(
         "VOICEMODE_NO_SPEECH_TIMEOUT",
         number(1, 600, "seconds"),
-        30.0,
+        10.0,
         "A turn in which nobody begins to speak ends after this time.",
     )
     silence_ms: int = setting(
@@ -307,7 +307,7 @@ class LogSettings:
     )
     debug: Debug = setting(
         "VOICEMODE_DEBUG",
-        choice(*Debug),
+        choice(*Debug, also={**dict.fromkeys(NO, Debug.FALSE), **dict.fromkeys(YES, Debug.TRUE)}),
         Debug.FALSE,
         "Tell more on stderr, and keep recordings and transcripts.",
         from_project=False,
