@@ -218,6 +218,16 @@ async def test_nothing_listening_is_told_at_once() -> None:
     assert "Start the speech server" in caught.value.hint
 
 
+async def test_https_asked_of_a_server_that_speaks_http_is_unreachable_with_a_reason() -> None:
+    with SpeechServer() as server:
+        engine = OpenAiSpeech(
+            Endpoint(base_url=server.base_url.replace("http:", "https:"), voices=("alloy",))
+        )
+        with pytest.raises(EndpointUnreachable, match="SSL"):
+            await said(engine)
+        await engine.close()
+
+
 @pytest.mark.skipif(
     sys.platform != "linux", reason="fills a listening queue, which only Linux keeps silent about"
 )

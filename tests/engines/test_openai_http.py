@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import math
 from dataclasses import replace
 
@@ -13,7 +14,13 @@ from tests.support.encoding import encode
 from tests.support.speech_server import Accept, Behaviour, Route, SpeechServer
 from tests.support.voice import speak
 from voicemode.engines.openai_http import Endpoint, Health, OpenAiSpeech, Purpose, probe
-from voicemode.errors import ConfigurationError, EngineUnavailable, InvalidRequest, UnknownVoice
+from voicemode.errors import (
+    ConfigurationError,
+    EndpointRefused,
+    EngineUnavailable,
+    InvalidRequest,
+    UnknownVoice,
+)
 from voicemode.pcm import LISTENING, SPEECH, Frame
 from voicemode.speech import AudioFormat, SpeechRequest, TranscriptionRequest, Voice
 
@@ -268,6 +275,46 @@ async def test_a_proxy_from_the_environment_is_not_asked_for_this_machine(
     far = OpenAiSpeech(Endpoint(base_url="http://speech.example/v1", voices=("alloy",)))
     with pytest.raises(EngineUnavailable, match="proxy"):
         await said(far)
+
+
+async def test_a_proxy_from_the_environment_is_asked_for_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with SpeechServer() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.origin)
+        monkeypatch.setenv("http_proxy", proxy.origin)
+        engine = OpenAiSpeech(Endpoint(base_url="http://speech.example/v1", voices=("alloy",)))
+        with pytest.raises(EndpointRefused):
+            await said(engine)
+        await engine.close()
+        assert [request.header("host") for request in proxy.requests] == ["speech.example"]
+
+
+async def test_a_redirect_within_the_same_host_is_followed_with_the_whole_request() -> None:
+    with SpeechServer(key=KEY) as server:
+        server.then(Behaviour(status=308, location="self"))
+        async with speech(server, key=KEY) as engine:
+            assert await said(engine) == speak(TEXT)
+        assert [request.text for request in asked(server)][1:] == [TEXT]
+
+
+async def test_sound_that_a_server_compresses_unasked_is_unpacked() -> None:
+    packed = gzip.compress(speak(TEXT))
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    accepted: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(head + packed)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        engine = OpenAiSpeech(Endpoint(base_url=f"http://127.0.0.1:{port}/v1", voices=("alloy",)))
+        assert await said(engine) == speak(TEXT)
+        await engine.close()
+    assert b"accept-encoding: identity" in accepted[0]
 
 
 async def test_a_probe_tells_the_four_states_apart() -> None:
