@@ -52,8 +52,8 @@ def test_44_bytes_and_one_sample_are_enough_to_start() -> None:
     assert stage.feed(PLAIN[44:46]) == [Frame(data=TONE[:2], format=SPEECH)]
 
 
-def test_raw_pcm_starts_with_its_first_sample() -> None:
-    assert decoder(AudioFormat.PCM).feed(b"\x01\x00") == [Frame(data=b"\x01\x00", format=SPEECH)]
+def test_raw_pcm_starts_after_six_samples() -> None:
+    assert decoder(AudioFormat.PCM).feed(TONE[:12]) == [Frame(data=TONE[:12], format=SPEECH)]
 
 
 @pytest.mark.parametrize("data_size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFF00, 2, 100, 11_999, 12_000])

@@ -152,7 +152,7 @@ class Flac:
                 engine=self._engine,
             ) from None
         self._block = int.from_bytes(info[2:4], "big")
-        self._decoder = PacketDecoder("flac", extradata=info, options={"err_detect": "crccheck+explode"})
+        self._decoder = PacketDecoder("flac", extradata=info)
 
     def _split(self, *, final: bool) -> Iterator[tuple[Header, bytes]]:
         while True:

@@ -10,20 +10,25 @@ from voicemode.pcm import Frame
 
 PAGE_HEADER = 27
 LACING = 255
+CAPTURE = b"OggS\0"
 OPUS_RATE = 48_000
-MAX_PACKET = 7662
-"""Bytes of the largest packet of one stream (RFC 6716: six frames of 1,275 and their lengths), rounded down by few."""
+LONGEST_PACKET = OPUS_RATE * 120 // 1000
+"""Samples (RFC 6716: a packet holds at most 120 ms)."""
 
 _CONTINUED, _LAST = 1, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packet:
-    """`ends_at` is the stream's last sample, on the last page; `page` counts pages."""
+    """`page` counts pages; `ends_at` is the stream's sample at which the page ends, -1 when it does not say.
+
+    `last` says that the page is the stream's last: there `ends_at` may lie inside a packet.
+    """
 
     data: bytes
     page: int
-    ends_at: int | None
+    ends_at: int
+    last: bool
 
 
 def first_packet(head: bytes) -> bytes | None:
@@ -41,7 +46,8 @@ class Pages:
         self._packet = bytearray()
         self._lost = False
         self._page = 0
-        self._ends_at: int | None = None
+        self._ends_at = -1
+        self._last = False
 
     def feed(self, item: bytes) -> list[Packet]:
         self._held += item
@@ -54,22 +60,32 @@ class Pages:
             length, whole = self._lengths[0]
             if len(self._held) < length:
                 return packets
+            inside = self._held.find(CAPTURE, 0, length)
+            if inside >= 0:
+                # A page inside a packet: the lengths were damaged, and the next page is where it says it is.
+                del self._held[:inside]
+                self._lengths.clear()
+                self._packet.clear()
+                continue
             del self._lengths[0]
             self._packet += self._held[:length]
             del self._held[:length]
             if whole:
                 if not self._lost:
-                    packets.append(Packet(data=bytes(self._packet), page=self._page, ends_at=self._ends_at))
+                    packets.append(self._whole())
                 self._lost = False
                 self._packet.clear()
 
+    def _whole(self) -> Packet:
+        return Packet(data=bytes(self._packet), page=self._page, ends_at=self._ends_at, last=self._last)
+
     def _next_page(self) -> bool:
-        """Reads a page's header; False when it is not there yet."""
-        found = self._held.find(b"OggS\0")
+        """One step towards the next page; False when its header is not there yet."""
+        found = self._held.find(CAPTURE)
         if found != 0:
             self._packet.clear()
             keep = found if found > 0 else max(0, len(self._held) - 4)
-            if found < 0 and b"OggS\0".startswith(self._held[:5]):
+            if found < 0 and CAPTURE.startswith(self._held[:5]):
                 return False
             self._lost = True
             del self._held[:keep]
@@ -77,14 +93,19 @@ class Pages:
         if len(self._held) < PAGE_HEADER or len(self._held) < PAGE_HEADER + self._held[26]:
             return False
         size = PAGE_HEADER + self._held[26]
+        inside = self._held.find(CAPTURE, 1, size)
+        if inside > 0:
+            del self._held[:inside]
+            self._packet.clear()
+            return True
         header = bytes(self._held[:size])
         del self._held[:size]
         continued = bool(header[5] & _CONTINUED)
         self._lost = continued and not self._packet
         if not continued:
             self._packet.clear()
-        granule = int.from_bytes(header[6:14], "little", signed=True)
-        self._ends_at = granule if header[5] & _LAST and granule >= 0 else None
+        self._ends_at = int.from_bytes(header[6:14], "little", signed=True)
+        self._last = bool(header[5] & _LAST)
         self._lengths = _packet_lengths(header[PAGE_HEADER:])
         self._page += 1
         return True
@@ -136,8 +157,12 @@ class OggOpus:
             return []
         if packet.page != self._page:
             self._page, self._page_starts_at = packet.page, self._at
+        too_much = packet.ends_at > self._page_starts_at and self._at >= packet.ends_at + LONGEST_PACKET
+        if too_much and not packet.last:
+            return []
         samples = packet_samples(data)
-        return [self._cut(frame, packet.ends_at) for frame in self._decoder.decode(data, samples=samples)]
+        ends_at = packet.ends_at if packet.last else None
+        return [self._cut(frame, ends_at) for frame in self._decoder.decode(data, samples=samples)]
 
     def _begin(self, head: bytes) -> None:
         if len(head) < 19:
@@ -168,4 +193,4 @@ def packet_samples(packet: bytes) -> int:
         one = (480, 960, 1920, 2880)[mode & 3]
     code = packet[0] & 3
     count = (1, 2, 2)[code] if code < 3 else (packet[1] & 0x3F if len(packet) > 1 else 1)
-    return min(one * count, OPUS_RATE * 120 // 1000)
+    return min(one * count, LONGEST_PACKET)

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from array import array
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from voicemode.codecs.convert import frame_bytes
-from voicemode.pcm import Frame, PcmFormat
+from voicemode.pcm import SPEECH, Frame, PcmFormat
 
 if TYPE_CHECKING:
     from av import AudioCodecContext, AudioFrame, AudioResampler
 
-LOUDEST = 2.0
-"""Full scale is 1.0. Lossy coding overshoots loud sound by up to 3 dB; 6 dB beyond full scale is only in wreckage."""
+CHECKS = "crccheck+bitstream+buffer+explode"
+"""All the checks the decoders have: with them two thirds of an mp3's loud wreckage are errors instead of noise."""
+
+LOUDEST = 1.5
+"""Full scale is 1.0. Lossy coding overshoots loud sound by up to 3 dB; what is beyond that is wreckage."""
+
+LOUDER = 2.0
+"""After damage, a packet louder than everything before by this factor is taken for wreckage as well."""
+
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+"""Hz. A damaged header may claim anything; a lower rate would make minutes of a few bytes."""
+
+QUIET = 0.25
+"""Nothing up to this is called loud."""
 
 
 class PacketDecoder:
     """A codec of PyAV, fed whole packets → mono frames at the codec's rate.
 
-    `extradata` is what the container says about the codec; `options` are the codec's own.
+    `extradata` is what the container says about the codec.
     """
 
-    def __init__(
-        self, codec: str, *, extradata: bytes | None = None, options: dict[str, str] | None = None
-    ) -> None:
-        self._codec, self._extradata, self._options = codec, extradata, options or {}
+    def __init__(self, codec: str, *, extradata: bytes | None = None) -> None:
+        self._codec, self._extradata = codec, extradata
         self._context: AudioCodecContext | None = None
         self._mono = MonoFrames()
         self._last: Frame | None = None
@@ -39,6 +49,7 @@ class PacketDecoder:
         try:
             frames = [self._mono.take(frame) for frame in context.decode(Packet(packet))]
         except FFmpegError:
+            self._mono.damaged = True
             frames = self._silence(samples)
         out = [frame for frame in frames if frame.data]
         self._last = out[-1] if out else self._last
@@ -51,7 +62,7 @@ class PacketDecoder:
         assert isinstance(context, AudioCodecContext)
         if self._extradata is not None:
             context.extradata = self._extradata
-        context.options = self._options
+        context.options = {"err_detect": CHECKS}
         self._context = context
         return context
 
@@ -63,16 +74,27 @@ class PacketDecoder:
 
 
 class MonoFrames:
-    """PyAV's frames of any sample type and layout → mono s16 frames at the same rate."""
+    """PyAV's frames of any sample type and layout → mono s16 frames at the same rate. Wreckage becomes silence.
+
+    `damaged` is set from outside once a packet has failed: the others are then under suspicion.
+    """
 
     def __init__(self) -> None:
         self._resampler: AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None
+        self._loudest = 0.0
+        self.damaged = False
 
     def take(self, frame: AudioFrame) -> Frame:
+        if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
+            return Frame(data=b"", format=SPEECH)
         fmt = PcmFormat(rate=frame.sample_rate)
-        if not plausible(frame):
+        limit = min(LOUDEST, max(QUIET, LOUDER * self._loudest)) if self.damaged else LOUDEST
+        loudest = peak(frame)
+        if not loudest < limit:
+            self.damaged = True
             return Frame(data=fmt.silence(frame.samples), format=fmt)
+        self._loudest = max(self._loudest, loudest)
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or self._kind != kind:
             from av import AudioResampler
@@ -84,13 +106,16 @@ class MonoFrames:
         return Frame(data=data, format=fmt)
 
 
-def plausible(frame: AudioFrame) -> bool:
-    """Whether no value is far beyond full scale. Integer samples come from lossless codecs, which check themselves."""
+def peak(frame: AudioFrame) -> float:
+    """The largest value, 1.0 being full scale; infinite when one is no number.
+
+    0.0 for integer samples: they come from lossless codecs, which check themselves.
+    """
     if frame.format.name not in ("flt", "fltp"):
-        return True
+        return 0.0
     size = frame.samples * 4 * (1 if frame.format.is_planar else len(frame.layout.channels))
+    found = 0.0
     for plane in frame.planes:
         values = array("f", bytes(memoryview(plane)[:size]))
-        if not (isfinite(sum(values)) and max(values) < LOUDEST and min(values) > -LOUDEST):
-            return False
-    return True
+        found = max(found, max(values), -min(values)) if isfinite(sum(values)) else inf
+    return found
