@@ -1,10 +1,16 @@
-"""The short answers that the embedded ear is good at, as a JSGF grammar: what one says to an assistant in a word or two."""
+"""The short answers that the embedded ear is good at, as a JSGF grammar."""
 
 from __future__ import annotations
 
-_YES = "yes | yeah | yep | sure | okay | okay then | all right | of course | definitely | correct | right | exactly | sounds good | looks good | that is right | that is fine | fine | good | great | perfect"
+_YES = (
+    "yes | yeah | yep | sure | okay | okay then | all right | of course | definitely | correct | right | exactly "
+    "| sounds good | looks good | that is right | that is fine | fine | good | great | perfect"
+)
 _NO = "no | nope | nah | no way | not yet | not now | not really | wrong | that is wrong | definitely not"
-_UNSURE = "maybe | i don't know | i don't care | you decide | up to you | both | neither | none | none of them | all of them | either one"
+_UNSURE = (
+    "maybe | i don't know | i don't care | you decide | up to you | both | neither | none | none of them "
+    "| all of them | either one"
+)
 _COMMANDS = (
     "stop | stop it | stop talking | cancel | cancel that | abort | quit | exit | pause | wait | wait a moment "
     "| hold on | go ahead | go on | go back | continue | carry on | keep going | resume | proceed | next | previous "
