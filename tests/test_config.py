@@ -338,6 +338,19 @@ def test_the_file_of_voice_mode_is_read_where_there_is_no_other(
     assert load_config(environment, tmp_path).endpoints.api_key == KEY
 
 
+@pytest.mark.spec("CFG-13")
+def test_a_file_in_the_home_itself_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "config" / "voicemode").mkdir(parents=True)
+    (tmp_path / ".voicemode.env").write_text(f"OPENAI_API_KEY={KEY}\nVOICEMODE_VOICES=home\n")
+    (tmp_path / "project").mkdir()
+    environment = {"HOME": str(tmp_path)}
+    config = load_config(environment, tmp_path / "project")
+    assert (config.endpoints.api_key, config.speech.voices, config.problems) == (KEY, ("home",), ())
+    user_file(environment).write_text("VOICEMODE_VOICES=mine\n")
+    assert load_config(environment, tmp_path).speech.voices == ("mine",)
+
+
 @pytest.mark.spec("CFG-14")
 def test_an_empty_environment_without_a_home_still_has_absolute_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

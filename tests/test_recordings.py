@@ -112,6 +112,25 @@ def test_a_growing_file_can_be_played_at_any_moment(tmp_path: Path) -> None:
 
 
 @pytest.mark.spec("REC-2")
+def test_a_disk_that_fills_up_during_one_large_piece_leaves_a_header_that_is_right(tmp_path: Path) -> None:
+    script = f"""
+import pathlib, resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+from voicemode.pcm import SPEECH
+from voicemode.wav_file import WavFile
+try:
+    WavFile(pathlib.Path({str(tmp_path)!r}) / "a", SPEECH).write(bytes(480_000))
+except OSError:
+    print("full")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, timeout=LIMIT_S, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "full"
+    assert len(sound(tmp_path / f"a{PART}")) > 100_000 - HEADER_BYTES - 0.25 * 48_000
+
+
+@pytest.mark.spec("REC-2")
 def test_killed_at_any_moment_the_sound_is_adopted_at_the_next_start(tmp_path: Path) -> None:
     script = f"""
 import itertools, pathlib, sys

@@ -66,7 +66,7 @@ def number(least: float, most: float, unit: str = "") -> Kind[float]:
     return Kind(
         allowed=f"a number from {least:g} to {most:g} {unit}".rstrip(),
         parse=parse,
-        show=lambda value: f"{value:g}",
+        show=lambda value: f"{value:.10g}",
     )
 
 

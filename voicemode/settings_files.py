@@ -7,7 +7,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
@@ -194,6 +194,9 @@ def load_config(environment: Mapping[str, str], start: Path) -> Config:
     found = find_project_file(start)
     user = read_env_file(user_file(environment))
     project = read_env_file(found) if found is not None and found != user.path else EnvFile()
-    return Config.from_sources(
-        environment, project.values, user.values, problems=(*user.problems, *project.problems)
-    )
+    values = user.values
+    if project.path is not None and project.path.parent == home(environment):
+        # What lies in the home itself nobody else has brought along: it is the user's, and their own file wins.
+        values, project = {**project.values, **user.values}, replace(project, values=MappingProxyType({}))
+    problems = (*user.problems, *project.problems)
+    return Config.from_sources(environment, project.values, values, problems=problems)

@@ -259,7 +259,7 @@ class FileSettings:
     )
     recordings_mb: float = setting(
         "VOICEMODE_RECORDINGS_MAX_MB",
-        number(0, 1_000_000, "MB"),
+        number(0, 100_000, "MB"),
         500.0,
         "The oldest recordings beyond this size are deleted at start.",
         from_project=False,
@@ -300,7 +300,7 @@ class LogSettings:
     )
     events_mb: float = setting(
         "VOICEMODE_EVENT_LOG_MAX_MB",
-        number(0, 1_000_000, "MB"),
+        number(0, 100_000, "MB"),
         100.0,
         "The oldest event logs beyond this size are deleted at start.",
         from_project=False,

@@ -71,12 +71,14 @@ class WavFile:
         return self._path
 
     def write(self, data: bytes) -> None:
-        """Appends whole samples."""
-        self._write_all(data)
-        self._bytes += len(data)
-        pending = self._bytes - self._patched
-        if pending >= self._format.samples(PATCHED_EVERY_S) * self._format.bytes_per_sample:
-            self._patch()
+        """Appends whole samples, in pieces small enough for the promise of `PATCHED_EVERY_S`."""
+        size = max(self._format.samples(PATCHED_EVERY_S), 1) * self._format.bytes_per_sample
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            self._write_all(piece)
+            self._bytes += len(piece)
+            if self._bytes - self._patched >= size:
+                self._patch()
 
     def finish(self) -> Path:
         """Closes the file under its final name. Also for a file whose disk is full: what is there stays valid."""
