@@ -27,8 +27,9 @@ def test_what_is_said_arrives_whole_in_frames_of_ten_milliseconds(
         sound_card.say(said.astype("<i2").tobytes(), LISTENING.rate).wait(10)
         told = recording.told("recorded")
     heard = np.frombuffer((tmp_path / "heard").read_bytes(), "<i2")
-    found = compare(said, LISTENING.rate, heard, LISTENING.rate)
+    found = compare(heard, LISTENING.rate, said, LISTENING.rate)
     assert told["sizes"] == [160]
+    assert found.complete == 1.0
     assert len(found.pieces) == 1
     assert found.correlation > 0.999
 

@@ -25,9 +25,10 @@ def test_every_pulled_sample_is_heard_when_the_block_is_left_after_the_stated_la
         recording.wait_for_silence(0.2, 5.0)
         heard = recording.samples()
     sent = chirp(SPEECH.rate, CHIRP_SECONDS)
-    found = compare(sent, SPEECH.rate, heard, RATE)
+    found = compare(heard, RATE, sent, SPEECH.rate)
     spans = audible_spans(heard, RATE)
     assert played["lost"] == []
+    assert found.complete == 1.0
     assert len(found.pieces) == 1
     assert found.correlation > 0.999
     assert len(spans) == 1

@@ -35,12 +35,13 @@ class Watchdog:
         self._now = now
         self._name = name
         self._opened_at = now()
-        self._timer = loop.call_later(LOOK_SECONDS, self._look)
+        self._timer = loop.call_later(LOOK_SECONDS, self.look)
 
     def stop(self) -> None:
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        self._timer.cancel()
         last = self._last_at()
         limit = FIRST_SECONDS if last is None else GAP_SECONDS
         if self._now() - (self._opened_at if last is None else last) >= limit:
@@ -52,4 +53,4 @@ class Watchdog:
                 )
             )
             return
-        self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
+        self._timer = self._loop.call_later(LOOK_SECONDS, self.look)

@@ -1,0 +1,329 @@
+"""Which library opens a device, and what happens when one hangs, fails or is left."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from voicemode.devices.backend import Backend, DeviceInfo, Stream, Unavailable, choose, no_default, way_out
+from voicemode.devices.capture import Capture
+from voicemode.devices.feed import Feed
+from voicemode.devices.pipes import load_pipes
+from voicemode.devices.soundcard import SoundCard, standard_loaders
+from voicemode.devices.threads import in_thread
+from voicemode.devices.watchdog import Watchdog
+from voicemode.errors import DeviceError, DeviceLost, NoDevice, VoiceModeError
+from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
+
+pytestmark = pytest.mark.anyio
+
+
+def info(index: int, name: str, *, inputs: int = 0, outputs: int = 2, default: bool = False) -> DeviceInfo:
+    return DeviceInfo(
+        index=index,
+        name=name,
+        host_api="Fake",
+        input_channels=inputs,
+        output_channels=outputs,
+        rate=48_000,
+        default_input=default and inputs > 0,
+        default_output=default and outputs > 0,
+    )
+
+
+class FakeStream:
+    def __init__(self, name: str, gate: threading.Event | None = None) -> None:
+        self.name = name
+        self.closed = threading.Event()
+        self._gate = gate
+
+    def close(self) -> None:
+        if self._gate is not None:
+            self._gate.wait(5)
+        self.closed.set()
+
+
+class FakeLibrary:
+    """A `Backend` that opens at once, refuses with `refusal`, or waits for `gate` first."""
+
+    version = "1"
+
+    def __init__(
+        self,
+        library: str = "fake",
+        *,
+        refusal: DeviceError | None = None,
+        opening: threading.Event | None = None,
+        closing: threading.Event | None = None,
+        listed: tuple[DeviceInfo, ...] = (info(0, "Speaker", default=True),),
+    ) -> None:
+        self.library = library
+        self.begun = threading.Event()
+        self.opened = threading.Event()
+        self.streams: list[FakeStream] = []
+        self.feed: Feed | None = None
+        self.capture: Capture | None = None
+        self.wanted: list[str | None] = []
+        self._refusal = refusal
+        self._opening = opening
+        self._closing = closing
+        self._listed = listed
+
+    def load(self) -> Backend:
+        return self
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        return self._listed
+
+    def open_output(self, device: str | None, feed: Feed) -> Stream:
+        self.feed = feed
+        return self._open(device)
+
+    def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
+        self.capture = capture
+        return self._open(device)
+
+    def _open(self, device: str | None) -> FakeStream:
+        self.wanted.append(device)
+        self.begun.set()
+        if self._opening is not None:
+            self._opening.wait(5)
+        if self._refusal is not None:
+            raise self._refusal
+        stream = FakeStream(f"{self.library} speaker", self._closing)
+        self.streams.append(stream)
+        self.opened.set()
+        return stream
+
+
+def missing() -> Backend:
+    raise Unavailable("PortAudio: library not found")
+
+
+def ignore(error: VoiceModeError) -> None:
+    pytest.fail(f"lost: {error}")
+
+
+async def until(event: threading.Event) -> None:
+    assert await asyncio.to_thread(event.wait, 5)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Opened at the end, so that no thread stays behind."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def test_the_block_holds_an_open_loudspeaker_and_closes_it() -> None:
+    library = FakeLibrary()
+    async with SoundCard(loaders=[library.load]).open_sink(SPEECH, SPEECH.silence, ignore) as sink:
+        assert sink.name == "fake speaker"
+        assert not library.streams[0].closed.is_set()
+    assert library.streams[0].closed.is_set()
+
+
+async def test_a_library_that_is_missing_or_refuses_is_followed_by_the_next() -> None:
+    refusing = FakeLibrary("refusing", refusal=DeviceError("busy"))
+    last = FakeLibrary("last")
+    card = SoundCard(loaders=[missing, refusing.load, last.load])
+    async with card.open_sink(SPEECH, SPEECH.silence, ignore) as sink:
+        assert sink.name == "last speaker"
+
+
+async def test_when_all_refuse_the_first_refusal_is_told() -> None:
+    card = SoundCard(
+        loaders=[FakeLibrary(refusal=DeviceError(text)).load for text in ("the first", "the second")]
+    )
+    with pytest.raises(DeviceError, match="the first"):
+        async with card.open_source(LISTENING):
+            pytest.fail("opened")
+
+
+async def test_without_any_library_the_error_says_why_and_what_to_do() -> None:
+    with pytest.raises(NoDevice, match="PortAudio: library not found") as raised:
+        async with SoundCard(loaders=[missing]).open_sink(SPEECH, SPEECH.silence, ignore):
+            pytest.fail("opened")
+    assert raised.value.hint
+
+
+async def test_the_configured_devices_are_asked_for() -> None:
+    library = FakeLibrary()
+    card = SoundCard(output_device="head", input_device="mic", loaders=[library.load])
+    async with card.open_sink(SPEECH, SPEECH.silence, ignore), card.open_source(LISTENING):
+        pass
+    assert library.wanted == ["head", "mic"]
+
+
+async def test_a_cancel_while_opening_closes_the_device_afterwards(gate: threading.Event) -> None:
+    library = FakeLibrary(opening=gate)
+    card = SoundCard(loaders=[library.load])
+
+    async def hold() -> None:
+        async with card.open_sink(SPEECH, SPEECH.silence, ignore):
+            pytest.fail("opened")
+
+    task = asyncio.create_task(hold())
+    await until(library.begun)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert library.feed is not None
+    assert library.feed.over
+    gate.set()
+    await until(library.opened)
+    await until(library.streams[0].closed)
+
+
+async def test_a_device_that_hangs_while_opening_is_given_up(gate: threading.Event) -> None:
+    with pytest.raises(DeviceError, match=r"Opening: the sound system did not answer within 0\.05 s"):
+        await in_thread(lambda: gate.wait(5), what="Opening", limit_seconds=0.05)
+
+
+async def test_a_device_that_hangs_while_closing_holds_nobody_up(gate: threading.Event) -> None:
+    library = FakeLibrary(closing=gate)
+    async with asyncio.timeout(4):
+        async with SoundCard(loaders=[library.load]).open_sink(SPEECH, SPEECH.silence, ignore):
+            pass
+    assert not library.streams[0].closed.is_set()
+
+
+async def test_abort_may_be_called_from_any_thread_and_closes_once() -> None:
+    library = FakeLibrary()
+    async with SoundCard(loaders=[library.load]).open_sink(
+        SPEECH, lambda samples: b"ab" * samples, ignore
+    ) as sink:
+        assert library.feed is not None
+        assert library.feed.fill(1) == b"ab"
+        await asyncio.to_thread(sink.abort)
+        sink.abort()
+        assert library.feed.fill(1) == bytes(2)
+        await until(library.streams[0].closed)
+
+
+async def test_silence_reaches_every_open_loudspeaker() -> None:
+    library = FakeLibrary()
+    card = SoundCard(loaders=[library.load])
+    async with card.open_sink(SPEECH, SPEECH.silence, ignore):
+        card.silence()
+        assert library.feed is not None
+        assert library.feed.over
+
+
+async def test_a_microphone_that_goes_raises_device_lost_from_the_reader() -> None:
+    library = FakeLibrary()
+    async with SoundCard(loaders=[library.load]).open_source(LISTENING) as frames:
+        assert library.capture is not None
+        library.capture.give(bytes(320))
+        library.capture.lose(DeviceLost("gone"))
+        assert await anext(frames) == Frame(data=bytes(320), format=LISTENING)
+        with pytest.raises(DeviceLost, match="gone"):
+            await anext(frames)
+    assert library.streams[0].closed.is_set()
+
+
+async def test_the_inventory_names_the_first_library_with_devices_and_what_was_passed_over() -> None:
+    report = await SoundCard(
+        loaders=[missing, FakeLibrary("empty", listed=()).load, FakeLibrary("full").load]
+    ).inventory()
+    assert (report.library, report.version, report.why_none) == ("full", "1", "")
+    assert [device.name for device in report.devices] == ["Speaker"]
+    assert report.notes == ("PortAudio: library not found", "empty lists no device.")
+
+
+async def test_the_inventory_of_a_machine_without_sound_says_why() -> None:
+    report = await SoundCard(loaders=[missing]).inventory()
+    assert (report.library, report.devices) == ("", ())
+    assert report.why_none == "PortAudio: library not found"
+
+
+class Now:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(("last_at", "limit"), [(None, 3.0), (0.5, 1.5)])
+async def test_a_device_that_does_not_move_is_lost_after_its_limit(
+    last_at: float | None, limit: float
+) -> None:
+    now = Now()
+    lost: list[DeviceLost] = []
+    gone = asyncio.Event()
+
+    def lose(error: DeviceLost) -> None:
+        lost.append(error)
+        gone.set()
+
+    watchdog = Watchdog(asyncio.get_running_loop(), lambda: last_at, lose, now, "The loudspeaker 'X'")
+    now.seconds = limit - 0.01
+    watchdog.look()
+    assert lost == []
+    now.seconds = limit
+    async with asyncio.timeout(5):
+        await gone.wait()
+    watchdog.stop()
+    assert len(lost) == 1
+    assert "The loudspeaker 'X'" in lost[0].message
+
+
+CHOICES = (
+    info(0, "HDMI"),
+    info(1, "USB Headset"),
+    info(2, "USB Headset Pro", default=True),
+    info(12, "Mic", inputs=1, outputs=0),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"), [("1", 1), ("usb headset", 1), ("usb", 2), ("PRO", 2), (" hdmi ", 0)]
+)
+def test_a_device_is_chosen_by_index_or_whole_name_or_part_of_it(wanted: str, index: int) -> None:
+    assert choose(CHOICES, wanted, output=True).index == index
+
+
+@pytest.mark.parametrize("wanted", ["Bose", "12", "7", " "])
+def test_an_unknown_device_names_the_value_and_the_choices(wanted: str) -> None:
+    with pytest.raises(NoDevice) as raised:
+        choose(CHOICES, wanted, output=True)
+    assert repr(wanted) in raised.value.message
+    assert "0: HDMI, 1: USB Headset, 2: USB Headset Pro" in raised.value.message
+    assert "Mic" not in raised.value.message
+    assert "VOICEMODE_OUTPUT_DEVICE" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("platform", "word"),
+    [
+        ("linux", "sudo apt install"),
+        ("darwin", "System Settings"),
+        ("win32", "Settings >"),
+        ("plan9", "Connect"),
+    ],
+)
+def test_the_way_out_is_the_platforms_own(platform: str, word: str) -> None:
+    assert word in way_out(output=True, platform=platform)
+    assert word in no_default("PortAudio", output=False, platform=platform).hint
+
+
+def test_only_linux_needs_more_than_portaudio() -> None:
+    assert [len(standard_loaders(platform=platform)) for platform in ("linux", "darwin", "win32")] == [
+        3,
+        1,
+        1,
+    ]
+
+
+def test_a_machine_without_any_tool_says_which_were_looked_for() -> None:
+    with pytest.raises(Unavailable, match="paplay, pw-play, aplay, parec, pw-record, arecord"):
+        load_pipes(lambda program: None)
+
+
+def test_only_the_tools_that_are_there_are_used() -> None:
+    assert load_pipes(lambda program: "/bin/x" if program == "aplay" else None).version == "aplay"
