@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -153,6 +152,8 @@ def _absolute(path: PurePath, environment: Mapping[str, str]) -> Path | None:
 
 def _last_resort() -> Path:
     """For a user without a home: a folder of their own among the temporary files."""
+    import tempfile
+
     owner = os.getuid() if hasattr(os, "getuid") else "user"
     return Path(tempfile.gettempdir()) / f"voicemode-{owner}"
 
