@@ -1,0 +1,232 @@
+"""The house keeps its shape: imports point down, outside libraries have one home, rules and tests name each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "voicemode"
+IMPORT_LIMIT_SECONDS = 60.0
+
+
+class Layer(IntEnum):
+    WORDS = 0
+    PURE = 1
+    EDGES = 2
+    FLOWS = 3
+    ROOT = 4
+    DOORS = 5
+
+
+HOUSE = {
+    Layer.WORDS: "__init__ errors clock pcm speech events ports",
+    Layer.PURE: (
+        "config kinds peer_names settings variables text playback turn ledger mixing chimes metrics sniff redaction wav"
+    ),
+    Layer.EDGES: (
+        "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"
+    ),
+    Layer.FLOWS: "speaking listening conversation",
+    Layer.ROOT: "app",
+    Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
+}
+LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}
+
+HOMES = {
+    "sounddevice": "devices",
+    "miniaudio": "devices",
+    "av": "codecs",
+    "httpx2": "engines",
+    "openai": "engines",
+    "espeakng_loader": "engines",
+    "pocketsphinx": "engines",
+    "webrtcvad": "ears",
+    "mcp": "mcp_server",
+    "filelock": "floor",
+    "platformdirs": "settings_files",
+    "time": "clock",
+}
+"""Outside library → the one part of the package that may import it."""
+
+HEAVY = {"openai", "av", "numpy", "sounddevice", "miniaudio", "pocketsphinx", "webrtcvad", "httpx2"}
+"""What costs tens of milliseconds or starts something: nobody's handshake waits for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """`part` is the first name below the package: the file or folder that has a layer."""
+
+    path: Path
+    part: str
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+    def imports(self) -> Iterator[str]:
+        """Full names of all modules that are imported, wherever in the file."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{self.name}: imports are absolute here"
+                if node.module == "voicemode":
+                    yield from (f"voicemode.{alias.name}" for alias in node.names)
+                elif node.module:
+                    yield node.module
+
+
+def modules() -> list[Module]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        found.append(Module(path=path, part=part, tree=ast.parse(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def part_of(imported: str) -> str:
+    """`voicemode.engines.first` → engines; the package's own names (`voicemode.__version__`) → __init__."""
+    names = imported.split(".")
+    below = names[1] if len(names) > 1 else "__init__"
+    return below if (PACKAGE / below).is_dir() or (PACKAGE / f"{below}.py").exists() else "__init__"
+
+
+def test_every_module_has_a_layer() -> None:
+    assert sorted({module.name for module in modules() if module.part not in LAYERS}) == []
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        f"{module.name} ({LAYERS[module.part].name}) imports {imported} ({LAYERS[part_of(imported)].name})"
+        for module in modules()
+        for imported in module.imports()
+        if imported.split(".")[0] == "voicemode" and LAYERS[part_of(imported)] > LAYERS[module.part]
+    ]
+    assert upward == []
+
+
+def test_flows_are_handed_their_edges_and_import_none() -> None:
+    edges = [
+        f"{module.name} imports {imported}"
+        for module in modules()
+        if LAYERS[module.part] is Layer.FLOWS
+        for imported in module.imports()
+        if imported.split(".")[0] == "voicemode" and LAYERS[part_of(imported)] is Layer.EDGES
+    ]
+    assert edges == []
+
+
+def test_every_outside_library_has_one_home() -> None:
+    astray = [
+        f"{module.name} imports {imported}, whose home is {HOMES[imported.split('.')[0]]}"
+        for module in modules()
+        for imported in module.imports()
+        if HOMES.get(imported.split(".")[0], module.part) != module.part
+    ]
+    assert astray == []
+
+
+def test_only_the_command_line_reads_the_environment_and_prints() -> None:
+    astray = []
+    for module in modules():
+        if module.part == "cli":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"}:
+                astray.append(f"{module.name}:{node.lineno} reads the environment")
+            if isinstance(node, ast.Name) and node.id == "print":
+                astray.append(f"{module.name}:{node.lineno} prints")
+    assert astray == []
+
+
+def test_pure_parts_and_words_start_no_process_and_know_no_event_loop() -> None:
+    reach = {"asyncio", "subprocess", "socket", "anyio", "multiprocessing"}
+    astray = [
+        f"{module.name} imports {imported}"
+        for module in modules()
+        if LAYERS[module.part] <= Layer.PURE
+        for imported in module.imports()
+        if imported.split(".")[0] in reach
+    ]
+    assert astray == []
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of the top-level modules that a fresh interpreter has after `statement`."""
+    program = f"import sys\n{statement}\nsys.stdout.write(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=IMPORT_LIMIT_SECONDS,
+        check=True,
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_command_line_loads_nothing_heavy() -> None:
+    assert loaded_by("import voicemode.cli") & (HEAVY | {"mcp"}) == set()
+
+
+def test_the_mcp_server_loads_nothing_heavy_beyond_the_sdk() -> None:
+    of_the_sdk = loaded_by("import mcp.server.mcpserver")
+    assert "mcp" in of_the_sdk
+    assert (loaded_by("import voicemode.mcp_server") - of_the_sdk) & HEAVY == set()
+
+
+RULE = re.compile(r"^\s*- \*\*([A-Z][A-Z0-9]*-\d+)\*\*", re.MULTILINE)
+
+
+def rules() -> list[str]:
+    """Ids of all rules in specs/, in order, as often as they stand there."""
+    return [
+        rule
+        for path in sorted((ROOT / "specs").glob("*.md"))
+        for rule in RULE.findall(path.read_text("utf-8"))
+    ]
+
+
+def rules_named_by_tests() -> set[str]:
+    """The ids in every `pytest.mark.spec(...)`, whether it decorates or is assigned to `pytestmark`."""
+    named = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "spec"
+            ):
+                named |= {str(word.value) for word in node.args if isinstance(word, ast.Constant)}
+    return named
+
+
+def test_every_rule_has_an_id_of_its_own() -> None:
+    found = rules()
+    assert found
+    assert sorted({rule for rule in found if found.count(rule) > 1}) == []
+
+
+def test_every_rule_is_held_by_a_test() -> None:
+    assert sorted(set(rules()) - rules_named_by_tests()) == []
+
+
+def test_every_rule_that_a_test_names_exists() -> None:
+    assert sorted(rules_named_by_tests() - set(rules())) == []
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+def test_a_module_says_what_it_is_for(module: Module) -> None:
+    empty = not module.tree.body
+    assert empty or ast.get_docstring(module.tree)
