@@ -17,7 +17,7 @@ from voicemode.events import Emit, Event, FloorTaken, TurnFailed, TurnFinished, 
 from voicemode.listening import Captured, ListeningPorts, capture, transcribe
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts, Utterance, play
-from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken
+from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
 from voicemode.turn import TurnRules, Why
 
 LONGEST_QUEUE = 32
@@ -100,6 +100,10 @@ class Call:
         """Silence, a closed microphone and a free floor."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    def timings(self) -> Timings:
+        """As far as the call has come."""
+        return metrics.timings(self.utterance.events) if self.utterance else Timings()
 
     def status(self) -> CallStatus:
         heard, unheard = self.utterance.split_text() if self.utterance else ("", "")

@@ -62,14 +62,15 @@ class TurnRules:
     """Seconds of microphone time.
 
     `onset` of voice opens a turn (a key click lasts 20–40 ms); `resume` of voice continues it after a pause;
-    `silence` ends it; nobody speaking for `no_speech` gives up; `maximum` after the microphone opened ends
-    everything; `dead` seconds of digital zeros from the start are no silent user but a dead microphone.
-    `silence` None means that only `maximum` ends a turn.
+    `silence` ends it, though not before `minimum` has been recorded; nobody speaking for `no_speech` gives up;
+    `maximum` after the microphone opened ends everything; `dead` seconds of digital zeros from the start are no
+    silent user but a dead microphone. `silence` None means that only `maximum` ends a turn.
     """
 
     onset: float = 0.09
     resume: float = 0.03
     silence: float | None = 1.0
+    minimum: float = 0.5
     no_speech: float = 10.0
     maximum: float = 120.0
     dead: float = 1.5
@@ -120,7 +121,7 @@ class Turn:
         elif not voice:
             steps.append(Step.QUIET)
         silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
-        if rules.silence is not None and silent >= rules.silence - 1e-9:
+        if rules.silence is not None and silent >= rules.silence - 1e-9 and self.now >= rules.minimum:
             steps.append(Step.SILENCE_OVER)
         if not self._alive and self.now >= rules.dead - 1e-9:
             steps.append(Step.DEAD)

@@ -1,0 +1,273 @@
+"""From text to heard sound, over fakes of the ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.fakes import WORD, FakeLoudspeaker, FakeVoice, Shelf, Watched, open_passing, until
+from voicemode.errors import EndpointUnreachable, InvalidRequest, StreamBroken
+from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
+from voicemode.pcm import SPEECH, Frame
+from voicemode.speaking import SpeakingPorts, Utterance
+from voicemode.speech import Outcome, SpeechRequest, Spoken
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = SpeechRequest(text="")
+SENTENCES = (
+    "One two three four. Five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen."
+)
+
+
+class World:
+    """Everything that an utterance touches."""
+
+    def __init__(self, voice: FakeVoice | None = None, speaker: FakeLoudspeaker | None = None) -> None:
+        self.voice = voice or FakeVoice()
+        self.speaker = speaker or FakeLoudspeaker()
+        self.shelf = Shelf()
+        self.watched = Watched()
+
+    def ports(self, **changes: object) -> SpeakingPorts:
+        values: dict[str, object] = {
+            "engine": self.voice,
+            "open_decoder": open_passing,
+            "open_sink": self.speaker,
+            "begin_recording": self.shelf,
+            "emit": self.watched,
+        }
+        return SpeakingPorts(**{**values, **changes})  # type: ignore[arg-type]
+
+    def say(self, text: str | AsyncIterator[str], **changes: object) -> Utterance:
+        return Utterance(self.ports(**changes), text, REQUEST, turn="t1")
+
+
+async def finished(utterance: Utterance) -> Spoken:
+    async with asyncio.timeout(20):
+        return await utterance.run()
+
+
+@pytest.mark.spec("SPK-1")
+async def test_every_sample_is_heard_once_and_in_order() -> None:
+    world = World()
+    spoken = await finished(world.say("alpha beta gamma."))
+    assert spoken.outcome is Outcome.FINISHED
+    assert (spoken.heard, spoken.unheard) == ("alpha beta gamma.", "")
+    assert world.speaker.words == [1, 2, 3]
+    assert world.speaker.speech_samples == 3 * WORD
+
+
+@pytest.mark.spec("SPK-2")
+async def test_sentences_are_asked_for_one_after_another_and_the_first_is_short() -> None:
+    world = World()
+    spoken = await finished(world.say(SENTENCES))
+    assert [request.text for request in world.voice.asked] == [
+        "One two three four.",
+        "Five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen.",
+    ]
+    assert spoken.heard == SENTENCES
+
+
+@pytest.mark.spec("SPK-3")
+async def test_text_that_is_still_being_written_is_spoken_from_its_first_sentence_on() -> None:
+    world = World()
+    more = asyncio.Event()
+
+    async def writing() -> AsyncIterator[str]:
+        yield "This is the first sentence. And the sec"
+        await more.wait()
+        yield "ond one is late."
+
+    utterance = world.say(writing())
+    running = asyncio.create_task(finished(utterance))
+    async with asyncio.timeout(10):
+        await utterance.started.wait()
+    assert [request.text for request in world.voice.asked] == ["This is the first sentence."]
+    more.set()
+    spoken = await running
+    assert spoken.heard == "This is the first sentence. And the second one is late."
+
+
+@pytest.mark.spec("SPK-4")
+async def test_decoded_sound_held_never_exceeds_the_limit() -> None:
+    world = World(voice=FakeVoice(chunk_bytes=100_000))
+    most = 0
+
+    utterance = world.say(" ".join(["word"] * 40) + ".", limit_seconds=0.5)
+    write = utterance.playback.write
+
+    def measured(frame: Frame) -> None:
+        nonlocal most
+        write(frame)
+        most = max(most, utterance.playback.buffered)
+
+    utterance.playback.write = measured  # type: ignore[method-assign]
+    await finished(utterance)
+    assert 0 < most <= SPEECH.samples(0.5) + SPEECH.samples(0.1)
+
+
+@pytest.mark.spec("SPK-5")
+async def test_cancelling_is_silence_and_closes_what_was_open() -> None:
+    world = World()
+    utterance = world.say(" ".join(["word"] * 60) + ".")
+    running = asyncio.create_task(utterance.run())
+    async with asyncio.timeout(10):
+        await utterance.started.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert world.speaker.open == 0
+    assert world.voice.open == 0
+    assert all(sink.aborted for sink in world.speaker.sinks)
+    ended = [event for event in world.watched.events if isinstance(event, PlaybackEnded)]
+    assert [event.outcome for event in ended] == ["cut"]
+
+
+@pytest.mark.spec("SPK-6")
+async def test_stopping_tells_what_was_heard_and_what_was_not() -> None:
+    world = World()
+    utterance = world.say(" ".join(f"w{number}" for number in range(60)) + ".")
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: utterance.playback.heard >= 5 * WORD)
+    utterance.stop()
+    spoken = await running
+    assert spoken.outcome is Outcome.CANCELLED
+    heard, unheard = spoken.heard.split(), spoken.unheard.split()
+    assert heard + unheard == [f"w{number}" for number in range(59)] + ["w59."]
+    assert heard
+    assert len(heard) <= len(set(world.speaker.words)) + 1
+
+
+@pytest.mark.spec("SPK-7")
+async def test_an_engine_that_fails_before_any_sound_is_an_error_and_nothing_is_left_open() -> None:
+    error = EndpointUnreachable("Nobody answers at server:1.", engine="server:1", hint="Start it.")
+    world = World(voice=FakeVoice(error=error))
+    with pytest.raises(EndpointUnreachable, match="Start it"):
+        await finished(world.say("alpha beta gamma."))
+    assert world.speaker.open == 0
+    assert world.speaker.speech_samples == 0
+
+
+@pytest.mark.spec("SPK-8")
+async def test_a_stream_that_breaks_off_is_played_out_and_the_rest_is_named() -> None:
+    error = StreamBroken("server:1 broke off.", engine="server:1")
+    world = World(voice=FakeVoice(error=error, fail_after=10, chunk_bytes=1_200))
+    spoken = await finished(world.say("alpha beta gamma delta epsilon zeta eta theta iota."))
+    assert spoken.outcome is Outcome.BROKEN
+    assert "broke off" in spoken.note
+    assert world.speaker.speech_samples == 10 * 600
+    assert f"{spoken.heard} {spoken.unheard}".split() == [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota.",
+    ]
+    assert any(isinstance(event, SpeechBroken) for event in world.watched.events)
+
+
+@pytest.mark.spec("SPK-9")
+async def test_an_underrun_is_silence_and_then_goes_on_at_the_next_sample() -> None:
+    gate = asyncio.Semaphore(2)
+    world = World(voice=FakeVoice(gate=gate, chunk_bytes=2 * WORD))
+    utterance = world.say("alpha beta gamma delta.", fill_seconds=0.0)
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: "Underrun" in world.watched.names())
+    gate.release()
+    gate.release()
+    spoken = await running
+    assert spoken.underruns >= 1
+    assert world.speaker.words == [1, 2, 3, 4]
+    assert world.speaker.speech_samples == 4 * WORD
+
+
+@pytest.mark.spec("SPK-10")
+async def test_without_a_loudspeaker_the_whole_sound_is_in_a_file_and_nobody_is_said_to_have_heard_it() -> (
+    None
+):
+    world = World(speaker=FakeLoudspeaker(missing=True))
+    spoken = await finished(world.say(" ".join(["word"] * 40) + ".", limit_seconds=0.3))
+    assert spoken.outcome is Outcome.NOT_PLAYED
+    assert spoken.heard == ""
+    assert spoken.unheard == " ".join(["word"] * 40) + "."
+    assert "Plug one in" in spoken.note
+    (recording,) = world.shelf.recordings
+    assert spoken.recording == recording.path
+    assert len(recording.data) == 2 * 40 * WORD
+
+
+@pytest.mark.spec("SPK-11")
+async def test_a_device_that_goes_away_is_told_with_what_was_heard() -> None:
+    world = World(speaker=FakeLoudspeaker(lost_after=3 * WORD))
+    spoken = await finished(world.say("alpha beta gamma delta epsilon zeta eta theta iota kappa."))
+    assert spoken.outcome is Outcome.BROKEN
+    assert "went away" in spoken.note
+    assert spoken.unheard.endswith("kappa.")
+    assert world.voice.open == 0
+
+
+@pytest.mark.spec("REC-1")
+async def test_a_kept_recording_holds_exactly_what_was_given_to_the_loudspeaker() -> None:
+    world = World()
+    await finished(world.say("alpha beta gamma.", keep_recording=True))
+    (recording,) = world.shelf.recordings
+    assert recording.kind == "tts"
+    assert len(recording.data) == 2 * 3 * WORD
+    assert recording.note is not None
+    assert recording.note.heard == "alpha beta gamma."
+
+
+@pytest.mark.spec("SPK-12")
+async def test_the_chime_follows_the_last_word_and_belongs_to_no_text() -> None:
+    world = World()
+    chime = Frame(data=(999).to_bytes(2, "little") * WORD, format=SPEECH)
+    utterance = Utterance(world.ports(), "alpha beta.", REQUEST, turn="t1", chime=chime)
+    spoken = await finished(utterance)
+    assert world.speaker.words == [1, 2, 999]
+    assert spoken.heard == "alpha beta."
+
+
+@pytest.mark.spec("SPK-13")
+async def test_without_streaming_nothing_sounds_before_everything_is_there() -> None:
+    world = World()
+    utterance = world.say(SENTENCES, streaming=False)
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: utterance.playback.written > 0)
+    await until(utterance.ending.is_set)
+    assert not utterance.started.is_set()
+    spoken = await running
+    assert spoken.outcome is Outcome.FINISHED
+    assert world.speaker.speech_samples == len(SENTENCES.split()) * WORD
+
+
+@pytest.mark.parametrize("text", ["", "   \n ", "🎉🎉", "---"])
+@pytest.mark.spec("SPK-14")
+async def test_a_message_without_words_is_refused_before_anything_happens(text: str) -> None:
+    world = World()
+    with pytest.raises(InvalidRequest, match=r"nothing to say|empty"):
+        world.say(text)
+    assert world.watched.events == []
+
+
+@pytest.mark.spec("SPK-14")
+async def test_a_message_that_is_too_long_is_refused_with_the_limit() -> None:
+    with pytest.raises(InvalidRequest, match="100,000"):
+        World().say("word " * 30_000)
+
+
+@pytest.mark.spec("SPK-15")
+async def test_the_timings_come_from_the_events() -> None:
+    world = World()
+    spoken = await finished(world.say("alpha beta gamma."))
+    began = next(event for event in world.watched.events if isinstance(event, TurnStarted))
+    first = next(event for event in world.watched.events if isinstance(event, FirstAudio))
+    assert spoken.timings.ttfa == pytest.approx(first.at - began.at, abs=1e-3)
+    assert world.watched.names()[0] == "TurnStarted"
+    assert world.watched.names()[-1] == "PlaybackEnded"

@@ -1,0 +1,7 @@
+"""`python -m voicemode`."""
+
+import sys
+
+from voicemode.cli import main
+
+sys.exit(main())

@@ -1,0 +1,302 @@
+"""The root: builds everything from a configuration and closes it again. The only place that sees every layer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from voicemode import clock
+from voicemode.codecs import open_decoder
+from voicemode.codecs.convert import Converter
+from voicemode.config import Config, EndpointChoice
+from voicemode.conversation import Conversation
+from voicemode.devices.backend import DeviceReport
+from voicemode.devices.soundcard import SoundCard
+from voicemode.ears.webrtc import WebRtcVad
+from voicemode.engines.embedded.ear import EmbeddedEar
+from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.first import FirstSpeech, FirstTranscription
+from voicemode.engines.http_endpoint import Endpoint, Limits
+from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
+from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
+from voicemode.engines.system import SystemVoice
+from voicemode.errors import ConfigurationError, VoiceModeError
+from voicemode.eventlog import EventLog
+from voicemode.events import EndpointFailed, Warned
+from voicemode.floor import MachineFloor
+from voicemode.listening import ListeningPorts
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import Stage, SttEngine, TtsEngine
+from voicemode.recordings import Recordings
+from voicemode.settings import Problem
+from voicemode.settings_files import Folders, folders
+from voicemode.speaking import SpeakingPorts
+from voicemode.speech import AudioFormat, SpeechRequest, Voice
+from voicemode.turn import TurnRules
+
+logger = logging.getLogger(__name__)
+
+LONGEST_CLOSE_SECONDS = 0.25
+"""A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineStatus:
+    """One engine of a chain, in the order in which they are asked. `state` is ready, unknown or why it is not."""
+
+    name: str
+    kind: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """What would be used now, and what stands in the way."""
+
+    speech: tuple[EngineStatus, ...]
+    transcription: tuple[EngineStatus, ...]
+    devices: DeviceReport
+    floor: str
+    problems: tuple[Problem, ...]
+    folders: Folders
+
+
+class App:
+    """Everything that is open, and what the doors may ask of it."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        places: Folders,
+        log: EventLog,
+        recordings: Recordings,
+        card: SoundCard,
+    ) -> None:
+        self.config = config
+        self.places = places
+        self.card = card
+        self.log = log
+        self.recordings = recordings
+        self._speech_endpoints = _endpoints(config, config.speech_endpoints(), config.speech.voices)
+        self._transcription_endpoints = _endpoints(config, config.transcription_endpoints(), ())
+        self._embedded = EmbeddedVoice()
+        self.speech = FirstSpeech(self._speech_engines(), on_failure=self._failed)
+        self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
+        self.floor = MachineFloor(places.data)
+        self.conversation = Conversation(
+            mouth=self._mouth(),
+            ear=self._ear(),
+            floor=self.floor,
+            emit=log.emit,
+            chimes=config.sound.chimes,
+        )
+
+    def request(
+        self,
+        *,
+        voice: str | None = None,
+        speed: float | None = None,
+        instructions: str | None = None,
+        language: str | None = None,
+    ) -> SpeechRequest:
+        """A speech request with the configuration's values where a call names none."""
+        settings = self.config.speech
+        return SpeechRequest(
+            text="",
+            voice=voice or None,
+            speed=settings.speed if speed is None else speed,
+            instructions=instructions or None,
+            format=settings.audio_format,
+            language=language,
+        )
+
+    @property
+    def language(self) -> str | None:
+        """The language the user speaks, None when the recogniser finds out."""
+        language = self.config.listening.language
+        return None if language in ("", "auto") else language
+
+    async def voices(self) -> list[Voice]:
+        return await self.speech.voices()
+
+    async def status(self, *, check: bool = False) -> Status:
+        """`check` asks every endpoint; without it nothing leaves this machine."""
+        speech, transcription, devices = await asyncio.gather(
+            self._states(self._speech_endpoints, Purpose.SPEECH, check=check),
+            self._states(self._transcription_endpoints, Purpose.TRANSCRIPTION, check=check),
+            self._devices(),
+        )
+        return Status(
+            speech=(*speech, EngineStatus(name=self._embedded.name, kind="embedded", state="ready")),
+            transcription=transcription,
+            devices=devices,
+            floor=self.floor.holder(),
+            problems=self.config.problems,
+            folders=self.places,
+        )
+
+    async def warm(self) -> None:
+        """Loads what the first call will need, in the order in which it will need it. Never raises."""
+        for step in (self.card.warm, self._embedded.warm, self._warm_codecs):
+            with suppress(VoiceModeError):
+                await step()
+
+    # How it is built.
+
+    def _speech_engines(self) -> list[TtsEngine]:
+        """Servers first; then the system's own voice where it is the better one; the embedded voice always answers."""
+        engines: list[TtsEngine] = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
+        if sys.platform in ("darwin", "win32"):
+            engines.append(SystemVoice())
+        return [*engines, self._embedded]
+
+    def _transcription_engines(self) -> list[SttEngine]:
+        """The embedded ear answers only for those who named no server: its wrong words are worse than a clear error."""
+        engines: list[SttEngine] = [
+            OpenAiTranscription(endpoint) for endpoint in self._transcription_endpoints
+        ]
+        return engines if self.config.listening.base_urls else [*engines, EmbeddedEar()]
+
+    def _mouth(self) -> SpeakingPorts:
+        streaming = self.config.streaming
+        return SpeakingPorts(
+            engine=self.speech,
+            open_decoder=open_decoder,
+            open_sink=self.card.open_sink,
+            begin_recording=self.recordings.begin,
+            emit=self.log.emit,
+            streaming=streaming.enabled,
+            fill_seconds=streaming.buffer_ms / 1000,
+            limit_seconds=streaming.max_buffer_s,
+            chunk_bytes=streaming.chunk_size,
+            keep_recording=self.config.keeps_audio,
+        )
+
+    def _ear(self) -> ListeningPorts:
+        settings = self.config.listening
+        return ListeningPorts(
+            open_source=self.card.open_source,
+            open_vad=lambda: WebRtcVad(settings.vad_aggressiveness),
+            engine=self.transcription,
+            begin_recording=self.recordings.begin,
+            emit=self.log.emit,
+            rules=TurnRules(
+                silence=None if settings.disable_silence_detection else settings.silence_ms / 1000,
+                minimum=settings.minimum_s,
+                no_speech=settings.no_speech_s,
+                maximum=settings.maximum_s,
+            ),
+            keep_recording=self.config.keeps_audio,
+        )
+
+    async def _warm_codecs(self) -> None:
+        if self.config.speech.audio_format not in (AudioFormat.PCM, AudioFormat.WAV):
+            await asyncio.to_thread(__import__, "av")
+
+    # What it tells.
+
+    def _failed(self, engine: str, error: VoiceModeError, following: str) -> None:
+        now = clock.monotonic()
+        self.log.emit(
+            EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
+        )
+
+    async def _devices(self) -> DeviceReport:
+        try:
+            return await self.card.inventory()
+        except VoiceModeError as error:
+            return DeviceReport(library="", version="", devices=(), why_none=str(error))
+
+    async def _states(
+        self, endpoints: tuple[Endpoint, ...], purpose: Purpose, *, check: bool
+    ) -> tuple[EngineStatus, ...]:
+        if not check:
+            return tuple(EngineStatus(name=each.name, kind="server", state="unknown") for each in endpoints)
+        states = await asyncio.gather(*(probe(each, purpose=purpose) for each in endpoints))
+        return tuple(_engine_status(state) for state in states)
+
+
+@asynccontextmanager
+async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncIterator[App]:
+    """Builds it all; leaving the block is silence, a closed microphone, a free floor and finished files."""
+    places = folders(config, environment)
+    secrets = config.secrets()
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(
+            EventLog(
+                places.events,
+                enabled=config.log.events,
+                keep_text=config.log.events_text,
+                secrets=secrets,
+                max_days=config.log.events_days,
+                max_bytes=int(config.log.events_mb * 1e6),
+            )
+        )
+
+        def warned(what: str) -> None:
+            logger.warning("%s", what)
+            log.emit(Warned(at=clock.monotonic(), turn="", what=what))
+
+        recordings = stack.enter_context(
+            Recordings(
+                places.recordings,
+                secrets=secrets,
+                max_days=config.files.recordings_days,
+                max_bytes=int(config.files.recordings_mb * 1e6),
+                on_warning=warned,
+            )
+        )
+        card = SoundCard(
+            output_device=config.sound.output_device,
+            input_device=config.sound.input_device,
+            resample=_resample,
+        )
+        app = App(config=config, places=places, log=log, recordings=recordings, card=card)
+        for close in (app.speech.close, app.transcription.close, card.close, app.conversation.close):
+            stack.push_async_callback(close)
+        yield app
+
+
+def _endpoints(
+    config: Config, choices: tuple[EndpointChoice, ...], voices: tuple[str, ...]
+) -> tuple[Endpoint, ...]:
+    """The endpoints of a chain; one whose address cannot be used is left out and logged."""
+    settings = config.endpoints
+    limits = Limits(
+        connect_s=settings.connect_s,
+        first_byte_s=settings.first_byte_s,
+        gap_s=settings.gap_s,
+        whole_s=settings.whole_s,
+    )
+    endpoints: list[Endpoint] = []
+    for choice in choices:
+        try:
+            endpoint = Endpoint(
+                base_url=choice.url,
+                api_key=choice.api_key or "",
+                models=choice.models,
+                voices=voices,
+                limits=limits,
+            )
+        except ConfigurationError as error:
+            logger.warning("%s", error)
+        else:
+            endpoints.append(endpoint)
+    return tuple(endpoints)
+
+
+def _engine_status(state: EndpointState) -> EngineStatus:
+    if state.health is Health.REACHABLE:
+        latency = "" if state.latency is None else f"answers in {state.latency * 1000:.0f} ms"
+        return EngineStatus(name=state.name, kind="server", state="ready", detail=latency)
+    return EngineStatus(name=state.name, kind="server", state=state.health, detail=state.reason)
+
+
+def _resample(source: PcmFormat, wanted: PcmFormat) -> Stage[Frame, Frame]:
+    return Converter(wanted)

@@ -1,0 +1,122 @@
+"""What a user needs, checked in order; each line with a state, what was found and how to mend it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata, util
+
+from voicemode import __version__
+from voicemode.app import App, EngineStatus
+from voicemode.devices.backend import DeviceReport, way_out
+
+BETTER_EAR = (
+    "Start a transcription server on port 2022 (`docker run -p 2022:8000 fedirz/faster-whisper-server:latest-cpu`), "
+    "set OPENAI_API_KEY, or name a server in VOICEMODE_STT_BASE_URLS."
+)
+BETTER_VOICE = (
+    "Start a speech server on port 8880 (`docker run -p 8880:8880 ghcr.io/remsky/kokoro-fastapi-cpu`), "
+    "set OPENAI_API_KEY, or name a server in VOICEMODE_TTS_BASE_URLS."
+)
+
+LIBRARIES = (
+    ("av", "decodes mp3, opus, aac and flac"),
+    ("webrtcvad", "hears whether somebody speaks"),
+    ("espeakng_loader", "the embedded voice"),
+    ("pocketsphinx", "the embedded recogniser"),
+)
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    """Works, and could be better."""
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    state: State
+    what: str
+    found: str
+    mend: str = ""
+
+
+async def examine(app: App) -> list[Finding]:
+    """Asks every endpoint; plays nothing and records nothing."""
+    status = await app.status(check=True)
+    return [
+        _python(),
+        *(_library(module, purpose) for module, purpose in LIBRARIES),
+        _sound_library(status.devices),
+        _device(status.devices, output=True),
+        _device(status.devices, output=False),
+        *_engines("speech", status.speech, BETTER_VOICE),
+        *_engines("transcription", status.transcription, BETTER_EAR),
+        *(Finding(state=State.WARN, what="configuration", found=str(problem)) for problem in status.problems),
+        Finding(state=State.OK, what="files", found=str(status.folders.data)),
+    ]
+
+
+def _python() -> Finding:
+    found = (
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, voicemode {__version__}"
+    )
+    return Finding(state=State.OK, what="Python", found=found)
+
+
+def _library(module: str, purpose: str) -> Finding:
+    name = {"webrtcvad": "webrtcvad-wheels", "espeakng_loader": "espeakng-loader"}.get(module, module)
+    if util.find_spec(module) is not None:
+        return Finding(state=State.OK, what=name, found=f"{metadata.version(name)}, {purpose}")
+    missing = f"missing; it {purpose}" if module in ("av", "webrtcvad") else f"missing: {purpose}"
+    mend = f"Install it beside voicemode: `pip install {name}`."
+    if module == "pocketsphinx":
+        return Finding(state=State.WARN, what=name, found=missing, mend=f"{mend} {BETTER_EAR}")
+    return Finding(state=State.FAIL, what=name, found=missing, mend=mend)
+
+
+def _sound_library(report: DeviceReport) -> Finding:
+    if report.library:
+        notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+        return Finding(
+            state=State.OK, what="sound library", found=f"{report.library} {report.version}{notes}"
+        )
+    return Finding(
+        state=State.FAIL, what="sound library", found=report.why_none or "none", mend=way_out(output=True)
+    )
+
+
+def _device(report: DeviceReport, *, output: bool) -> Finding:
+    what = "loudspeaker" if output else "microphone"
+    usable = [
+        each for each in report.devices if (each.output_channels if output else each.input_channels) > 0
+    ]
+    default = next((each for each in usable if (each.default_output if output else each.default_input)), None)
+    chosen = default or (usable[0] if usable else None)
+    if chosen is None:
+        return Finding(state=State.FAIL, what=what, found="none", mend=way_out(output=output))
+    return Finding(
+        state=State.OK, what=what, found=f"{chosen.name} ({chosen.rate} Hz, {len(usable)} to choose from)"
+    )
+
+
+def _engines(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[Finding]:
+    """A server that was only looked for is no fault; what counts is that one engine is ready."""
+    servers = any(each.kind == "server" and each.state == "ready" for each in engines)
+    findings = [
+        Finding(
+            state=State.OK if each.state == "ready" else State.WARN,
+            what=f"{what}: {each.name}",
+            found=f"{each.state}{': ' if each.detail else ''}{each.detail}",
+        )
+        for each in engines
+    ]
+    if not any(each.state == "ready" for each in engines):
+        findings.append(Finding(state=State.FAIL, what=what, found="no engine is ready", mend=better))
+    elif not servers:
+        findings.append(
+            Finding(state=State.WARN, what=what, found="only the embedded engine is ready", mend=better)
+        )
+    return findings
