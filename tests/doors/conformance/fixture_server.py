@@ -1,45 +1,52 @@
-"""A server for the conformance suite: `python -m tests.doors.conformance.fixture_server [--stdio]`.
+"""Our server with the conformance suite's fixtures: `python -m tests.doors.conformance.fixture_server [--stdio]`.
 
-Over HTTP it takes a free port on loopback and writes one line with its URL to standard output. The server is
-voicemode's own, with the suite's fixtures added.
+Over HTTP it takes a free port on loopback and writes one line with its URL to standard output. Its files go to a
+folder of their own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
+import tempfile
 import warnings
 
 import uvicorn
-from mcp.server.mcpserver import MCPServer
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 from tests.doors.conformance.fixtures import register_fixtures
+from voicemode.app import open_app
+from voicemode.config import Config
+from voicemode.mcp_server import build_server
+from voicemode.mcp_server.serve import http_app
 
 
-def server_under_test() -> MCPServer:
-    server = MCPServer("conformance-fixtures", version="1", instructions="Fixtures of the conformance suite.")
-    register_fixtures(server)
-    return server
-
-
-def serve_http(server: MCPServer) -> None:
+async def serve(folder: str, *, stdio: bool) -> None:
     """Until it is stopped. The socket is bound before the URL is told, so a client cannot come too early."""
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        sys.stdout.write(f"http://127.0.0.1:{door.getsockname()[1]}/mcp\n")
-        sys.stdout.flush()
-        app = server.streamable_http_app(host="127.0.0.1")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[door])
+    environment = {"VOICEMODE_BASE_DIR": folder}
+    config = Config.from_sources(environment, {}, {})
+    async with open_app(config, environment) as app:
+        server = build_server(app)
+        register_fixtures(server)
+        if stdio:
+            await server.run_stdio_async()
+            return
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            port = door.getsockname()[1]
+            web = http_app(server, host="127.0.0.1", port=port, token="")
+            sys.stdout.write(f"http://127.0.0.1:{port}/mcp\n")
+            sys.stdout.flush()
+            await uvicorn.Server(uvicorn.Config(web, log_level="warning", lifespan="on")).serve(
+                sockets=[door]
+            )
 
 
 def main(arguments: list[str]) -> None:
     # The suite asks for what the newest revision has given up: logging, for one.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    server = server_under_test()
-    if arguments == ["--stdio"]:
-        server.run("stdio")
-    else:
-        serve_http(server)
+    with tempfile.TemporaryDirectory(prefix="voicemode-conformance-") as folder:
+        asyncio.run(serve(folder, stdio="--stdio" in arguments))
 
 
 if __name__ == "__main__":

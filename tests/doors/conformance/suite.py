@@ -18,6 +18,7 @@ from scripts import node_tools
 ROOT = node_tools.ROOT
 LIMIT_SECONDS = 120.0
 START_LIMIT_SECONDS = 30.0
+STOP_LIMIT_SECONDS = 5.0
 WANTING = {"FAILURE", "WARNING"}
 
 
@@ -113,7 +114,11 @@ def running_fixture_server() -> Iterator[str]:
             yield url
         finally:
             late.cancel()
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(STOP_LIMIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def baseline(revision: str) -> frozenset[str]:

@@ -47,4 +47,4 @@ def test_the_inspector_finds_no_fault_with_the_tools_schemas(tools: None, tmp_pa
         folder=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert '"test_simple_text"' in done.stdout
+    assert '"converse"' in done.stdout
