@@ -87,14 +87,19 @@ class SoundBody:
 
     async def _read_in_time(self) -> bytes | None:
         limits = self._endpoint.limits
-        limit = min(limits.gap_s, self._whole_s - self._waited)
+        left = self._whole_s - self._waited
         began = clock.monotonic()
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(min(limits.gap_s, left)):
                 return await self._read()
         except TimeoutError as error:
+            late = (
+                f"fell silent for {limits.gap_s:g} s"
+                if limits.gap_s <= left
+                else f"was not done within {self._whole_s:.3g} s"
+            )
             raise StreamBroken(
-                f"{self._endpoint.name} fell silent for {limit:.3g} s after {self.received} bytes.",
+                f"{self._endpoint.name} {late} after {self.received} bytes.",
                 engine=self._endpoint.name,
                 retryable=True,
             ) from error
