@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 from array import array
@@ -16,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import contract
-from tests.support.contract import comes_true, loudness, process_is_gone, said
+from tests.support.contract import comes_true, loudness, process_is_gone, process_runs, said
 from tests.support.laws import cut, run
 from voicemode.engines.embedded.catalogue import Catalogue
 from voicemode.engines.embedded.child import Child, Message, Messages, packed
@@ -95,12 +94,11 @@ async def test_an_idle_child_that_was_killed_is_replaced_unnoticed(voice: Embedd
 
 
 async def test_a_child_killed_in_mid_sentence_breaks_the_stream_with_an_error(voice: EmbeddedVoice) -> None:
-    with pytest.raises(EngineError, match="middle") as caught:
-        async with asyncio.timeout(10), voice.synthesize(SpeechRequest(text=LONG)) as audio:
-            (pid,) = voice.pids
-            os.kill(pid, signal.SIGTERM)
-            async for _ in audio.chunks:
-                pass
+    async with asyncio.timeout(10), voice.synthesize(SpeechRequest(text=LONG)) as audio:
+        (pid,) = voice.pids
+        os.kill(pid, signal.SIGTERM)
+        with pytest.raises(EngineError, match="middle") as caught:
+            await anext(piece async for piece in audio.chunks if not piece)
     assert caught.value.retryable
     assert (await said(voice, SpeechRequest(text=SENTENCE)))[1]
 
@@ -160,13 +158,7 @@ async def test_no_child_outlives_a_parent_that_is_killed() -> None:
         parent.kill()
         await parent.wait()
     assert len(pids) == 2
-    await comes_true(lambda: all(not runs(pid) for pid in pids), 2.0)
-
-
-def runs(pid: int) -> bool:
-    """Whether it runs; one that has ended counts as ended even where nobody reaps orphans."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+    await comes_true(lambda: all(not process_runs(pid) for pid in pids), 2.0)
 
 
 async def test_markup_and_phoneme_codes_are_read_out_not_obeyed(voice: EmbeddedVoice) -> None:

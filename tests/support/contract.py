@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import subprocess
 from array import array
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -32,17 +33,24 @@ async def comes_true(condition: Callable[[], bool], seconds: float = LIMIT_SECON
     """Looks every millisecond until `condition` holds, and gives the seconds that took."""
     begun = monotonic()
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is looked at belongs to the system, which sets no event
             await asyncio.sleep(0.001)
     return monotonic() - begun
 
 
 def process_is_gone(pid: int) -> bool:
+    """Gone and reaped. POSIX only: elsewhere signal 0 is a signal."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     return False
+
+
+def process_runs(pid: int) -> bool:
+    """Whether it runs; one that has ended counts as ended even where nobody reaps orphans."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
 def loudness(pcm: bytes) -> float:

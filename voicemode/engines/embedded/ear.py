@@ -29,7 +29,9 @@ PIECE_SECONDS = 20.0
 EDGE_SECONDS = 0.3
 """Silence put before and after: the recogniser's noise model starts on it, and a turn is cut close."""
 PROGRAM = Path(__file__).with_name("sphinx_child.py")
-_WAY_OUT = "Set VOICEMODE_STT_BASE_URLS to a transcription server, or install a model with `voicemode models`."
+_WAY_OUT = (
+    "Set VOICEMODE_STT_BASE_URLS to a transcription server, or install a model with `voicemode models`."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +42,12 @@ class SphinxFiles:
     model: Path
 
 
-def installed_files() -> SphinxFiles:
+def installed_files(package_name: str = "pocketsphinx") -> SphinxFiles:
     """Where the wheel has put pocketsphinx, without importing it. Raises `EngineUnavailable`."""
-    found = importlib.util.find_spec("pocketsphinx")
+    found = importlib.util.find_spec(package_name)
     if found is None or not found.origin:
         raise EngineUnavailable(
-            "The embedded ear needs the package pocketsphinx, which is not installed "
+            f"The embedded ear needs the package {package_name}, which is not installed "
             "(it has no wheel for Python 3.14 and later).",
             engine=NAME,
             hint=f"Run voicemode on Python 3.13 or earlier. {_WAY_OUT}",
