@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voicemode import variables
@@ -74,6 +74,8 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("VOICEMODE_TTS_BASE_URLS", "http://host:99999/v1"),
         ("VOICEMODE_BASE_DIR", "somewhere/relative"),
         ("VOICEMODE_SERVE_PORT", "65536"),
+        ("VOICEMODE_SERVE_HOST", "::1]"),
+        ("VOICEMODE_SERVE_HOST", "a b"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed_and_the_default_is_used(name: str, value: str) -> None:
@@ -86,7 +88,15 @@ def test_a_bad_value_is_named_with_what_is_allowed_and_the_default_is_used(name:
 
 
 @pytest.mark.spec("CFG-3")
-@given(st.dictionaries(st.sampled_from(known_names()), st.text(max_size=40)))
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(known_names()),
+        st.text(max_size=40) | st.from_regex(r"(https?://|[~/])?[\[\]:a-z0-9.@?#%\\]{0,20}", fullmatch=True),
+    )
+)
+@example({"VOICEMODE_SERVE_HOST": ":"})
+@example({"VOICEMODE_TTS_BASE_URLS": "http://[:/v1"})
 def test_no_value_whatever_stops_the_configuration(environment: dict[str, str]) -> None:
     config = Config.from_sources(environment, environment, environment)
     assert len(config.resolved()) == len(ALL_ROWS)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
-from voicemode.kinds import is_loopback
+from voicemode.kinds import is_loopback, is_loopback_host
 from voicemode.peer_names import is_peer_name
 from voicemode.settings import Origin, Problem, Reader, Resolved, rows
 from voicemode.variables import (
@@ -161,7 +161,7 @@ def _agreed(config: Config, reader: Reader) -> Config:
             f"({most} ms). {most} is used.",
         )
         config = replace(config, streaming=replace(streaming, buffer_ms=most))
-    if not server.token and not is_loopback(f"http://{_bracketed(server.host)}/"):
+    if not server.token and not is_loopback_host(server.host):
         reader.add(
             "VOICEMODE_SERVE_HOST",
             server.host,
@@ -172,10 +172,6 @@ def _agreed(config: Config, reader: Reader) -> Config:
         )
         config = replace(config, server=replace(server, host=ServerSettings().host))
     return config
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 PARTS = (

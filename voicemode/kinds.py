@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -104,15 +105,32 @@ FOLDER: Kind[PurePath | None] = Kind(
 )
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this very machine."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
+def is_loopback_host(host: str) -> bool:
+    """Whether a name or address is this very machine."""
+    host = host.rstrip(".").lower()
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this very machine."""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
+
+
+def _host(text: str) -> str:
+    if _HOST_NAME.fullmatch(text) is None:
+        ip_address(text)
+    return text
+
+
+HOST: Kind[str] = Kind(allowed="a host name or an IP address", parse=_host, show=str)
 
 
 def _url(text: str) -> str:

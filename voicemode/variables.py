@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
-from voicemode.kinds import BOOLEAN, FOLDER, NO, TEXT, URL, URLS, WORDS, YES, choice, integer, number
+from voicemode.kinds import BOOLEAN, FOLDER, HOST, NO, TEXT, URL, URLS, WORDS, YES, choice, integer, number
 from voicemode.settings import setting
 from voicemode.speech import AudioFormat
 
@@ -320,7 +320,7 @@ class ServerSettings:
 
     host: str = setting(
         "VOICEMODE_SERVE_HOST",
-        TEXT,
+        HOST,
         "127.0.0.1",
         "Address of the HTTP server. Beyond loopback a token is required.",
         from_project=False,
