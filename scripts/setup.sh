@@ -48,8 +48,12 @@ with_pip() {
 }
 
 echo "set-up: making .venv (the first time takes a minute or two)" >&2
+# uv trusts a list of its own; the system's also has what a company's proxy needs, and it is what pip uses.
 if command -v uv >/dev/null 2>&1; then
-    UV_PROJECT_ENVIRONMENT=.venv uv sync --locked --quiet
+    UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} UV_PROJECT_ENVIRONMENT=.venv uv sync --locked --quiet || {
+        echo "set-up: uv sync failed (see above); trying with pip" >&2
+        with_pip
+    }
 else
     with_pip
 fi

@@ -1,7 +1,7 @@
 """Our server with the conformance suite's fixtures: `python -m tests.doors.conformance.fixture_server [--stdio]`.
 
-Over HTTP it takes a free port on loopback and writes one line with its URL to standard output. Its files go to a
-folder of their own.
+Over HTTP it takes a free port on loopback and writes one line with its URL to standard output. Its files go to
+a folder in HOME.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-import tempfile
 import warnings
+from pathlib import Path
 
 import uvicorn
 from mcp.shared.exceptions import MCPDeprecationWarning
@@ -22,9 +22,9 @@ from voicemode.mcp_server import build_server
 from voicemode.mcp_server.serve import http_app
 
 
-async def serve(folder: str, *, stdio: bool) -> None:
+async def serve(*, stdio: bool) -> None:
     """Until it is stopped. The socket is bound before the URL is told, so a client cannot come too early."""
-    environment = {"VOICEMODE_BASE_DIR": folder}
+    environment = {"VOICEMODE_BASE_DIR": str(Path.home() / "voicemode-conformance")}
     config = Config.from_sources(environment, {}, {})
     async with open_app(config, environment) as app:
         server = build_server(app)
@@ -45,8 +45,7 @@ async def serve(folder: str, *, stdio: bool) -> None:
 def main(arguments: list[str]) -> None:
     # The suite asks for what the newest revision has given up: logging, for one.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    with tempfile.TemporaryDirectory(prefix="voicemode-conformance-") as folder:
-        asyncio.run(serve(folder, stdio="--stdio" in arguments))
+    asyncio.run(serve(stdio="--stdio" in arguments))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def missing() -> str:
     return "" if node_tools.installed() else "the npm tools are not installed (python scripts/node_tools.py)"
 
 
+def surroundings(home: Path) -> dict[str, str]:
+    """What an MCP host passes on, about."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home)}
+
+
 def run_node(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     found = node_tools.node_and_npm()
     assert found is not None
@@ -55,11 +60,10 @@ def run_node(script: str, *arguments: str, folder: Path) -> subprocess.Completed
         str(node_tools.FOLDER / "node_modules" / "@modelcontextprotocol" / script),
         *arguments,
     ]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder)}
     return subprocess.run(
         command,
         cwd=ROOT,
-        env=environment,
+        env=surroundings(folder),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -93,12 +97,13 @@ def conformance(url: str, revision: str, folder: Path) -> Result:
 
 
 @contextmanager
-def running_fixture_server() -> Iterator[str]:
-    """The fixture server's URL; the process is gone when the block is left."""
+def running_fixture_server(home: Path) -> Iterator[str]:
+    """The fixture server's URL; it writes below `home`, and is gone when the block is left."""
     command = [sys.executable, "-m", "tests.doors.conformance.fixture_server"]
     with subprocess.Popen(
         command,
         cwd=ROOT,
+        env=surroundings(home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -23,8 +23,8 @@ def tools() -> None:
 
 
 @pytest.fixture(scope="module")
-def url(tools: None) -> Iterator[str]:
-    with suite.running_fixture_server() as address:
+def url(tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with suite.running_fixture_server(tmp_path_factory.mktemp("home")) as address:
         yield address
 
 
