@@ -8,6 +8,7 @@ import sys
 import tempfile
 import textwrap
 import wave
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -87,13 +88,17 @@ def left_over(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def mac(tmp_path: Path) -> SystemVoice:
-    return SystemVoice(platform="darwin", program=str(stand_in(tmp_path, "say", SAY)))
+async def mac(tmp_path: Path) -> AsyncIterator[SystemVoice]:
+    voice = SystemVoice(platform="darwin", program=str(stand_in(tmp_path, "say", SAY)))
+    yield voice
+    await voice.close()
 
 
 @pytest.fixture
-def windows(tmp_path: Path) -> SystemVoice:
-    return SystemVoice(platform="win32", program=str(stand_in(tmp_path, "powershell.exe", POWERSHELL)))
+async def windows(tmp_path: Path) -> AsyncIterator[SystemVoice]:
+    voice = SystemVoice(platform="win32", program=str(stand_in(tmp_path, "powershell.exe", POWERSHELL)))
+    yield voice
+    await voice.close()
 
 
 async def test_say_gives_a_whole_wav(mac: SystemVoice) -> None:
@@ -141,6 +146,15 @@ async def test_the_language_chooses_a_voice(mac: SystemVoice) -> None:
     for language, voice in (("de", "Anna"), ("en-GB", "Eddy (English (UK))"), ("ar-EG", "Majed"), ("fr", "")):
         audio, _ = await said(mac, SpeechRequest(text="1", language=language))
         assert audio.voice == voice
+
+
+async def test_closing_ends_a_run_with_an_error(mac: SystemVoice, tmp_path: Path) -> None:
+    task = asyncio.create_task(said(mac, SpeechRequest(text=LONG)))
+    await comes_true(lambda: (tmp_path / "asked.txt").exists())
+    await mac.close()
+    with pytest.raises(EngineError, match="status"):
+        await task
+    assert mac.running == 0
 
 
 async def test_commands_in_the_text_of_say_are_broken_up(mac: SystemVoice, tmp_path: Path) -> None:

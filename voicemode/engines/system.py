@@ -29,6 +29,7 @@ WORDS_PER_MINUTE = 175
 SECONDS_AT_LEAST = 30.0
 SECONDS_PER_CHARACTER = 0.05
 """Limit of a run: half of what saying the text aloud would take, and both programs are faster than that."""
+CLOSE_SECONDS = 2.0
 LIST_SECONDS = 20.0
 """PowerShell takes seconds to start on a cold machine."""
 
@@ -141,6 +142,7 @@ class SystemVoice:
         self._program = program
         self._known: list[Voice] | None = None
         self._runs: set[_Run] = set()
+        self._stopped: set[_Run] = set()
 
     @property
     def name(self) -> str:
@@ -159,8 +161,12 @@ class SystemVoice:
         return self._known
 
     async def close(self) -> None:
-        for run in tuple(self._runs):
+        """Kills every run, and returns when the system has let go of them."""
+        for run in (*self._runs, *self._stopped):
             run.stop()
+        async with asyncio.timeout(CLOSE_SECONDS):
+            for run in (*self._runs, *self._stopped):
+                await run.ended()
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
@@ -246,8 +252,9 @@ class SystemVoice:
             ) from None
         finally:
             if run is not None:
-                self._runs.discard(run)
                 run.stop()
+                self._runs.discard(run)
+                self._stopped = {stopped for stopped in (*self._stopped, run) if not stopped.is_over}
         if code:
             reason = run.text(2).strip()[-300:] or "without a reason"
             raise EngineError(f"{command[0]} failed with exit status {code}: {reason}", engine=NAME)
@@ -266,6 +273,10 @@ class _Run(asyncio.SubprocessProtocol):
         """The exit status, once everything printed has been read."""
         await self._over.wait()
         return (self._transport.get_returncode() if self._transport else None) or 0
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
 
     def text(self, fd: int) -> str:
         return self._printed[fd].decode("utf-8", "replace")

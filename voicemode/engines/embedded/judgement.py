@@ -1,6 +1,6 @@
 """What the embedded ear makes of its two readings: one by the grammar of short answers, one by the dictation model.
 
-Measured on 631 recordings, with 0.3 s of silence around each (specs/decisions/0003-embedded-ear.md). Voices
+Measured on 630 recordings, with 0.3 s of silence around each (specs/decisions/0003-embedded-ear.md). Voices
 built from recordings of people: short answers exact in 88 of 100 (76 by dictation alone), 12 % of words
 wrong; sentences 11-30 % of words wrong. Real recordings: 12 % of words wrong in phrases, 28 % in sentences read aloud.
 """
