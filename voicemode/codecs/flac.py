@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from voicemode.codecs.packets import PacketDecoder
+from voicemode.codecs.packets import HIGHEST_RATE, LOWEST_RATE, PacketDecoder
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame, PcmFormat
 
@@ -17,15 +17,23 @@ MAX_FRAME = 1 << 21
 MAX_GAP_SECONDS = 2.0
 """Lost frames are replaced by silence up to this; beyond it the sound moves together."""
 
+_RATES = dict(
+    enumerate((0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000))
+)
+_RATE_WIDTHS = {12: 1, 13: 2, 14: 2}
 _FIXED_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """`number` counts frames, or samples where `variable`; `samples` is the length of the frame."""
+    """`number` counts frames, or samples where `variable`; `samples` is the length of the frame.
+
+    `rate` in Hz, 0 where the stream's own header has to say it.
+    """
 
     number: int
     samples: int
+    rate: int
     variable: bool
 
 
@@ -42,10 +50,14 @@ def read_header(data: bytes) -> Header | None:
         samples = int.from_bytes(data[at:at_end], "big") + 1
     else:
         samples = _FIXED_SIZES.get(size_code) or 256 << size_code - 8
-    at_end += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    rate_width = _RATE_WIDTHS.get(rate_code, 0)
+    at_rate, at_end = at_end, at_end + rate_width
     if number < 0 or len(data) <= at_end or crc8(data[:at_end]) != data[at_end]:
         return None
-    return Header(number=number, samples=samples, variable=bool(data[1] & 1))
+    rate = _RATES.get(rate_code, 0)
+    if rate_width:
+        rate = int.from_bytes(data[at_rate:at_end], "big") * {12: 1000, 13: 1, 14: 10}[rate_code]
+    return Header(number=number, samples=samples, rate=rate, variable=bool(data[1] & 1))
 
 
 def _coded_number(data: bytes) -> tuple[int, int]:
@@ -151,7 +163,6 @@ class Flac:
                 f"{self._engine} sent FLAC with a rate of {rate} Hz; allowed are 1,000-768,000 Hz.",
                 engine=self._engine,
             ) from None
-        self._block = int.from_bytes(info[2:4], "big")
         self._decoder = PacketDecoder("flac", extradata=info)
 
     def _split(self, *, final: bool) -> Iterator[tuple[Header, bytes]]:
@@ -191,7 +202,10 @@ class Flac:
     def _decode(self, header: Header, packet: bytes) -> list[Frame]:
         if self._decoder is None or self._format is None:
             return []
-        begins = header.number if header.variable else header.number * (self._block or header.samples)
+        if LOWEST_RATE <= header.rate <= HIGHEST_RATE:
+            self._format = PcmFormat(rate=header.rate)
+        self._block = self._block or header.samples
+        begins = header.number if header.variable else header.number * self._block
         gap = begins - self._at
         frames: list[Frame] = []
         if 0 < gap <= self._format.samples(MAX_GAP_SECONDS) and self._at:

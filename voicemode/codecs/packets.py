@@ -24,6 +24,9 @@ LOUDER = 2.0
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 """Hz. A damaged header may claim anything; a lower rate would make minutes of a few bytes."""
 
+MOST_PLANES = 8
+"""PyAV counts the planes of a frame wrongly beyond this and then reads foreign memory; only wreckage has more."""
+
 QUIET = 0.25
 """Nothing up to this is called loud."""
 
@@ -107,10 +110,12 @@ class MonoFrames:
 
 
 def peak(frame: AudioFrame) -> float:
-    """The largest value, 1.0 being full scale; infinite when one is no number.
+    """The largest value, 1.0 being full scale; infinite when one is no number, or there are too many channels.
 
     0.0 for integer samples: they come from lossless codecs, which check themselves.
     """
+    if frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES:
+        return inf
     if frame.format.name not in ("flt", "fltp"):
         return 0.0
     size = frame.samples * 4 * (1 if frame.format.is_planar else len(frame.layout.channels))
