@@ -73,7 +73,13 @@ async def play(card: SoundCard) -> None:
         async with asyncio.timeout(20):
             await script.drained.wait()
         tell(
-            "played", opened=opened, stated=stated, latency=sink.latency, begun_at=script.begun_at, lost=lost
+            "played",
+            seconds=clock.monotonic() - asked_at,
+            opened=opened,
+            stated=stated,
+            latency=sink.latency,
+            begun_at=script.begun_at,
+            lost=lost,
         )
     tell("closed")
 

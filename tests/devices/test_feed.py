@@ -92,3 +92,21 @@ def test_a_device_clock_that_does_not_run_yet_does_not_change_the_latency(nonsen
     feed.delay(0.05)
     feed.delay(nonsense)
     assert feed.latency == 0.05
+
+
+def test_a_device_without_a_clock_is_lost_before_it_swallows_the_message() -> None:
+    lost: list[VoiceModeError] = []
+    feed = feed_of(MONO.silence, lost)
+    for _ in range(100):
+        feed.fill(2_400)
+    assert [type(error) for error in lost] == [DeviceLost]
+    assert "faster than time" in lost[0].message
+
+
+def test_a_device_whose_clock_is_a_little_fast_is_not_lost() -> None:
+    seconds = 0.0
+    feed = Feed(MONO, MONO.silence, lambda error: pytest.fail(str(error)), lambda: seconds)
+    for _ in range(10_000):
+        feed.fill(2_400)
+        seconds += 0.0995
+    assert not feed.over

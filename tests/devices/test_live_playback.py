@@ -28,10 +28,10 @@ def test_every_pulled_sample_is_heard_when_the_block_is_left_after_the_stated_la
     found = compare(heard, RATE, sent, SPEECH.rate)
     spans = audible_spans(heard, RATE)
     assert played["lost"] == []
+    assert len(spans) == 1, played
     assert found.complete == 1.0
     assert len(found.pieces) == 1
     assert found.correlation > 0.999
-    assert len(spans) == 1
     assert spans[0].samples / RATE == pytest.approx(CHIRP_SECONDS, abs=0.002)
 
 
@@ -47,7 +47,7 @@ def test_the_stated_latency_covers_the_real_one_from_the_start(
     real = audible_at - number(played, "begun_at")
     assert real <= number(played, "latency") + 0.005
     assert real >= number(played, "latency") - 0.120
-    assert number(played, "stated") > 0.0
+    assert number(played, "stated") == pytest.approx(number(played, "latency"), rel=0.35)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -12,6 +12,11 @@ from voicemode.ports import Lost, Pull
 FORGET = 0.01
 """Share of a callback's own figure in the stated latency while it falls; a rise counts in full at once."""
 
+AHEAD_SECONDS = 0.5
+DRIFT = 0.01
+"""How far a device may be ahead of the clock: what it holds at the start, and its crystal's error with room to
+spare. One that takes more plays to nobody: ALSA's null and file devices take 2 s in 1 ms."""
+
 
 class Feed:
     """Hands pulled samples to a device's thread; nothing raised by `pull` gets past it.
@@ -28,6 +33,8 @@ class Feed:
         self._pull = pull
         self._lost = lost
         self._now = now
+        self._first_at = 0.0
+        self._pulled = 0
         self._over = False
         self._told = False
         self._lock = threading.Lock()
@@ -39,9 +46,19 @@ class Feed:
 
     def fill(self, samples: int) -> bytes:
         """Exactly `samples` samples; silence once it is over. Called from the device's thread; never raises."""
-        self.last_at = self._now()
+        at = self._now()
+        if self.last_at is None:
+            self._first_at = at
+        self.last_at = at
+        if self._runs_away(at):
+            self.lose(
+                DeviceLost(
+                    "The loudspeaker takes sound faster than time passes: nobody hears it.", retryable=True
+                )
+            )
         if self._over:
             return self.format.silence(samples)
+        self._pulled += samples
         try:
             data = self._pull(samples)
         except Exception as problem:  # the edge of the device's thread
@@ -51,6 +68,10 @@ class Feed:
             self.lose(_failed(f"{len(data)} bytes for {samples} samples of {self.format}", None))
             return self.format.silence(samples)
         return data
+
+    def _runs_away(self, at: float) -> bool:
+        elapsed = at - self._first_at
+        return self.format.seconds(self._pulled) > elapsed * (1 + DRIFT) + AHEAD_SECONDS
 
     def delay(self, seconds: float) -> None:
         """What the device says of the samples just pulled: audible in `seconds`."""

@@ -12,10 +12,10 @@ from voicemode.devices.feed import Feed
 from voicemode.errors import DeviceError, DeviceLost
 from voicemode.pcm import PcmFormat
 
-PERIOD_MILLISECONDS = 30
+PERIOD_MILLISECONDS = 40
 PERIODS = 4
 """PulseAudio then holds one period, whatever the number of periods: at 10 ms it ran dry on a busy machine."""
-LATENCY_SECONDS = 0.060
+LATENCY_SECONDS = 0.080
 """Stated for every device, as miniaudio does not tell: the period held and the one just asked for."""
 
 

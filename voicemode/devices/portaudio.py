@@ -171,6 +171,9 @@ class PortAudio:
                     ),
                 )
             )
+            # The first callbacks come before the device's clock runs and know only their own block; a block is
+            # about a quarter of what is held.
+            feed.delay(stream.latency * 1.25)
             return stream
 
         return self._first(device, attempt, feed.format, output=True)
