@@ -90,6 +90,17 @@ def test_a_killed_audio_server_is_reported_as_a_lost_device_once(library: str) -
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_an_unplugged_loudspeaker_is_reported_as_lost(library: str) -> None:
+    with VirtualSoundCard() as card, child(card.environment, "until_lost", library) as playing:
+        opened = playing.told("opened")
+        card.unplug_speaker()
+        lost = playing.told("lost")
+        playing.told("closed")
+    assert lost["code"] == "device_lost"
+    assert number(lost, "at") - number(opened, "at") < 5.0
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_frozen_audio_server_does_not_keep_anyone_from_leaving(library: str) -> None:
     with VirtualSoundCard() as card, child(card.environment, "leave", library) as playing:
         playing.told("opened")
