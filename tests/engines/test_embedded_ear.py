@@ -26,7 +26,7 @@ from voicemode.engines.embedded.ear import (
     listening,
 )
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
-from voicemode.engines.embedded.judgement import AGREED, Heard, joined, judge, read_words
+from voicemode.engines.embedded.judgement import AGREED, SHORT_NOTE, Heard, joined, judge, read_words
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.errors import EngineUnavailable, InvalidRequest
 from voicemode.pcm import LISTENING, Frame, PcmFormat
@@ -66,12 +66,12 @@ def noise(seconds: float, level: int) -> Frame:
     return Frame(data=values.tobytes(), format=LISTENING)
 
 
-async def test_short_answers_are_heard_without_a_warning(ear: EmbeddedEar, voice: EmbeddedVoice) -> None:
+async def test_short_answers_are_heard_with_their_confidence(ear: EmbeddedEar, voice: EmbeddedVoice) -> None:
     for text in ("yes", "no", "continue", "cancel", "twenty five", "thank you", "try again"):
         transcript = await contract.assert_hears(ear, await recorded(voice, text), text)
         assert transcript.confidence is not None
         assert transcript.confidence >= 0.6
-        assert (transcript.note, transcript.language) == ("", "en-US")
+        assert (transcript.note, transcript.language) == (SHORT_NOTE, "en-US")
 
 
 async def test_anything_longer_comes_with_the_limit_and_the_way_out(
@@ -89,7 +89,8 @@ async def test_silence_has_no_words(ear: EmbeddedEar) -> None:
 
 async def test_noise_has_no_words(ear: EmbeddedEar) -> None:
     for level in (30, 1_000):
-        assert (await heard(ear, noise(1.0, level))).text == ""
+        transcript = await heard(ear, noise(1.0, level))
+        assert (transcript.text, transcript.confidence, transcript.note) == ("", None, "")
 
 
 async def test_what_was_heard_before_changes_nothing(ear: EmbeddedEar, voice: EmbeddedVoice) -> None:

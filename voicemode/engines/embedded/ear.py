@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voicemode.engines.embedded.child import Child, ChildGone, Message
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
-from voicemode.engines.embedded.judgement import DICTATION_NOTE, Heard, joined, judge, read_words
+from voicemode.engines.embedded.judgement import DICTATION_NOTE, SHORT_NOTE, Heard, joined, judge, read_words
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Transcript, TranscriptionRequest
@@ -116,7 +116,7 @@ class EmbeddedEar:
             model=MODEL,
             language="en-US",
             confidence=result.confidence,
-            note="" if result.short else DICTATION_NOTE,
+            note=(SHORT_NOTE if result.short else DICTATION_NOTE) if result.text else "",
         )
 
     async def _understand(self, piece: bytes, *, alone: bool) -> Heard:

@@ -22,6 +22,11 @@ DICTATION_NOTE = (
     f"`voicemode models`, or set VOICEMODE_STT_BASE_URLS."
 )
 
+SHORT_NOTE = (
+    "Heard by the embedded ear: confirm before anything that cannot be undone. In quiet 88 of 100 short answers were right in "
+    "our test, with noise 20 dB below the voice 60 of 100."
+)
+
 AGREED = 0.95
 """Confidence where both readings are the same text: all of 148 such were right, with synthetic voices in silence."""
 ENOUGH = 0.6
