@@ -23,8 +23,8 @@ DICTATION_NOTE = (
 )
 
 SHORT_NOTE = (
-    "Heard by the embedded ear: confirm before anything that cannot be undone. In quiet 88 of 100 short answers were right in "
-    "our test, with noise 20 dB below the voice 60 of 100."
+    "Heard by the embedded ear: confirm before anything that cannot be undone. In quiet 88 of 100 short "
+    "answers were right in our test, with noise 20 dB below the voice 60 of 100."
 )
 
 AGREED = 0.95
