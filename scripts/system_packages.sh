@@ -3,7 +3,7 @@
 # Quiet when everything is there; says what to do and goes on where nothing can be installed.
 set -eu
 
-packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
+packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite"
 
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then
