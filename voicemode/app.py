@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from voicemode import clock
+from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
 from voicemode.config import Config, EndpointChoice
@@ -18,15 +19,17 @@ from voicemode.devices.backend import DeviceReport
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.engines.embedded.ear import EmbeddedEar
-from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.embedded.ear import installed_files as ear_files
+from voicemode.engines.embedded.judgement import DICTATION_NOTE
+from voicemode.engines.embedded.voice import EmbeddedVoice, installed_files
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.system import SystemVoice
-from voicemode.errors import ConfigurationError, VoiceModeError
+from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeError
 from voicemode.eventlog import EventLog
-from voicemode.events import EndpointFailed, Warned
+from voicemode.events import EndpointFailed, Event, Warned
 from voicemode.floor import MachineFloor
 from voicemode.listening import ListeningPorts
 from voicemode.pcm import Frame, PcmFormat
@@ -39,6 +42,11 @@ from voicemode.speech import AudioFormat, SpeechRequest, Voice
 from voicemode.turn import TurnRules
 
 logger = logging.getLogger(__name__)
+
+SYSTEM_VOICE = sys.platform in ("darwin", "win32")
+"""These systems bring voices better than the embedded one."""
+
+LONGEST_FLUSH_SECONDS = 1.0
 
 LONGEST_CLOSE_SECONDS = 0.25
 """A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
@@ -85,6 +93,7 @@ class App:
         self.recordings = recordings
         self._speech_endpoints = _endpoints(config, config.speech_endpoints(), config.speech.voices)
         self._transcription_endpoints = _endpoints(config, config.transcription_endpoints(), ())
+        self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
         self.speech = FirstSpeech(self._speech_engines(), on_failure=self._failed)
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
@@ -93,8 +102,8 @@ class App:
             mouth=self._mouth(),
             ear=self._ear(),
             floor=self.floor,
-            emit=log.emit,
-            chimes=config.sound.chimes,
+            emit=self._emit,
+            chimes=_chimes(config),
         )
 
     def request(
@@ -127,23 +136,32 @@ class App:
 
     async def status(self, *, check: bool = False) -> Status:
         """`check` asks every endpoint; without it nothing leaves this machine."""
+        config = self.config
         speech, transcription, devices = await asyncio.gather(
-            self._states(self._speech_endpoints, Purpose.SPEECH, check=check),
-            self._states(self._transcription_endpoints, Purpose.TRANSCRIPTION, check=check),
+            self._states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
+            self._states(
+                self._transcription_endpoints, Purpose.TRANSCRIPTION, config.listening.base_urls, check=check
+            ),
             self._devices(),
         )
         return Status(
-            speech=(*speech, EngineStatus(name=self._embedded.name, kind="embedded", state="ready")),
-            transcription=transcription,
+            speech=(*speech, *_system_voice(), _embedded("voice", installed_files)),
+            transcription=transcription if config.listening.base_urls else (*transcription, _embedded_ear()),
             devices=devices,
             floor=self.floor.holder(),
             problems=self.config.problems,
             folders=self.places,
         )
 
+    async def on_disk(self) -> None:
+        """Returns when the recordings that a result names are where it says."""
+        await asyncio.to_thread(self.recordings.flush, LONGEST_FLUSH_SECONDS)
+
     async def warm(self) -> None:
         """Loads what the first call will need, in the order in which it will need it. Never raises."""
-        for step in (self.card.warm, self._embedded.warm, self._warm_codecs):
+        steps = [self.card.warm, self._embedded.warm, self._warm_codecs]
+        steps += [engine.warm for engine in self._servers]
+        for step in steps:
             with suppress(VoiceModeError):
                 await step()
 
@@ -151,8 +169,8 @@ class App:
 
     def _speech_engines(self) -> list[TtsEngine]:
         """Servers first; then the system's own voice where it is the better one; the embedded voice always answers."""
-        engines: list[TtsEngine] = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
-        if sys.platform in ("darwin", "win32"):
+        engines: list[TtsEngine] = [*self._servers]
+        if SYSTEM_VOICE:
             engines.append(SystemVoice())
         return [*engines, self._embedded]
 
@@ -170,7 +188,7 @@ class App:
             open_decoder=open_decoder,
             open_sink=self.card.open_sink,
             begin_recording=self.recordings.begin,
-            emit=self.log.emit,
+            emit=self._emit,
             streaming=streaming.enabled,
             fill_seconds=streaming.buffer_ms / 1000,
             limit_seconds=streaming.max_buffer_s,
@@ -185,7 +203,8 @@ class App:
             open_vad=lambda: WebRtcVad(settings.vad_aggressiveness),
             engine=self.transcription,
             begin_recording=self.recordings.begin,
-            emit=self.log.emit,
+            emit=self._emit,
+            prompt=settings.prompt or None,
             rules=TurnRules(
                 silence=None if settings.disable_silence_detection else settings.silence_ms / 1000,
                 minimum=settings.minimum_s,
@@ -201,9 +220,14 @@ class App:
 
     # What it tells.
 
+    def _emit(self, event: Event) -> None:
+        self.log.emit(event)
+        if self.config.keeps_transcripts and not self.config.keeps_audio:
+            self.recordings.keep_text(event)
+
     def _failed(self, engine: str, error: VoiceModeError, following: str) -> None:
         now = clock.monotonic()
-        self.log.emit(
+        self._emit(
             EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
         )
 
@@ -214,12 +238,18 @@ class App:
             return DeviceReport(library="", version="", devices=(), why_none=str(error))
 
     async def _states(
-        self, endpoints: tuple[Endpoint, ...], purpose: Purpose, *, check: bool
+        self, endpoints: tuple[Endpoint, ...], purpose: Purpose, named: tuple[str, ...], *, check: bool
     ) -> tuple[EngineStatus, ...]:
+        """A server on this machine that nobody named is only looked for: that it is not there is no fault."""
         if not check:
-            return tuple(EngineStatus(name=each.name, kind="server", state="unknown") for each in endpoints)
+            return tuple(EngineStatus(name=each.name, kind="server", state="not asked") for each in endpoints)
         states = await asyncio.gather(*(probe(each, purpose=purpose) for each in endpoints))
-        return tuple(_engine_status(state) for state in states)
+        return tuple(
+            EngineStatus(name=each.name, kind="server", state="not running")
+            if state.health is Health.UNREACHABLE and each.loopback and not named
+            else _engine_status(state)
+            for each, state in zip(endpoints, states, strict=True)
+        )
 
 
 @asynccontextmanager
@@ -236,11 +266,12 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
                 secrets=secrets,
                 max_days=config.log.events_days,
                 max_bytes=int(config.log.events_mb * 1e6),
+                on_warning=_warned,
             )
         )
 
         def warned(what: str) -> None:
-            logger.warning("%s", what)
+            _warned(what)
             log.emit(Warned(at=clock.monotonic(), turn="", what=what))
 
         recordings = stack.enter_context(
@@ -261,6 +292,15 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
         for close in (app.speech.close, app.transcription.close, card.close, app.conversation.close):
             stack.push_async_callback(close)
         yield app
+
+
+def _warned(what: str) -> None:
+    logger.warning("%s", what)
+
+
+def _chimes(config: Config) -> ChimeRules | None:
+    sound = config.sound
+    return ChimeRules(lead=sound.chime_leading_s, trail=sound.chime_trailing_s) if sound.chimes else None
 
 
 def _endpoints(
@@ -289,6 +329,25 @@ def _endpoints(
         else:
             endpoints.append(endpoint)
     return tuple(endpoints)
+
+
+def _embedded(what: str, installed: Callable[[], object], detail: str = "") -> EngineStatus:
+    name = f"embedded {what}"
+    try:
+        installed()
+    except EngineUnavailable as error:
+        return EngineStatus(name=name, kind="embedded", state="not installed", detail=str(error))
+    return EngineStatus(name=name, kind="embedded", state="ready", detail=detail)
+
+
+def _embedded_ear() -> EngineStatus:
+    return _embedded("ear", ear_files, DICTATION_NOTE)
+
+
+def _system_voice() -> tuple[EngineStatus, ...]:
+    if not SYSTEM_VOICE:
+        return ()
+    return (EngineStatus(name="the system's voice", kind="system", state="ready"),)
 
 
 def _engine_status(state: EndpointState) -> EngineStatus:

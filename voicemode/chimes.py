@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
+from dataclasses import dataclass
 
 from voicemode.pcm import Frame, PcmFormat
 
@@ -19,13 +21,23 @@ LEVEL = 0.12
 """Peak, of full scale: −18 dBFS, well below speech."""
 
 
-def chime(fmt: PcmFormat, tones: tuple[float, ...], *, lead_seconds: float = 0.0) -> Frame:
-    """The tones one after another, each swelling and fading so that nothing clicks, after `lead_seconds` of silence."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChimeRules:
+    """Seconds of silence around a chime: for devices that wake up slowly or cut the end."""
+
+    lead: float = 0.1
+    trail: float = 0.0
+
+
+def chime(fmt: PcmFormat, tones: tuple[float, ...], rules: ChimeRules) -> Frame:
+    """The tones one after another, each swelling and fading so that nothing clicks."""
     samples = fmt.samples(TONE_SECONDS)
-    values = array("h", bytes(fmt.samples(lead_seconds) * fmt.bytes_per_sample))
+    values = array("h", fmt.silence(fmt.samples(rules.lead)))
     for tone in tones:
         for index in range(samples):
             swell = math.sin(math.pi * index / samples) ** 2
             value = round(32767 * LEVEL * swell * math.sin(2 * math.pi * tone * index / fmt.rate))
             values.extend([value] * fmt.channels)
-    return Frame(data=values.tobytes(), format=fmt)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return Frame(data=values.tobytes() + fmt.silence(fmt.samples(rules.trail)), format=fmt)

@@ -11,10 +11,21 @@ from types import TracebackType
 from typing import Any
 
 from voicemode import clock, metrics
-from voicemode.chimes import DONE_TONES, LISTENING_TONES, chime
+from voicemode.chimes import DONE_TONES, LISTENING_TONES, ChimeRules, chime
 from voicemode.errors import Busy, InvalidRequest, VoiceModeError
-from voicemode.events import Emit, Event, FloorTaken, TurnFailed, TurnFinished, TurnStarted
+from voicemode.events import (
+    Emit,
+    Event,
+    FloorTaken,
+    MicrophoneOpened,
+    SpeechBroken,
+    TranscriptionRequested,
+    TurnFailed,
+    TurnFinished,
+    TurnStarted,
+)
 from voicemode.listening import Captured, ListeningPorts, capture, transcribe
+from voicemode.playback import State
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts, Utterance, play
 from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
@@ -26,8 +37,8 @@ LONGEST_QUEUE = 32
 REMEMBERED = 50
 """Calls that `playback` still knows after they ended."""
 
-CHIME_LEAD_SECONDS = 0.1
-"""Silence between the last word and the chime."""
+LONGEST_CHIME_SECONDS = 1.0
+"""A chime lasts a quarter of that; a device that holds it up holds up nothing else."""
 
 LONGEST_LISTEN_SECONDS = 600.0
 
@@ -36,7 +47,8 @@ NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallStatus:
-    """A call as `playback` shows it. `state` is waiting, speaking, listening, failed or an `Outcome`."""
+    """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, listening, transcribing,
+    failed or an `Outcome`."""
 
     handle: str
     state: str
@@ -55,13 +67,15 @@ class Call:
         handle: str,
         utterance: Utterance | None,
         work: Awaitable[Exchange],
-        on_over: Callable[[], object],
+        events: list[Event],
+        on_over: Callable[[Call], object],
     ) -> None:
         self.handle = handle
         self.utterance = utterance
+        self._events = events
         self._task = asyncio.ensure_future(work)
         self._task.add_done_callback(_retrieve)
-        self._task.add_done_callback(lambda task: on_over())
+        self._task.add_done_callback(lambda task: on_over(self))
 
     async def __aenter__(self) -> Call:
         return self
@@ -82,11 +96,19 @@ class Call:
             await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
             started.cancel()
         if self.over:
-            self._task.result()
+            await self.result()
 
     async def result(self) -> Exchange:
-        """What became of it; raises `VoiceModeError`. Giving up the wait does not end the call."""
-        return await asyncio.shield(self._task)
+        """What became of it; raises `VoiceModeError`. Giving up the wait does not end the call.
+
+        A call that someone else ended has an answer too: whoever waits for it must not be taken for cancelled.
+        """
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            return self._task.result()
+        now = self.status()
+        spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
+        return Exchange(spoken=spoken, outcome=Outcome.CANCELLED, timings=self.timings())
 
     async def stop(self) -> None:
         """Silence at once; `result` then says what was heard, if anything was."""
@@ -103,7 +125,7 @@ class Call:
 
     def timings(self) -> Timings:
         """As far as the call has come."""
-        return metrics.timings(self.utterance.events) if self.utterance else Timings()
+        return metrics.timings(self._events)
 
     def status(self) -> CallStatus:
         heard, unheard = self.utterance.split_text() if self.utterance else ("", "")
@@ -114,16 +136,28 @@ class Call:
             return Outcome.CANCELLED
         if self.over:
             return "failed" if self._task.exception() else self._task.result().outcome
-        if self.utterance is not None and not self.utterance.said:
-            return "speaking" if self.utterance.started.is_set() else "waiting"
-        return "listening"
+        happened = {type(event) for event in self._events}
+        if FloorTaken not in happened:
+            return "waiting"
+        if self.utterance is not None and not self.utterance.started.is_set():
+            return "starting"
+        if TranscriptionRequested in happened:
+            return "transcribing"
+        hearing = self.utterance is None or (self.utterance.said and MicrophoneOpened in happened)
+        return "listening" if hearing else "speaking"
 
 
 class Conversation:
     """All that this process says and hears. Calls take their turn in order, and hold the floor to their end."""
 
     def __init__(
-        self, *, mouth: SpeakingPorts, ear: ListeningPorts, floor: Floor, emit: Emit, chimes: bool = True
+        self,
+        *,
+        mouth: SpeakingPorts,
+        ear: ListeningPorts,
+        floor: Floor,
+        emit: Emit,
+        chimes: ChimeRules | None = None,
     ) -> None:
         self._emit = emit
         self._mouth = replace(mouth, emit=self._note)
@@ -138,7 +172,21 @@ class Conversation:
 
     def speak(self, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
         """Says `text`; its exchange has no transcript."""
-        turn = self._new_turn()
+        return self._say(self._new_turn(), text, request)
+
+    async def replace(self, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
+        """Says `text` instead of all that is sounding or waiting, which is silenced once it is clear that `text` can
+        be said."""
+        before = [call for call in self._calls.values() if not call.over]
+        call = self._say(secrets.token_hex(4), text, request)
+        try:
+            await _stop(before)
+        except asyncio.CancelledError:
+            await call.end()
+            raise
+        return call
+
+    def _say(self, turn: str, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
         utterance = Utterance(self._mouth, text, request, turn=turn)
         return self._take(turn, utterance, self._speak(utterance))
 
@@ -151,19 +199,15 @@ class Conversation:
         max_listen: float | None = None,
     ) -> Call:
         """Says `text`, then listens for at most `max_listen` seconds in `language` (BCP 47)."""
-        rules = self._rules(max_listen)
+        rules = self.rules(max_listen)
         turn = self._new_turn()
-        ready = (
-            chime(self._mouth.format, LISTENING_TONES, lead_seconds=CHIME_LEAD_SECONDS)
-            if self._chimes
-            else None
-        )
+        ready = chime(self._mouth.format, LISTENING_TONES, self._chimes) if self._chimes else None
         utterance = Utterance(self._mouth, text, request, turn=turn, kind="converse", chime=ready)
         return self._take(turn, utterance, self._speak_and_listen(utterance, rules, language))
 
     def listen(self, *, language: str | None = None, max_listen: float | None = None) -> Call:
         """Only listens."""
-        rules = self._rules(max_listen)
+        rules = self.rules(max_listen)
         turn = self._new_turn()
         self._note(TurnStarted(at=clock.monotonic(), turn=turn, kind="listen", text=""))
         return self._take(turn, None, self._listen(turn, rules, language))
@@ -183,20 +227,20 @@ class Conversation:
         return self._calls[handle]
 
     async def stop(self, handle: str | None = None) -> list[Call]:
-        """Silences one call, or all that are under way or waiting, the last first so that none moves up."""
+        """Silences one call, or all that are under way or waiting."""
         chosen = [self.call(handle)] if handle else [call for call in self._calls.values() if not call.over]
-        for call in reversed(chosen):
-            await call.stop()
+        await _stop(chosen)
         return chosen
 
     async def close(self) -> None:
         """Silence, now, and everything put away."""
-        for call in self._calls.values():
+        calls = list(self._calls.values())
+        for call in calls:
             if call.utterance is not None:
                 call.utterance.stop()
         for chiming in self._sounding:
             chiming.cancel()
-        for call in reversed(self._calls.values()):
+        for call in reversed(calls):
             await call.end()
         if self._sounding:
             await asyncio.wait(self._sounding)
@@ -204,26 +248,32 @@ class Conversation:
     # One turn.
 
     async def _speak(self, utterance: Utterance) -> Exchange:
-        async with self._turn(utterance.turn, "speak"):
+        async with self._turn(utterance.turn, "speak", utterance):
             spoken = await utterance.run()
             return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
 
     async def _speak_and_listen(
         self, utterance: Utterance, rules: TurnRules, language: str | None
     ) -> Exchange:
-        """The microphone opens while the last words sound; what it hears of them is thrown away."""
+        """The microphone opens while the last words sound; what it hears of them is thrown away. It stays closed when
+        the message broke off or was stopped: nobody will be asked to answer."""
 
-        async def listen() -> Captured:
+        async def listen() -> Captured | None:
             await utterance.ending.wait()
+            if _cut_short(utterance):
+                return None
             return await capture(self._ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)
 
-        async with self._turn(utterance.turn, "converse"):
+        async with self._turn(utterance.turn, "converse", utterance):
             hearing = asyncio.create_task(listen())
             try:
                 spoken = await utterance.run()
                 if spoken.outcome is not Outcome.FINISHED:
                     return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
-                return await self._answer(utterance.turn, spoken, await hearing, language)
+                captured = await hearing
+                if captured is None:
+                    return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=Outcome.CANCELLED))
+                return await self._answer(utterance.turn, spoken, captured, language)
             finally:
                 hearing.cancel()
                 await asyncio.wait([hearing])
@@ -267,19 +317,26 @@ class Conversation:
         return replace(exchange, timings=metrics.timings(self._turns[turn]))
 
     @asynccontextmanager
-    async def _turn(self, turn: str, kind: str) -> AsyncIterator[None]:
+    async def _turn(self, turn: str, kind: str, utterance: Utterance | None = None) -> AsyncIterator[None]:
         try:
             async with self._floor.hold(kind) as waited:
+                if self._sounding:  # The last turn's chime: one voice at a time.
+                    await asyncio.wait(self._sounding, timeout=LONGEST_CHIME_SECONDS)
                 self._note(FloorTaken(at=clock.monotonic(), turn=turn, waited=waited))
                 yield
         except VoiceModeError as error:
             self._note(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
             raise
         except asyncio.CancelledError:
-            self._note(
-                TurnFinished(at=clock.monotonic(), turn=turn, outcome=Outcome.CANCELLED, heard="", unheard="")
-            )
+            self._note_cancelled(turn, utterance)
             raise
+
+    def _note_cancelled(self, turn: str, utterance: Utterance | None) -> None:
+        heard, unheard = utterance.split_text() if utterance else ("", "")
+        outcome = Outcome.CANCELLED
+        self._note(
+            TurnFinished(at=clock.monotonic(), turn=turn, outcome=outcome, heard=heard, unheard=unheard)
+        )
 
     @asynccontextmanager
     async def _chiming(self, tones: tuple[float, ...]) -> AsyncIterator[None]:
@@ -287,13 +344,14 @@ class Conversation:
         if not self._chimes:
             yield
             return
-        chiming = asyncio.create_task(play(self._mouth, chime(self._mouth.format, tones)))
+        chiming = asyncio.create_task(play(self._mouth, chime(self._mouth.format, tones, self._chimes)))
         self._sounding.add(chiming)
         chiming.add_done_callback(self._sounding.discard)
         try:
             yield
         except BaseException:
             chiming.cancel()
+            await asyncio.wait([chiming])
             raise
 
     # The book of calls.
@@ -302,7 +360,7 @@ class Conversation:
         over = [handle for handle, call in self._calls.items() if call.over]
         for handle in over[: max(len(self._calls) - REMEMBERED, 0)]:
             del self._calls[handle]
-        call = Call(turn, utterance, work, lambda: self._turns.pop(turn, None))
+        call = Call(turn, utterance, work, self._turns[turn], self._put_away)
         self._calls[turn] = call
         return call
 
@@ -316,7 +374,15 @@ class Conversation:
             )
         return secrets.token_hex(4)
 
-    def _rules(self, max_listen: float | None) -> TurnRules:
+    def _put_away(self, call: Call) -> None:
+        """A call that was ended before it could begin has an end in the log all the same."""
+        events = self._turns.get(call.handle, [])
+        if not any(isinstance(event, TurnFinished | TurnFailed) for event in events):
+            self._note_cancelled(call.handle, call.utterance)
+        self._turns.pop(call.handle, None)
+
+    def rules(self, max_listen: float | None) -> TurnRules:
+        """The rules of a turn that may last `max_listen` seconds (None: as configured). Raises `InvalidRequest`."""
         if max_listen is None:
             return self._ear.rules
         if not 0.5 <= max_listen <= LONGEST_LISTEN_SECONDS:
@@ -334,6 +400,17 @@ class Conversation:
         if event.turn in self._turns:
             self._turns[event.turn].append(event)
         self._emit(event)
+
+
+async def _stop(calls: list[Call]) -> None:
+    """The last first, so that none moves up."""
+    for call in reversed(calls):
+        await call.stop()
+
+
+def _cut_short(utterance: Utterance) -> bool:
+    broken = any(isinstance(event, SpeechBroken) for event in utterance.events)
+    return broken or utterance.playback.state is State.CUT
 
 
 def _retrieve(task: asyncio.Future[Any]) -> None:

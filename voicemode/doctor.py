@@ -10,11 +10,8 @@ from importlib import metadata, util
 from voicemode import __version__
 from voicemode.app import App, EngineStatus
 from voicemode.devices.backend import DeviceReport, way_out
+from voicemode.engines.embedded.judgement import BETTER_EAR
 
-BETTER_EAR = (
-    "Start a transcription server on port 2022 (`docker run -p 2022:8000 fedirz/faster-whisper-server:latest-cpu`), "
-    "set OPENAI_API_KEY, or name a server in VOICEMODE_STT_BASE_URLS."
-)
 BETTER_VOICE = (
     "Start a speech server on port 8880 (`docker run -p 8880:8880 ghcr.io/remsky/kokoro-fastapi-cpu`), "
     "set OPENAI_API_KEY, or name a server in VOICEMODE_TTS_BASE_URLS."

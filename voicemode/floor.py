@@ -11,9 +11,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from voicemode import clock
+from voicemode.private_files import FILE_MODE, make_folder, open_file
 
 LOOK_SECONDS = 0.05
-"""How often a waiting process looks whether the floor is free. The lock of a process that dies is freed by the system."""
+"""How often a waiting process looks whether the floor is free; the system frees the lock of a process that dies."""
 
 
 class MachineFloor:
@@ -32,7 +33,7 @@ class MachineFloor:
     async def hold(self, who: str) -> AsyncIterator[float]:
         began = clock.monotonic()
         async with self._queue:
-            lock = FileLock(self._file, mode=0o600, thread_local=False)
+            lock = FileLock(self._file, mode=FILE_MODE, thread_local=False)
             await self._acquire(lock, who)
             try:
                 yield clock.monotonic() - began
@@ -41,7 +42,9 @@ class MachineFloor:
 
     def holder(self) -> str:
         """Who has the floor now, as far as is known: "speak (process 1234)", or "" when it is free."""
-        lock = FileLock(self._file, mode=0o600, thread_local=False)
+        if not self._file.exists():
+            return ""
+        lock = FileLock(self._file, mode=FILE_MODE, thread_local=False)
         try:
             with lock.acquire(blocking=False):
                 return ""
@@ -55,13 +58,20 @@ class MachineFloor:
 
     async def _acquire(self, lock: FileLock, who: str) -> None:
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._file.parent)
             while True:
                 try:
                     lock.acquire(blocking=False)
                     break
                 except Timeout:
                     await asyncio.sleep(LOOK_SECONDS)
-            self._holder.write_text(f"{who} (process {os.getpid()})", encoding="utf-8")
+            self._write_holder(f"{who} (process {os.getpid()})")
         except OSError:
             return
+
+    def _write_holder(self, text: str) -> None:
+        descriptor = open_file(self._holder, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)

@@ -19,7 +19,7 @@ class State(Enum):
     """Nothing has sounded yet: silence until the first mark is reached."""
     PLAYING = "playing"
     REBUFFERING = "rebuffering"
-    """The buffer ran dry before the end: silence until a larger mark is reached."""
+    """The buffer ran dry before the end, or a pause is over: silence until the mark is reached."""
     PAUSED = "paused"
     DRAINING = "draining"
     """All sound is in the buffer; the rest is played and the device given time to make it audible."""
@@ -50,7 +50,7 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
     (State.REBUFFERING, Signal.ENDED): State.DRAINING,
     (State.REBUFFERING, Signal.PAUSE): State.PAUSED,
     (State.REBUFFERING, Signal.CUT): State.CUT,
-    (State.PAUSED, Signal.RESUME): State.PLAYING,
+    (State.PAUSED, Signal.RESUME): State.REBUFFERING,
     (State.PAUSED, Signal.CUT): State.CUT,
     (State.DRAINING, Signal.PLAYED_OUT): State.DONE,
     (State.DRAINING, Signal.PAUSE): State.PAUSED,
@@ -75,6 +75,9 @@ Watch = Callable[[Moment, int], None]
 
 REFILL_GROWTH = 2.0
 """Each underrun doubles the mark: the link has shown that the last one was too small."""
+
+LONGEST_LATENCY_SECONDS = 1.0
+"""A device may pull before its latency is known: what was given is remembered at least this long."""
 
 DRAIN_MARGIN_SECONDS = 0.02
 """Silence pulled beyond the stated latency before the end is believed: one or two periods of a common device."""
@@ -105,7 +108,7 @@ class Playback:
         self._given = 0
         self._pulled = 0
         self._silence_since_end = 0
-        self._trail: deque[tuple[int, int, int]] = deque()
+        self._trail: deque[list[int]] = deque()
         self._frozen_heard: int | None = None
 
     # What the flow may ask.
@@ -154,9 +157,9 @@ class Playback:
             self._buffer += frame.data
             self._written += frame.samples
             self._full = not self.has_room
-            if self.buffered >= self._mark:
-                self._signal(Signal.FILLED, moments)
-        self._tell(moments)
+            self._look_at_mark(moments)
+            position = self._given
+        self._tell(moments, position)
 
     def end(self) -> None:
         """Nothing more will be written: what is there is played out."""
@@ -216,10 +219,18 @@ class Playback:
         return data
 
     def _follow(self, samples: int, given: int) -> None:
-        """Remembers which pulled samples were speech, as far back as the device may still hold them."""
-        self._trail.append((self._pulled, self._given - given, given))
+        """Remembers which pulled samples were speech, as far back as the device may still hold them.
+
+        Each run of the trail is [pulled before it, speech given before it, speech in it]; silence lies between runs.
+        """
+        if given:
+            last = self._trail[-1] if self._trail else None
+            if last and last[0] + last[2] == self._pulled:
+                last[2] += given
+            else:
+                self._trail.append([self._pulled, self._given - given, given])
         self._pulled += samples
-        horizon = self._pulled - self.format.samples(self.latency) - samples
+        horizon = self._pulled - self.format.samples(max(self.latency, LONGEST_LATENCY_SECONDS))
         while len(self._trail) > 1 and self._trail[1][0] <= horizon:
             self._trail.popleft()
 
@@ -247,12 +258,18 @@ class Playback:
                 self._frozen_heard = self._heard()
                 self._buffer.clear()
             self._signal(signal, moments)
-            if signal is Signal.RESUME and self._ended:
-                self._signal(Signal.ENDED, moments)
+            if signal is Signal.RESUME:
+                if self._ended:
+                    self._signal(Signal.ENDED, moments)
+                self._look_at_mark(moments)
             if self._state is State.DRAINING and self._written == 0:
                 self._signal(Signal.PLAYED_OUT, moments)
             position = self._given
         self._tell(moments, position)
+
+    def _look_at_mark(self, moments: list[Moment]) -> None:
+        if self.buffered >= max(self._mark, 1):
+            self._signal(Signal.FILLED, moments)
 
     def _signal(self, signal: Signal, moments: list[Moment]) -> None:
         before = self._state
@@ -260,7 +277,7 @@ class Playback:
         if after is before:
             return
         self._state = after
-        if after is State.REBUFFERING:
+        if signal is Signal.RAN_DRY:
             moments.append(Moment.UNDERRUN)
         elif after is State.PAUSED:
             moments.append(Moment.PAUSED)
@@ -269,6 +286,6 @@ class Playback:
         elif after in (State.DONE, State.CUT):
             moments.append(Moment.OVER)
 
-    def _tell(self, moments: list[Moment], position: int | None = None) -> None:
+    def _tell(self, moments: list[Moment], position: int) -> None:
         for moment in moments:
-            self._watch(moment, self._given if position is None else position)
+            self._watch(moment, position)

@@ -70,7 +70,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         async with _worded():
             request = _request(app, voice, speed, instructions)
             call = _converse(app, message, request, listen, max_listen_seconds, language)
-            return results.conversed(call, await _follow(call, ctx))
+            return results.conversed(call, await _follow(app, call, ctx))
 
     @server.tool(title="Speak", annotations=SOUND)
     async def speak(
@@ -88,13 +88,16 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         """Say a message aloud without waiting for an answer; work on while it sounds."""
         async with _worded():
             request = _request(app, voice, speed, instructions)
-            if replace:
-                await app.conversation.stop()
-            call = app.conversation.speak(message, request)
+            conversation = app.conversation
+            call = (
+                await conversation.replace(message, request)
+                if replace
+                else conversation.speak(message, request)
+            )
             if wait == "finished":
-                return results.spoken(call, await _follow(call, ctx))
+                return results.spoken(call, await _follow(app, call, ctx))
             if wait == "started":
-                await _until_started(call, ctx)
+                await _until_started(app, call, ctx)
             return results.spoken(call, await call.result()) if call.over else results.started(call)
 
     @server.tool(title="Playback", annotations=SOUND)
@@ -134,6 +137,9 @@ def _converse(
     max_listen_seconds: float | None,
     language: str | None,
 ) -> Call:
+    app.conversation.rules(
+        max_listen_seconds
+    )  # Refused here, before anything sounds, whether or not it is needed.
     if not listen:
         return app.conversation.speak(message, request)
     language = language or app.language
@@ -142,34 +148,47 @@ def _converse(
     return app.conversation.converse(message, request, language=language, max_listen=max_listen_seconds)
 
 
-async def _follow(call: Call, ctx: Context) -> Exchange:
+async def _follow(app: App, call: Call, ctx: Context) -> Exchange:
     """Waits for the call with progress. A caller that cancels or vanishes ends it."""
     async with call:
-        await _watched(call, ctx, call.result())
+        await _watched(app, call, ctx, call.result())
         return await call.result()
 
 
-async def _until_started(call: Call, ctx: Context) -> None:
+async def _until_started(app: App, call: Call, ctx: Context) -> None:
     """A caller that gives up before there is sound ends the call; afterwards it goes on by itself."""
     try:
-        await _watched(call, ctx, call.until_started())
+        await _watched(app, call, ctx, call.until_started())
     except asyncio.CancelledError:
         await call.end()
         raise
 
 
-async def _watched(call: Call, ctx: Context, what: Awaitable[object]) -> None:
+async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) -> None:
     waiting = asyncio.ensure_future(what)
     step = 0
     try:
-        while not (await asyncio.wait({waiting}, timeout=PROGRESS_SECONDS))[0]:
+        while True:
             step += 1
-            await ctx.report_progress(step, message=call.status().state)
+            await ctx.report_progress(step, message=_doing(app, call))
+            if (await asyncio.wait({waiting}, timeout=PROGRESS_SECONDS))[0]:
+                break
             if await _gone(ctx):
                 await call.end()
         await waiting
     finally:
         waiting.cancel()
+
+
+def _doing(app: App, call: Call) -> str:
+    """What the user of a client sees while the call lasts; `speaking 3/7` counts words."""
+    now = call.status()
+    if now.state == "waiting" and (holder := app.floor.holder()):
+        return f"waiting: {holder} has the floor"
+    if now.state == "speaking":
+        heard, unheard = len(now.heard.split()), len(now.unheard.split())
+        return f"speaking {heard}/{heard + unheard}"
+    return now.state
 
 
 async def _gone(ctx: Context) -> bool:

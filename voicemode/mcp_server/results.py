@@ -116,7 +116,11 @@ def status(found: Status) -> CallToolResult:
 
 def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
     said = exchange.spoken
-    notes = [said.note, exchange.note, exchange.transcript.note if exchange.transcript else ""]
+    transcript = exchange.transcript
+    notes = [said.note, exchange.note]
+    if transcript and transcript.text:
+        # Some clients show the model nothing but the structured content: the label has to be there too.
+        notes += [transcript.note, f"{FROM_THE_ROOM}."]
     return {
         "handle": call.handle,
         "state": exchange.outcome,

@@ -8,10 +8,19 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
+from voicemode.codecs.convert import Converter
 from voicemode.engines.embedded.child import Child, ChildGone, Message
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
-from voicemode.engines.embedded.judgement import DICTATION_NOTE, SHORT_NOTE, Heard, joined, judge, read_words
-from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest
+from voicemode.engines.embedded.judgement import (
+    BETTER_EAR,
+    DICTATION_NOTE,
+    SHORT_NOTE,
+    Heard,
+    joined,
+    judge,
+    read_words,
+)
+from voicemode.errors import EngineError, EngineUnavailable
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Transcript, TranscriptionRequest
 
@@ -29,9 +38,6 @@ PIECE_SECONDS = 20.0
 EDGE_SECONDS = 0.3
 """Silence put before and after: the recogniser's noise model starts on it, and a turn is cut close."""
 PROGRAM = Path(__file__).with_name("sphinx_child.py")
-_WAY_OUT = (
-    "Set VOICEMODE_STT_BASE_URLS to a transcription server, or install a model with `voicemode models`."
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +56,7 @@ def installed_files(package_name: str = "pocketsphinx") -> SphinxFiles:
             f"The embedded ear needs the package {package_name}, which is not installed "
             "(it has no wheel for Python 3.14 and later).",
             engine=NAME,
-            hint=f"Run voicemode on Python 3.13 or earlier. {_WAY_OUT}",
+            hint=f"Run voicemode on Python 3.13 or earlier. {BETTER_EAR}",
         )
     package = Path(found.origin).parent
     return SphinxFiles(packages=package.parent, model=package / "model" / "en-us")
@@ -96,7 +102,7 @@ class EmbeddedEar:
             raise EngineUnavailable(
                 f"The embedded ear understands English only, not {request.language!r}.",
                 engine=NAME,
-                hint=_WAY_OUT,
+                hint=BETTER_EAR,
             )
         sound = await listening(request.audio)
         pieces = cut_at_quiet(sound)
@@ -194,24 +200,12 @@ async def listening(frame: Frame) -> bytes:
     """The recording as 16 kHz mono samples."""
     if frame.format == LISTENING or not frame.data:
         return frame.data
-    if frame.format.channels > 2:
-        raise InvalidRequest(
-            f"The recording has {frame.format.channels} channels; the embedded ear takes one or two.",
-            hint="Record in mono.",
-        )
     return await asyncio.to_thread(_resampled, frame)
 
 
 def _resampled(frame: Frame) -> bytes:
-    import av
-
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=LISTENING.rate)
-    layout = "mono" if frame.format.channels == 1 else "stereo"
-    whole = av.AudioFrame(format="s16", layout=layout, samples=frame.samples)
-    whole.sample_rate = frame.format.rate
-    whole.planes[0].update(frame.data)
-    parts = [*resampler.resample(whole), *resampler.resample(None)]
-    return b"".join(bytes(part.planes[0])[: 2 * part.samples] for part in parts)
+    converter = Converter(LISTENING)
+    return b"".join(part.data for part in [*converter.feed(frame), *converter.flush()])
 
 
 def cut_at_quiet(sound: bytes) -> list[bytes]:
@@ -230,4 +224,4 @@ def cut_at_quiet(sound: bytes) -> list[bytes]:
 
 
 def _will_not_start(reason: str) -> EngineUnavailable:
-    return EngineUnavailable(f"The embedded ear does not start: {reason}.", engine=NAME, hint=_WAY_OUT)
+    return EngineUnavailable(f"The embedded ear does not start: {reason}.", engine=NAME, hint=BETTER_EAR)

@@ -16,10 +16,14 @@ from difflib import SequenceMatcher
 WRONG_IN_DICTATION = 0.28
 """Share of the words wrong in sentences read aloud by real people (5 recordings, 60 words)."""
 
+BETTER_EAR = (
+    "For a better ear start a transcription server on port 2022 (`docker run -p 2022:8000 "
+    "fedirz/faster-whisper-server:latest-cpu`), set OPENAI_API_KEY, or name a server in VOICEMODE_STT_BASE_URLS."
+)
+
 DICTATION_NOTE = (
     f"The embedded ear is good at short answers (yes, no, numbers, commands) and poor at dictation: "
-    f"{WRONG_IN_DICTATION:.0%} of the words were wrong in our test. Ask again where it matters. For a better ear see "
-    f"`voicemode models`, or set VOICEMODE_STT_BASE_URLS."
+    f"{WRONG_IN_DICTATION:.0%} of the words were wrong in our test. Ask again where it matters. {BETTER_EAR}"
 )
 
 SHORT_NOTE = (

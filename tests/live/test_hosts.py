@@ -1,0 +1,183 @@
+"""The ways in which real hosts end a server, in mid-speech and in mid-recording."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.live.host import COMMAND, environment
+from tests.support.encoding import decode
+from tests.support.sound_card import VirtualSoundCard
+from tests.support.speech_server import SpeechServer
+from voicemode.clock import monotonic
+
+pytestmark = [pytest.mark.anyio, pytest.mark.live]
+
+LIMIT = 60
+LONG = "one two three four five six seven eight nine ten " * 6
+
+WAYS = {
+    "Claude Code": [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.1)],
+    "SIGTERM": [(signal.SIGTERM, 0.0)],
+    "SIGINT": [(signal.SIGINT, 0.0)],
+    "SIGHUP": [(signal.SIGHUP, 0.0)],
+    "stdin closed": [],
+}
+
+
+class Host:
+    """Speaks MCP on the pipes of a child process, line by line."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self._number = 0
+
+    async def send(self, method: str, params: dict[str, object], *, notify: bool = False) -> None:
+        message: dict[str, object] = {"jsonrpc": "2.0", "method": method, "params": params}
+        if not notify:
+            self._number += 1
+            message["id"] = self._number
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        await self.process.stdin.drain()
+
+    async def answer(self) -> dict[str, object]:
+        assert self.process.stdout is not None
+        while True:
+            line = json.loads(await self.process.stdout.readline())
+            if "id" in line:
+                return dict(line)
+
+    async def shake_hands(self) -> None:
+        client = {"name": "host", "version": "1"}
+        await self.send(
+            "initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+        )
+        await self.answer()
+        await self.send("notifications/initialized", {}, notify=True)
+
+    async def call(self, tool: str, **arguments: object) -> None:
+        await self.send("tools/call", {"name": tool, "arguments": arguments})
+
+    async def end(self, way: list[tuple[signal.Signals, float]]) -> float:
+        """Ends the server this way; gives the seconds until it was gone."""
+        began = monotonic()
+        if not way:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
+        loop = asyncio.get_running_loop()
+        for number, after in way:
+            if after:
+                loop.call_later(after, self._signal, number)
+            else:
+                self._signal(number)
+        async with asyncio.timeout(5):
+            await self.process.wait()
+        return monotonic() - began
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+
+@asynccontextmanager
+async def serving(variables: dict[str, str]) -> AsyncIterator[Host]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, env=variables, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(LIMIT):
+            host = Host(process)
+            await host.shake_hands()
+            yield host
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def recordings(folder: Path) -> list[Path]:
+    return sorted(folder.glob("recordings/*/*/*.wav"))
+
+
+async def floor_is_free(variables: dict[str, str]) -> None:
+    """The next call of another process speaks at once."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "speak", "free", env=variables, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(15):
+        _, errors = await process.communicate()
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.spec("LIV-12")
+async def test_ended_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
+    with SpeechServer() as server:
+        variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, SAVE_AUDIO="true")
+        with sound_card.recording() as heard:
+            heard.wait_until_running()
+            async with serving(variables) as host:
+                await host.call("speak", message=LONG, wait="finished")
+                await asyncio.to_thread(heard.wait_for_sound, 10.0)
+                asked = monotonic()
+                gone = await host.end(WAYS[way])
+            last = await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0)
+            assert heard.time_of(last) - asked < 0.2
+            assert gone < 0.6
+        (kept,) = await asyncio.to_thread(recordings, tmp_path)
+        assert not kept.name.endswith(".part.wav")
+        assert decode(await asyncio.to_thread(kept.read_bytes)).seconds > 0.2
+        await floor_is_free(variables)
+
+
+@pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
+@pytest.mark.spec("LIV-12")
+async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
+    with SpeechServer() as server:
+        variables = environment(
+            sound_card, tmp_path, TTS_BASE_URLS=server.base_url, STT_BASE_URLS=server.base_url
+        )
+        async with serving(variables) as host:
+            before = await asyncio.to_thread(microphone_users, sound_card)
+            await host.call("converse", message="")
+            await asyncio.to_thread(until_users, sound_card, before + 1)
+            gone = await host.end(WAYS[way])
+        assert gone < 0.6
+        await asyncio.to_thread(until_users, sound_card, before)
+        await floor_is_free(variables)
+
+
+@pytest.mark.spec("LIV-13")
+async def test_killed_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+    with SpeechServer() as server:
+        variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, SAVE_AUDIO="true")
+        with sound_card.recording() as heard:
+            heard.wait_until_running()
+            async with serving(variables) as host:
+                await host.call("speak", message=LONG, wait="finished")
+                await asyncio.to_thread(heard.wait_for_sound, 10.0)
+                await host.end([(signal.SIGKILL, 0.0)])
+        (left,) = await asyncio.to_thread(recordings, tmp_path)
+        assert decode(await asyncio.to_thread(left.read_bytes)).seconds > 0.2
+        await floor_is_free(variables)
+        kept = await asyncio.to_thread(recordings, tmp_path)
+        assert not any(path.name.endswith(".part.wav") for path in kept)
+
+
+def microphone_users(card: VirtualSoundCard) -> int:
+    return len(card.pactl("list", "short", "source-outputs").splitlines())
+
+
+def until_users(card: VirtualSoundCard, wanted: int) -> None:
+    limit = monotonic() + 10.0
+    while (users := microphone_users(card)) != wanted:
+        assert monotonic() < limit, f"the microphone has {users} users, not {wanted}"
