@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Draws the state machines into specs/ from their tables; `--check` compares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.generated import run
+from voicemode import playback, turn
+
+Picture = tuple[str, Callable[[], str], str]
+
+
+def drawn(rows: Iterable[tuple[Enum, Enum, Enum]], first: Enum) -> str:
+    """A mermaid state diagram: one arrow a row (from, why, to), from `first` to the states that have no way out."""
+    moves = list(rows)
+    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.value}"]
+    lines += [f"    {before.value} --> {after.value}: {why.value}" for before, why, after in moves]
+    inner = {before for before, _, _ in moves}
+    ends = dict.fromkeys(after for _, _, after in moves if after not in inner)
+    lines += [f"    {state.value} --> [*]" for state in ends]
+    return "\n".join([*lines, "```"])
+
+
+def of_playback() -> str:
+    rows = ((before, why, after) for (before, why), after in playback.TRANSITIONS.items())
+    return drawn(rows, playback.State.FILLING)
+
+
+def of_turn() -> str:
+    rows = ((before, why, after) for (before, why), after in turn.TRANSITIONS.items())
+    return drawn(rows, turn.TurnState.WAITING)
+
+
+PICTURES: tuple[Picture, ...] = (
+    ("states of playback", of_playback, "specs/speaking.md"),
+    ("states of a turn", of_turn, "specs/listening.md"),
+)
+
+
+def main(arguments: list[str]) -> int:
+    return max(run(arguments, name, picture, [document]) for name, picture, document in PICTURES)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
