@@ -1,0 +1,291 @@
+"""From spoken sound to text, over fakes of the ports."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.flows.world import ANSWER, RULES, SlowEar, World
+from tests.support.fakes import DEAD, ROOM, SPOKEN, FakeEar, FakeMicrophone, FakeRecording, until
+from voicemode.errors import DeviceLost, EndpointUnreachable, MicrophoneSilent, NoDevice
+from voicemode.events import (
+    MicrophoneOpened,
+    Transcribed,
+    TranscriptionRequested,
+    TurnEnded,
+    TurnFailed,
+    VoiceStarted,
+)
+from voicemode.listening import Captured, Heard, capture, transcribe
+from voicemode.pcm import LISTENING, Frame
+from voicemode.speech import Outcome
+from voicemode.turn import TurnRules, Why
+
+pytestmark = pytest.mark.anyio
+
+BLOCK_BYTES = len(ROOM)
+LIMIT_SECONDS = 20.0
+
+
+def numbered(first: int, count: int) -> list[bytes]:
+    """Blocks of 10 ms that can be told apart; from 5,000 on they are voice."""
+    return [(first + number).to_bytes(2, "little") * (BLOCK_BYTES // 2) for number in range(count)]
+
+
+async def captured(world: World, rules: TurnRules = RULES) -> Captured:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        return await capture(world.ear_ports, turn="t1", rules=rules)
+
+
+async def heard(world: World, audio: Frame, why: Why = Why.SILENCE) -> Heard:
+    taken = Captured(audio=audio, why=why, began=12.5)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        return await transcribe(world.ear_ports, taken, turn="t1", language="en")
+
+
+def spoken_sound(blocks: int = 50) -> Frame:
+    return Frame(data=SPOKEN * blocks, format=LISTENING)
+
+
+def only(recordings: list[FakeRecording]) -> FakeRecording:
+    (recording,) = recordings
+    return recording
+
+
+@pytest.mark.spec("LSN-20")
+async def test_a_turn_starts_on_voice_ends_on_silence_and_gives_it_with_lead_and_tail_to_the_sample() -> None:
+    blocks = [*numbered(1, 70), *numbered(5_000, 40), *numbered(100, 90)]
+    world = World(blocks=blocks)
+    taken = await captured(world)
+    assert taken.why is Why.SILENCE
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 30])
+    assert world.watched.names() == ["MicrophoneOpened", "VoiceStarted", "TurnEnded"]
+    started = next(event for event in world.watched.events if isinstance(event, VoiceStarted))
+    assert started.position == pytest.approx(0.70)
+    assert world.microphone.delivered == 70 + 40 + 50
+
+
+@pytest.mark.spec("LSN-20")
+async def test_voice_from_the_first_frame_on_loses_nothing_of_its_beginning() -> None:
+    blocks = [*numbered(5_000, 40), *numbered(100, 90)]
+    taken = await captured(World(blocks=blocks))
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[:70])
+
+
+@pytest.mark.spec("LSN-21")
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(min_value=1, max_value=2_000), min_size=1, max_size=30))
+def test_however_the_microphone_cuts_its_blocks_the_same_sound_is_taken(cuts: list[int]) -> None:
+    sound = b"".join([*numbered(1, 70), *numbered(5_000, 40), *numbered(100, 90)])
+    blocks: list[bytes] = []
+    start = 0
+    while start < len(sound):
+        size = 2 * cuts[len(blocks) % len(cuts)]
+        blocks.append(sound[start : start + size])
+        start += size
+    taken = asyncio.run(captured(World(blocks=blocks)))
+    assert taken.audio is not None
+    assert taken.audio.data == sound[(70 - 30) * BLOCK_BYTES : (70 + 40 + 30) * BLOCK_BYTES]
+
+
+@pytest.mark.spec("LSN-22")
+async def test_frames_that_come_while_we_still_speak_are_thrown_away_and_the_first_after_is_not() -> None:
+    blocks = [*numbered(6_000, 30), *numbered(5_000, 40), *numbered(100, 90)]
+    world = World(blocks=blocks)
+
+    def ready() -> bool:
+        return world.microphone.delivered > 30
+
+    async with asyncio.timeout(LIMIT_SECONDS):
+        taken = await capture(world.ear_ports, turn="t1", rules=RULES, ready=ready)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[30 : 30 + 40 + 30])
+
+
+@pytest.mark.spec("LSN-23")
+@pytest.mark.parametrize("rules", [RULES, replace(RULES, no_speech=0.5, maximum=0.5)], ids=["usual", "short"])
+async def test_a_microphone_of_nothing_but_zeros_is_an_error_with_the_way_out(rules: TurnRules) -> None:
+    world = World(blocks=[DEAD] * 400)
+    with pytest.raises(MicrophoneSilent, match=r"nothing but zeros.*permission.*voicemode doctor"):
+        await captured(world, rules)
+    assert world.microphone.open == 0
+    assert world.microphone.delivered <= 150
+    ended = next(event for event in world.watched.events if isinstance(event, TurnEnded))
+    assert ended.why == Why.DEAD
+
+
+@pytest.mark.spec("LSN-24")
+async def test_when_nobody_speaks_the_microphone_closes_at_the_limit_with_nothing_to_transcribe() -> None:
+    world = World(blocks=[])
+    taken = await captured(world)
+    assert (taken.audio, taken.why) == (None, Why.NO_SPEECH)
+    assert world.microphone.open == 0
+    assert world.microphone.delivered == 200
+    assert world.shelf.recordings == []
+
+
+@pytest.mark.spec("LSN-25")
+async def test_who_speaks_to_the_maximum_is_cut_there_and_kept_to_the_last_sample() -> None:
+    blocks = [*numbered(1, 50), *numbered(5_000, 900)]
+    world = World(blocks=blocks)
+    taken = await captured(world)
+    assert taken.why is Why.MAXIMUM
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[20:400])
+
+
+@pytest.mark.spec("LSN-26")
+async def test_the_transcript_comes_with_the_language_asked_for_and_its_events() -> None:
+    world = World(ear=FakeEar("Yes, please."))
+    found = await heard(world, spoken_sound())
+    assert found.transcript is not None
+    assert found.transcript.text == "Yes, please."
+    assert [(asked.language, asked.audio) for asked in world.ear.asked] == [("en", spoken_sound())]
+    assert [type(event) for event in world.watched.events] == [TranscriptionRequested, Transcribed]
+    assert found.recording is None
+    assert world.shelf.recordings == []
+
+
+@pytest.mark.spec("LSN-27")
+async def test_a_transcript_is_cleaned_of_control_and_direction_marks_before_anyone_sees_it() -> None:
+    world = World(ear=FakeEar("  rm\x1b[2J \u202eevil\u202c\x00 file\x07\n"), keep_recording=True)
+    found = await heard(world, spoken_sound())
+    assert found.transcript is not None
+    hidden = {"\x1b", "\u202e", "\u202c", "\x00", "\x07"}
+    noted = only(world.shelf.recordings).note
+    assert noted is not None
+    told = next(event for event in world.watched.events if isinstance(event, Transcribed))
+    for text in (found.transcript.text, noted.text, told.text):
+        assert not hidden & set(text)
+        assert "evil" in text
+        assert "file" in text
+
+
+@pytest.mark.spec("LSN-28")
+async def test_when_the_recogniser_fails_the_recording_is_kept_whole_and_named() -> None:
+    error = EndpointUnreachable("Nobody answers at ear:1.", engine="ear:1", hint="Start it.")
+    world = World(ear=FakeEar(error=error))
+    found = await heard(world, spoken_sound())
+    recording = only(world.shelf.recordings)
+    assert (found.transcript, found.failure, found.recording) == (None, error, recording.path)
+    assert bytes(recording.data) == spoken_sound().data
+    assert recording.note is not None
+    assert (recording.note.outcome, recording.note.position) == (Outcome.NOT_TRANSCRIBED, 12.5)
+    failed = next(event for event in world.watched.events if isinstance(event, TurnFailed))
+    assert failed.code == "unreachable"
+
+
+@pytest.mark.spec("LSN-29")
+async def test_cancelled_while_listening_the_microphone_closes_and_what_was_said_is_kept() -> None:
+    blocks = [*numbered(1, 40), *numbered(5_000, 50)]
+    world = World(blocks=[*blocks, *[SPOKEN] * 100_000], rules=replace(RULES, maximum=900))
+    listening = asyncio.create_task(capture(world.ear_ports, turn="t1", rules=world.ear_ports.rules))
+    await until(lambda: world.microphone.delivered >= 90)
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    assert world.microphone.open == 0
+    recording = only(world.shelf.recordings)
+    assert bytes(recording.data).startswith(b"".join(blocks[10:90]))
+    assert recording.note is not None
+    assert recording.note.outcome == Outcome.CANCELLED
+
+
+@pytest.mark.spec("LSN-29")
+async def test_cancelled_before_anybody_spoke_nothing_is_kept() -> None:
+    world = World(blocks=[])
+    listening = asyncio.create_task(
+        capture(world.ear_ports, turn="t1", rules=replace(RULES, no_speech=900, maximum=900))
+    )
+    await until(lambda: world.microphone.delivered >= 50)
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    assert world.microphone.open == 0
+    assert world.shelf.recordings == []
+
+
+@pytest.mark.spec("LSN-29")
+async def test_cancelled_while_transcribing_the_recording_is_kept() -> None:
+    ear = SlowEar()
+    world = World(ear=ear)
+    transcribing = asyncio.create_task(heard(world, spoken_sound()))
+    await until(lambda: ear.listening == 1)
+    transcribing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await transcribing
+    assert ear.listening == 0
+    recording = only(world.shelf.recordings)
+    assert bytes(recording.data) == spoken_sound().data
+    assert recording.note is not None
+
+
+@pytest.mark.spec("LSN-30")
+async def test_a_microphone_that_goes_away_in_mid_speech_is_an_error_that_names_what_is_kept() -> None:
+    lost = DeviceLost("The microphone went away.", hint="Plug it in again.")
+    blocks = [*numbered(1, 40), *numbered(5_000, 50)]
+    world = World(microphone=FakeMicrophone(blocks, error=lost))
+    with pytest.raises(DeviceLost, match=r"Plug it in again\. .* kept in ") as told:
+        await captured(world)
+    recording = only(world.shelf.recordings)
+    assert str(recording.path) in str(told.value)
+    assert bytes(recording.data) == b"".join(blocks[10:])
+    assert recording.note is not None
+    assert recording.note.outcome == Outcome.BROKEN
+
+
+@pytest.mark.spec("LSN-30")
+async def test_a_microphone_that_goes_away_before_anybody_spoke_leaves_nothing() -> None:
+    lost = NoDevice("The microphone went away.", hint="Plug it in again.")
+    world = World(microphone=FakeMicrophone([ROOM] * 20, error=lost))
+    with pytest.raises(NoDevice, match=r"Plug it in again\.$"):
+        await captured(world)
+    assert world.shelf.recordings == []
+
+
+@pytest.mark.spec("LSN-31")
+@pytest.mark.parametrize(("why", "outcome"), [(Why.SILENCE, "answered"), (Why.MAXIMUM, "timed_out")])
+async def test_a_kept_recording_holds_exactly_what_was_sent_and_how_it_ended(why: Why, outcome: str) -> None:
+    world = World(ear=FakeEar("yes"), keep_recording=True)
+    found = await heard(world, spoken_sound(), why)
+    recording = only(world.shelf.recordings)
+    assert recording.kind == "stt"
+    assert found.recording == recording.path
+    assert bytes(recording.data) == world.ear.asked[0].audio.data
+    assert recording.note is not None
+    assert (recording.note.text, recording.note.outcome) == ("yes", outcome)
+
+
+@pytest.mark.spec("LSN-31")
+async def test_a_recording_that_is_kept_is_written_before_the_recogniser_is_asked() -> None:
+    ear = SlowEar()
+    world = World(ear=ear, keep_recording=True)
+    transcribing = asyncio.create_task(heard(world, spoken_sound()))
+    await until(lambda: ear.listening == 1)
+    assert bytes(only(world.shelf.recordings).data) == spoken_sound().data
+    transcribing.cancel()
+    await asyncio.wait([transcribing], timeout=LIMIT_SECONDS)
+    assert len(world.shelf.recordings) == 1
+
+
+@pytest.mark.spec("LSN-32")
+async def test_where_a_recording_begins_is_told_by_the_clock_of_the_events() -> None:
+    world = World(blocks=ANSWER)
+    taken = await captured(world)
+    opened = next(event for event in world.watched.events if isinstance(event, MicrophoneOpened))
+    ended = next(event for event in world.watched.events if isinstance(event, TurnEnded))
+    # The fake gives 1.4 s of sound at once; the lead starts 0.1 s into it.
+    assert opened.at - 0.01 <= taken.began - 0.1 <= ended.at
+    assert ended.seconds == pytest.approx(0.3 + 0.5 + 0.3)
+
+
+def test_transcribing_nothing_is_a_mistake_of_the_caller() -> None:
+    nothing = Captured(audio=None, why=Why.NO_SPEECH, began=0.0)
+    with pytest.raises(ValueError, match="nobody spoke"):
+        asyncio.run(transcribe(World().ear_ports, nothing, turn="t1", language=None))

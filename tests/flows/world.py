@@ -1,0 +1,113 @@
+"""A conversation over fakes: everything it touches, and ears that keep one waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tests.support.fakes import (
+    ROOM,
+    SPOKEN,
+    FakeEar,
+    FakeLoudspeaker,
+    FakeMicrophone,
+    FakeVoice,
+    LoudVad,
+    OpenFloor,
+    Shelf,
+    Watched,
+    open_passing,
+)
+from voicemode.chimes import ChimeRules
+from voicemode.conversation import Call, Conversation
+from voicemode.events import Event
+from voicemode.listening import ListeningPorts
+from voicemode.ports import Floor
+from voicemode.speaking import SpeakingPorts
+from voicemode.speech import Exchange, SpeechRequest, Transcript, TranscriptionRequest
+from voicemode.turn import TurnRules
+
+REQUEST = SpeechRequest(text="")
+RULES = TurnRules(silence=0.5, no_speech=2.0, maximum=4.0)
+ANSWER = [*[ROOM] * 40, *[SPOKEN] * 50, *[ROOM] * 60]
+"""0.4 s of room, 0.5 s of voice, and more silence than ends a turn."""
+LIMIT_SECONDS = 20.0
+
+
+class SlowEar(FakeEar):
+    """A recogniser that never answers; `listening` counts those that wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listening = 0
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        self.asked.append(request)
+        self.listening += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.listening -= 1
+        raise AssertionError("nobody sets the event")
+
+
+class World:
+    """Everything that a conversation touches."""
+
+    def __init__(
+        self,
+        *,
+        blocks: Sequence[bytes] = ANSWER,
+        voice: FakeVoice | None = None,
+        speaker: FakeLoudspeaker | None = None,
+        microphone: FakeMicrophone | None = None,
+        ear: FakeEar | None = None,
+        floor: Floor | None = None,
+        rules: TurnRules = RULES,
+        keep_recording: bool = False,
+    ) -> None:
+        self.voice = voice or FakeVoice()
+        self.speaker = speaker or FakeLoudspeaker()
+        self.microphone = microphone or FakeMicrophone(blocks)
+        self.ear = ear or FakeEar()
+        self.floor = floor or OpenFloor()
+        self.shelf = Shelf()
+        self.watched = Watched()
+        self.mouth_ports = SpeakingPorts(
+            engine=self.voice,
+            open_decoder=open_passing,
+            open_sink=self.speaker,
+            begin_recording=self.shelf,
+            emit=self.watched,
+        )
+        self.ear_ports = ListeningPorts(
+            open_source=self.microphone,
+            open_vad=LoudVad,
+            engine=self.ear,
+            begin_recording=self.shelf,
+            emit=self.watched,
+            rules=rules,
+            keep_recording=keep_recording,
+        )
+
+    def conversation(self, *, chimes: ChimeRules | None = None) -> Conversation:
+        return Conversation(
+            mouth=self.mouth_ports,
+            ear=self.ear_ports,
+            floor=self.floor,
+            emit=self.watched,
+            chimes=chimes,
+        )
+
+    def of(self, turn: str) -> list[Event]:
+        return [event for event in self.watched.events if event.turn == turn]
+
+    @property
+    def quiet(self) -> bool:
+        """No device is open and no engine is asked."""
+        return not (self.speaker.open or self.microphone.open or self.voice.open)
+
+
+async def over(call: Call) -> Exchange:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        return await call.result()
