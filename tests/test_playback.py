@@ -230,14 +230,14 @@ class PlaybackModel(RuleBasedStateMachine):
         """Whatever happened, the rest can be played to its end."""
         self.playback.resume()
         self.playback.end()
-        for _ in range(20):
+        for _ in range(self.written // 40 + 5):
             self.pull(40)
         assert self.playback.over
         self.nothing_is_lost_doubled_or_moved()
 
 
 TestPlaybackModel = pytest.mark.spec("SPK-17", "SPK-18")(PlaybackModel.TestCase)
-TestPlaybackModel.settings = settings(max_examples=150, stateful_step_count=40, deadline=None, database=None)
+TestPlaybackModel.settings = settings(max_examples=100, stateful_step_count=40, deadline=None, database=None)
 
 
 @pytest.mark.spec("SPK-19")
