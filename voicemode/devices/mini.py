@@ -6,7 +6,14 @@ import importlib.metadata
 from collections.abc import Callable, Mapping
 from types import ModuleType
 
-from voicemode.devices.backend import DeviceInfo, Stream, Unavailable, choose, no_default
+from voicemode.devices.backend import (
+    DeviceInfo,
+    Stream,
+    Unavailable,
+    choose,
+    no_default,
+    serve_callbacks_soon,
+)
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
 from voicemode.errors import DeviceError, DeviceLost
@@ -140,6 +147,7 @@ def load_miniaudio() -> Mini:
         import miniaudio
     except ImportError as problem:
         raise Unavailable(f"miniaudio: {problem}") from problem
+    serve_callbacks_soon()
     return Mini(miniaudio)
 
 

@@ -26,6 +26,7 @@ from voicemode.devices.backend import (
     Unavailable,
     choose,
     no_default,
+    serve_callbacks_soon,
 )
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
@@ -42,10 +43,9 @@ FINISH_SECONDS = 0.25
 """How long a closing stream waits for its own callback to end it; longer than any period in use."""
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
-PLAYBACK_SECONDS = 0.06
-"""What a loudspeaker is asked to hold. PortAudio's "low" (9 ms on ALSA) and "high" (35 ms) run dry when another
-Python thread computes for a few of the interpreter's 5 ms turns; 60 ms did not on two busy cores, and an abort
-throws it away."""
+PLAYBACK_SECONDS = 0.03
+"""What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
+its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """Asked for from then on, once a loudspeaker has run dry all the same."""
 CAPTURE_SECONDS = 0.06
@@ -291,6 +291,7 @@ def load_portaudio(resample: Resample | None = None) -> PortAudio:
         if type(problem).__name__ != "PortAudioError":  # cannot be imported: the module is what failed
             raise
         raise Unavailable(f"PortAudio does not start: {problem}") from problem
+    serve_callbacks_soon()
     return PortAudio(sounddevice, resample)
 
 
