@@ -256,10 +256,11 @@ class Conversation:
         self, utterance: Utterance, rules: TurnRules, language: str | None
     ) -> Exchange:
         """The microphone opens while the last words sound; what it hears of them is thrown away. It stays closed when
-        the message broke off or was stopped: nobody will be asked to answer."""
+        the message broke off, was stopped or has no loudspeaker: nobody will be asked to answer."""
 
         async def listen() -> Captured | None:
             await utterance.ending.wait()
+            await utterance.started.wait()
             if _cut_short(utterance):
                 return None
             return await capture(self._ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)

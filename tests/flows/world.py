@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from tests.support.fakes import (
     ROOM,
@@ -17,11 +17,13 @@ from tests.support.fakes import (
     Shelf,
     Watched,
     open_passing,
+    until,
 )
 from voicemode.chimes import ChimeRules
 from voicemode.conversation import Call, Conversation
 from voicemode.events import Event
 from voicemode.listening import ListeningPorts
+from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import Exchange, SpeechRequest, Transcript, TranscriptionRequest
@@ -51,6 +53,19 @@ class SlowEar(FakeEar):
         raise AssertionError("nobody sets the event")
 
 
+class PatientMicrophone(FakeMicrophone):
+    """Gives its blocks once nothing sounds any more: a user who lets others finish."""
+
+    def __init__(self, blocks: Sequence[bytes], speaker: FakeLoudspeaker) -> None:
+        super().__init__(blocks)
+        self._speaker = speaker
+
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        await until(lambda: self._speaker.open == 0)
+        async for frame in super()._frames(fmt):
+            yield frame
+
+
 class World:
     """Everything that a conversation touches."""
 
@@ -68,7 +83,7 @@ class World:
     ) -> None:
         self.voice = voice or FakeVoice()
         self.speaker = speaker or FakeLoudspeaker()
-        self.microphone = microphone or FakeMicrophone(blocks)
+        self.microphone = microphone or PatientMicrophone(blocks, self.speaker)
         self.ear = ear or FakeEar()
         self.floor = floor or OpenFloor()
         self.shelf = Shelf()
