@@ -64,7 +64,7 @@ class TurnRules:
     `onset` of voice opens a turn (a key click lasts 20–40 ms); `resume` of voice continues it after a pause;
     `silence` ends it, though not before `minimum` has been recorded; nobody speaking for `no_speech` gives up;
     `maximum` after the microphone opened ends everything; `dead` seconds of digital zeros from the start are no
-    silent user but a dead microphone. `silence` None means that only `maximum` ends a turn.
+    silent user but a dead microphone. `silence` None means that only `maximum` ends a turn once it is opened.
     """
 
     onset: float = 0.09
@@ -105,11 +105,14 @@ class Turn:
         return self.why
 
     def _count(self, began: float, seconds: float, *, voice: bool) -> None:
-        """A run of voice leaks twice as fast as it fills: single dropped frames do not break it, clicks do not sum."""
+        """A run of voice leaks twice as fast as it fills: single dropped frames do not break it, clicks do not sum.
+
+        It holds no more than opens a turn: after a long speech the next blip has to prove itself all the same.
+        """
         if voice:
             if self._run <= 0.0:
                 self._run_from = began
-            self._run += seconds
+            self._run = min(self._run + seconds, max(self._rules.onset, self._rules.resume))
         else:
             self._run = max(self._run - 2 * seconds, 0.0)
 
@@ -121,9 +124,10 @@ class Turn:
         elif not voice:
             steps.append(Step.QUIET)
         silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
-        if rules.silence is not None and silent >= rules.silence - 1e-9 and self.now >= rules.minimum:
+        if rules.silence is not None and silent >= rules.silence - 1e-9 and self.now >= rules.minimum - 1e-9:
             steps.append(Step.SILENCE_OVER)
-        if not self._alive and self.now >= rules.dead - 1e-9:
+        # Even where the user's patience ends earlier: zeros are never "nobody spoke".
+        if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:
             steps.append(Step.DEAD)
         if self.now >= rules.no_speech - 1e-9 and self._run <= 0.0:
             steps.append(Step.NOBODY)

@@ -1,0 +1,88 @@
+"""Figures are arithmetic on events."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicemode.events import (
+    Event,
+    FirstAudio,
+    MicrophoneOpened,
+    PlaybackEnded,
+    SpeechReceived,
+    SpeechRequested,
+    Transcribed,
+    TranscriptionRequested,
+    TurnEnded,
+    TurnFinished,
+    TurnStarted,
+    Underrun,
+)
+from voicemode.metrics import timings, underruns
+from voicemode.speech import Timings
+
+pytestmark = pytest.mark.spec("SPK-35")
+
+T = "t1"
+
+
+def requested(at: float, piece: int) -> Event:
+    return SpeechRequested(at=at, turn=T, piece=piece, text="", engine="", format="pcm")
+
+
+def received(at: float, piece: int) -> Event:
+    return SpeechReceived(at=at, turn=T, piece=piece, chunks=1, bytes_received=2, seconds=1.0)
+
+
+TURN: list[Event] = [
+    TurnStarted(at=100.0, turn=T, kind="converse", text="hi"),
+    requested(100.1, 0),
+    received(100.5, 0),
+    requested(100.5, 1),
+    FirstAudio(at=100.3, turn=T),
+    Underrun(at=100.9, turn=T, position=3, refill=0.3),
+    received(101.1, 1),
+    MicrophoneOpened(at=101.5, turn=T, rate=16_000),
+    PlaybackEnded(at=102.3, turn=T, outcome="finished", heard=2.0, written=2.0),
+    TurnEnded(at=104.0, turn=T, why="silence", seconds=1.0),
+    TranscriptionRequested(at=104.25, turn=T, engine="", seconds=1.0),
+    Transcribed(at=105.0, turn=T, engine="", text="yes", confidence=None),
+    TurnFinished(at=105.5, turn=T, outcome="answered", heard="hi", unheard=""),
+]
+
+
+def test_every_timing_of_a_whole_turn() -> None:
+    assert timings(TURN) == Timings(
+        ttfa=0.3, generation=1.0, playback=2.0, listening=2.5, transcription=0.75, total=5.5
+    )
+    assert underruns(TURN) == 1
+
+
+def test_without_events_nothing_is_known() -> None:
+    assert timings([]) == Timings()
+    assert underruns([]) == 0
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(st.integers(0, len(TURN)))
+def test_as_far_as_a_turn_has_come_what_is_known_stays_as_it_ends(seen: int) -> None:
+    """Generation alone still grows, with every piece that has come."""
+    so_far, whole = timings(TURN[:seen]), timings(TURN)
+    for known, final in (
+        (so_far.ttfa, whole.ttfa),
+        (so_far.playback, whole.playback),
+        (so_far.listening, whole.listening),
+        (so_far.transcription, whole.transcription),
+    ):
+        assert known in (None, final)
+    assert (so_far.total is None) is (seen == 0)
+    assert (so_far.transcription is None) is (seen < 12)
+
+
+def test_events_before_the_turn_began_count_for_nothing_that_needs_its_beginning() -> None:
+    later = timings(TURN[1:])
+    assert later.ttfa is None
+    assert later.total is None
+    assert later.generation == 1.0
