@@ -191,7 +191,7 @@ def _each_run(plan: Plan, row: Row, measure: Callable[[Host, Contender, int], fl
             for contender in plan.speakers:
                 try:
                     row.add(contender, measure(hosts[contender.name], contender, run))
-                except (TimeoutError, RuntimeError) as error:
+                except (TimeoutError, RuntimeError, OSError) as error:
                     note(f"{row.name}, {contender.name}: {error}")
             note(f"{row.name} {run}/{plan.runs}")
     return [row]

@@ -43,7 +43,7 @@ FINISH_SECONDS = 0.25
 """How long a closing stream waits for its own callback to end it; longer than any period in use."""
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
-PLAYBACK_SECONDS = 0.03
+PLAYBACK_SECONDS = 0.02
 """What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
 its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hmac
 import logging
 import os
@@ -101,8 +102,13 @@ def warm_when_idle(server: MCPServer[Any], app: App) -> None:
     timer: asyncio.TimerHandle | None = None
     warming: set[asyncio.Task[None]] = set()
 
+    async def warm_up() -> None:
+        await app.warm()
+        # A full collection stops every thread, the audio callback's too; what start-up made is never garbage.
+        gc.freeze()
+
     def warm() -> None:
-        warming.add(asyncio.create_task(app.warm()))
+        warming.add(asyncio.create_task(warm_up()))
 
     async def watch(ctx: Any, call_next: Any) -> Any:
         nonlocal timer
