@@ -20,7 +20,8 @@ class Ledger:
     """Text in pieces, each with the samples that say it. Pieces are numbered from 0 in the order they are said.
 
     Within a piece that was partly heard, the words are taken in proportion to the sound and rounded down: better to
-    say again a word that was heard than to lose one that was not.
+    say again a word that was heard than to lose one that was not. So a piece whose sound is not complete is never all
+    heard, however long it sounded.
     """
 
     def __init__(self, rate: int) -> None:
@@ -75,12 +76,10 @@ class Ledger:
         else:
             whole = len(piece.text) * self.said_seconds_per_character * self._rate
             share = min(played / max(whole, piece.samples, 1.0), 1.0)
-        return _cut_at_word(piece.text, int(len(piece.text) * share))
+        return _cut_at_word(piece.text, min(int(len(piece.text) * share), len(piece.text) - 1))
 
 
 def _cut_at_word(text: str, characters: int) -> tuple[str, str]:
-    if characters >= len(text):
-        return text, ""
     space = text.rfind(" ", 0, characters + 1)
     if space <= 0:
         return "", text

@@ -1,0 +1,123 @@
+"""What was heard and what was not: together always the whole text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicemode.ledger import USUAL_CHARACTERS_PER_SECOND, Ledger
+
+RATE = 1_000
+
+WORDS = st.lists(st.text("abcü.,-你", min_size=1, max_size=9), min_size=1, max_size=12).map(" ".join)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """`samples` as they came, frame by frame; `gap` of other sound before them."""
+
+    text: str
+    samples: list[int]
+    gap: int = 0
+    complete: bool = True
+
+
+SAID = st.builds(
+    Said,
+    text=WORDS,
+    samples=st.lists(st.integers(0, 900), max_size=5),
+    gap=st.sampled_from([0, 0, 50]),
+    complete=st.booleans(),
+)
+
+
+def ledger_of(pieces: list[Said]) -> tuple[Ledger, int]:
+    """The ledger, and the samples in all. A piece that broke off ends the sound, as it ends a message."""
+    ledger, at, broken = Ledger(RATE), 0, False
+    for piece in pieces:
+        number = ledger.add(piece.text)
+        if broken:
+            continue
+        at += piece.gap
+        for samples in piece.samples:
+            ledger.sound(number, at=at, samples=samples)
+            at += samples
+        if piece.complete and sum(piece.samples) > 0:
+            ledger.complete(number)
+        else:
+            broken = True
+    return ledger, at
+
+
+@pytest.mark.spec("SPK-33")
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.lists(SAID, min_size=1, max_size=5))
+def test_heard_and_unheard_are_the_whole_text_and_heard_only_grows(pieces: list[Said]) -> None:
+    ledger, total = ledger_of(pieces)
+    words = " ".join(piece.text for piece in pieces).split()
+    before = 0
+    for heard in range(0, total + 100, 37):
+        said, left = (part.split() for part in ledger.split(heard))
+        assert said + left == words
+        assert len(said) >= before
+        before = len(said)
+    assert ledger.split(0)[0] == ""
+    if all(piece.complete and sum(piece.samples) > 0 for piece in pieces):
+        assert ledger.split(total)[1] == ""
+
+
+@pytest.mark.spec("SPK-34")
+@settings(max_examples=150, deadline=None, database=None)
+@given(SAID, st.integers(0, 10_000))
+def test_a_piece_that_broke_off_is_never_all_heard(piece: Said, heard: int) -> None:
+    ledger = Ledger(RATE)
+    number = ledger.add(piece.text)
+    ledger.sound(number, at=0, samples=sum(piece.samples))
+    assert ledger.split(heard)[1] != ""
+
+
+@pytest.mark.spec("SPK-34")
+def test_words_are_rounded_down() -> None:
+    ledger = Ledger(RATE)
+    piece = ledger.add("one two three")
+    ledger.sound(piece, at=0, samples=1_300)
+    ledger.complete(piece)
+    assert ledger.split(299) == ("", "one two three")
+    assert ledger.split(300) == ("one", "two three")
+    assert ledger.split(699) == ("one", "two three")
+    assert ledger.split(700) == ("one two", "three")
+    assert ledger.split(1_299) == ("one two", "three")
+    assert ledger.split(1_300) == ("one two three", "")
+
+
+@pytest.mark.spec("SPK-34")
+def test_an_unfinished_piece_goes_by_the_pace_of_those_before() -> None:
+    ledger = Ledger(RATE)
+    first, second = ledger.add("ten letter"), ledger.add("and ten more letters")
+    ledger.sound(first, at=0, samples=1_000)
+    ledger.complete(first)
+    assert ledger.said_seconds_per_character == pytest.approx(0.1)
+    ledger.sound(second, at=1_000, samples=600)
+    assert ledger.split(1_600) == ("ten letter and", "ten more letters")
+    ledger.sound(second, at=1_600, samples=300)
+    assert ledger.split(1_900) == ("ten letter and ten", "more letters")
+
+
+@pytest.mark.spec("SPK-34")
+def test_before_anything_is_measured_the_usual_pace_counts() -> None:
+    ledger = Ledger(RATE)
+    assert ledger.said_seconds_per_character == pytest.approx(1 / USUAL_CHARACTERS_PER_SECOND)
+    piece = ledger.add("one two three four five six")
+    ledger.sound(piece, at=0, samples=500)
+    assert ledger.split(500) == ("one two", "three four five six")
+
+
+@pytest.mark.spec("SPK-33")
+def test_a_piece_that_never_came_is_unheard() -> None:
+    ledger = Ledger(RATE)
+    ledger.add("never said")
+    assert ledger.split(10**9) == ("", "never said")
+    assert Ledger(RATE).split(5) == ("", "")
