@@ -80,7 +80,10 @@ def test_whatever_arrives_in_whatever_parts_gives_the_same_pieces_with_words_in_
         assert len(piece) <= LONGEST_PIECE_CHARACTERS
 
 
-PLAIN_WORD = st.text("abcdefgäßéж你好1234567890", min_size=1, max_size=8)
+PLAIN_WORD = st.text("abcdefgäßéж你好1234567890", min_size=1, max_size=8).filter(
+    lambda word: not word[0].isdigit()
+)
+"""Not a number at the beginning: `1. ` opens an item of a list."""
 PLAIN = st.lists(
     st.tuples(
         PLAIN_WORD, st.sampled_from([" ", " ", " ", ". ", "! ", "? ", ", ", "; ", ": ", "\n", ".\n\n", "。"])
@@ -93,9 +96,7 @@ PLAIN = st.lists(
 @settings(max_examples=200, deadline=None, database=None)
 @given(PLAIN, st.integers(1, 80), st.integers(1, 80))
 def test_no_word_of_plain_text_is_lost_doubled_or_moved(text: str, first: int, usual: int) -> None:
-    assert words(" ".join(run(Splitter(first=first, usual=usual), [text]))) == words(
-        re.sub(r"(?m)^\s*\d{1,3}[.)]\s", "", text)
-    )
+    assert words(" ".join(run(Splitter(first=first, usual=usual), [text]))) == words(text)
 
 
 @pytest.mark.spec("SPK-25")
