@@ -240,8 +240,7 @@ class Conversation:
                 call.utterance.stop()
         for chiming in self._sounding:
             chiming.cancel()
-        for call in reversed(calls):
-            await call.end()
+        await asyncio.gather(*(call.end() for call in reversed(calls)))
         if self._sounding:
             await asyncio.wait(self._sounding)
 

@@ -90,8 +90,7 @@ class _Hearing:
         self.kept = bytearray()
         self._ports = ports
         self._turn = turn
-        # A dead microphone is told as such even where the caller wants to wait for less long than it takes to be sure.
-        self._machine = Turn(replace(rules, dead=min(rules.dead, rules.no_speech, rules.maximum)))
+        self._machine = Turn(rules)
         self._opened = clock.monotonic()
 
     def feed(self, frame: Frame) -> Why | None:

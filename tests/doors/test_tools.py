@@ -460,7 +460,8 @@ async def test_who_waits_is_told_who_has_the_floor(tmp_path: Path, era: str) -> 
     ("tool", "state"),
     [
         *[("converse", state) for state in ("waiting", "starting", "speaking", "listening", "transcribing")],
-        *[("speak", state) for state in ("waiting", "starting", "speaking")],
+        *[("speak", state) for state in ("waiting", "starting")],
+        *[("speak to the end", state) for state in ("waiting", "starting", "speaking")],
     ],
 )
 async def test_a_cancelled_call_is_silent_closed_and_leaves_the_server_usable(
@@ -477,8 +478,9 @@ async def test_a_cancelled_call_is_silent_closed_and_leaves_the_server_usable(
     async with door(world, tmp_path, era) as made:
         if state == "waiting":
             await made.call("speak", message=LONG)
-        arguments = {"message": LONG} if tool == "converse" else {"message": LONG, "wait": "finished"}
-        calling = asyncio.create_task(made.client.call_tool(tool, arguments))
+        name, _, to_the_end = tool.partition(" ")
+        arguments = {"message": LONG, "wait": "finished"} if to_the_end else {"message": LONG}
+        calling = asyncio.create_task(made.client.call_tool(name, arguments))
         await until(lambda: made.state() == state)
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):

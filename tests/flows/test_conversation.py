@@ -336,6 +336,29 @@ async def test_whatever_a_call_is_doing_its_end_leaves_everything_closed(state: 
 
 
 @pytest.mark.spec("CNV-10")
+async def test_a_chime_that_still_sounds_ends_with_its_call() -> None:
+    ear = SlowEar()
+    world = World(ear=ear)
+    call = world.conversation(chimes=ChimeRules()).converse("are you there?", REQUEST)
+    await until(lambda: ear.listening == 1 and world.speaker.open == 1)
+    await call.end()
+    assert world.quiet
+
+
+@pytest.mark.spec("CNV-10")
+async def test_closing_lets_none_of_the_waiting_calls_begin() -> None:
+    world = World(voice=starved())
+    conversation = world.conversation()
+    calls = [conversation.speak(LONG, REQUEST) for _ in range(10)]
+    await until(at("speaking", calls[0]))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await conversation.close()
+    taken = [event.turn for event in world.watched.events if isinstance(event, FloorTaken)]
+    assert taken == [calls[0].handle]
+    await assert_usable(world, conversation)
+
+
+@pytest.mark.spec("CNV-10")
 async def test_a_call_that_is_ended_before_it_could_begin_has_an_end_in_the_log() -> None:
     world = World()
     conversation = world.conversation()

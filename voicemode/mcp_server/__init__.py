@@ -137,9 +137,8 @@ def _converse(
     max_listen_seconds: float | None,
     language: str | None,
 ) -> Call:
-    app.conversation.rules(
-        max_listen_seconds
-    )  # Refused here, before anything sounds, whether or not it is needed.
+    # A limit that makes no sense is refused before anything sounds, whether or not it will be needed.
+    app.conversation.rules(max_listen_seconds)
     if not listen:
         return app.conversation.speak(message, request)
     language = language or app.language
