@@ -76,7 +76,7 @@ class Ledger:
         else:
             whole = len(piece.text) * self.said_seconds_per_character * self._rate
             share = min(played / max(whole, piece.samples, 1.0), 1.0)
-        return _cut_at_word(piece.text, min(int(len(piece.text) * share), len(piece.text) - 1))
+        return _cut_at_word(piece.text, int(len(piece.text) * share))
 
 
 def _cut_at_word(text: str, characters: int) -> tuple[str, str]:
