@@ -280,6 +280,7 @@ class PortAudio:
 
 def load_portaudio(resample: Resample | None = None) -> PortAudio:
     """Starts PortAudio (blocking; 30–200 ms)."""
+    serve_callbacks_soon()
     _hush_alsa()
     try:
         with _call():
@@ -291,7 +292,6 @@ def load_portaudio(resample: Resample | None = None) -> PortAudio:
         if type(problem).__name__ != "PortAudioError":  # cannot be imported: the module is what failed
             raise
         raise Unavailable(f"PortAudio does not start: {problem}") from problem
-    serve_callbacks_soon()
     return PortAudio(sounddevice, resample)
 
 
