@@ -35,7 +35,7 @@ HOUSE = {
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"
     ),
-    Layer.FLOWS: "speaking listening conversation",
+    Layer.FLOWS: "rendering speaking listening calls conversation",
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }

@@ -46,8 +46,6 @@ logger = logging.getLogger(__name__)
 SYSTEM_VOICE = sys.platform in ("darwin", "win32")
 """These systems bring voices better than the embedded one."""
 
-LONGEST_FLUSH_SECONDS = 1.0
-
 LONGEST_CLOSE_SECONDS = 0.25
 """A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
 
@@ -152,10 +150,6 @@ class App:
             problems=self.config.problems,
             folders=self.places,
         )
-
-    async def on_disk(self) -> None:
-        """Returns when the recordings that a result names are where it says."""
-        await asyncio.to_thread(self.recordings.flush, LONGEST_FLUSH_SECONDS)
 
     async def warm(self) -> None:
         """Loads what costs the first call 100 ms and more. Never raises.

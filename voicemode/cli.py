@@ -24,8 +24,8 @@ from voicemode.errors import VoiceModeError
 
 if TYPE_CHECKING:
     from voicemode.app import App
+    from voicemode.calls import Call
     from voicemode.config import Config
-    from voicemode.conversation import Call
     from voicemode.speech import Exchange
 
 DONE, FAILED, USAGE, NOT_PLAYED, NO_SPEECH, INTERRUPTED = 0, 1, 2, 3, 4, 130

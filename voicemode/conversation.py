@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any
+from dataclasses import replace
 
 from voicemode import clock, metrics
+from voicemode.calls import Call, retrieve
 from voicemode.chimes import DONE_TONES, LISTENING_TONES, ChimeRules, chime
-from voicemode.errors import Busy, InvalidRequest, VoiceModeError
+from voicemode.errors import Busy, DeviceError, InvalidRequest, VoiceModeError
 from voicemode.events import (
     Emit,
     Event,
     FloorTaken,
-    MicrophoneOpened,
-    SpeechBroken,
-    TranscriptionRequested,
     TurnFailed,
     TurnFinished,
     TurnStarted,
 )
 from voicemode.listening import Captured, ListeningPorts, capture, transcribe
-from voicemode.playback import State
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts, Utterance, play
-from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
+from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken
 from voicemode.turn import TurnRules, Why
 
 LONGEST_QUEUE = 32
@@ -43,108 +38,6 @@ LONGEST_CHIME_SECONDS = 1.0
 LONGEST_LISTEN_SECONDS = 600.0
 
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallStatus:
-    """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, listening, transcribing,
-    failed or an `Outcome`."""
-
-    handle: str
-    state: str
-    heard: str
-    unheard: str
-
-
-class Call:
-    """A call that was taken: waiting for the floor, under way, or over.
-
-    It goes on by itself; `async with call:` ties it to a block, and leaving the block ends it.
-    """
-
-    def __init__(
-        self,
-        handle: str,
-        utterance: Utterance | None,
-        work: Awaitable[Exchange],
-        events: list[Event],
-        on_over: Callable[[Call], object],
-    ) -> None:
-        self.handle = handle
-        self.utterance = utterance
-        self._events = events
-        self._task = asyncio.ensure_future(work)
-        self._task.add_done_callback(_retrieve)
-        self._task.add_done_callback(lambda task: on_over(self))
-
-    async def __aenter__(self) -> Call:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.end()
-
-    @property
-    def over(self) -> bool:
-        return self._task.done()
-
-    async def until_started(self) -> None:
-        """Returns when sound is audible or the call is over. Raises what `result` raises."""
-        if self.utterance is not None:
-            started = asyncio.ensure_future(self.utterance.started.wait())
-            await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
-            started.cancel()
-        if self.over:
-            await self.result()
-
-    async def result(self) -> Exchange:
-        """What became of it; raises `VoiceModeError`. Giving up the wait does not end the call.
-
-        A call that someone else ended has an answer too: whoever waits for it must not be taken for cancelled.
-        """
-        await asyncio.wait([self._task])
-        if not self._task.cancelled():
-            return self._task.result()
-        now = self.status()
-        spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
-        return Exchange(spoken=spoken, outcome=Outcome.CANCELLED, timings=self.timings())
-
-    async def stop(self) -> None:
-        """Silence at once; `result` then says what was heard, if anything was."""
-        if self.utterance is not None and self.utterance.started.is_set() and not self.utterance.said:
-            self.utterance.stop()
-            await asyncio.wait([self._task])
-        else:
-            await self.end()
-
-    async def end(self) -> None:
-        """Silence, a closed microphone and a free floor."""
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    def timings(self) -> Timings:
-        """As far as the call has come."""
-        return metrics.timings(self._events)
-
-    def status(self) -> CallStatus:
-        heard, unheard = self.utterance.split_text() if self.utterance else ("", "")
-        return CallStatus(handle=self.handle, state=self._state(), heard=heard, unheard=unheard)
-
-    def _state(self) -> str:
-        if self._task.cancelled():
-            return Outcome.CANCELLED
-        if self.over:
-            return "failed" if self._task.exception() else self._task.result().outcome
-        happened = {type(event) for event in self._events}
-        if FloorTaken not in happened:
-            return "waiting"
-        if self.utterance is not None and not self.utterance.started.is_set():
-            return "starting"
-        if TranscriptionRequested in happened:
-            return "transcribing"
-        hearing = self.utterance is None or (self.utterance.said and MicrophoneOpened in happened)
-        return "listening" if hearing else "speaking"
 
 
 class Conversation:
@@ -260,7 +153,7 @@ class Conversation:
         async def listen() -> Captured | None:
             await utterance.ending.wait()
             await utterance.started.wait()
-            if _cut_short(utterance):
+            if utterance.failed:
                 return None
             return await capture(self._ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)
 
@@ -270,14 +163,14 @@ class Conversation:
                 spoken = await utterance.run()
                 if spoken.outcome is not Outcome.FINISHED:
                     return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
-                captured = await hearing
+                captured = await _heard_after(hearing)
                 if captured is None:
                     return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=Outcome.CANCELLED))
                 return await self._answer(utterance.turn, spoken, captured, language)
             finally:
                 hearing.cancel()
                 await asyncio.wait([hearing])
-                _retrieve(hearing)
+                retrieve(hearing)
 
     async def _listen(self, turn: str, rules: TurnRules, language: str | None) -> Exchange:
         async with self._turn(turn, "listen"), self._chiming(LISTENING_TONES):
@@ -408,12 +301,10 @@ async def _stop(calls: list[Call]) -> None:
         await call.stop()
 
 
-def _cut_short(utterance: Utterance) -> bool:
-    broken = any(isinstance(event, SpeechBroken) for event in utterance.events)
-    return broken or utterance.playback.state is State.CUT
-
-
-def _retrieve(task: asyncio.Future[Any]) -> None:
-    """Looks at a task's failure so that asyncio does not report it as forgotten: whoever asks gets it from `result`."""
-    if not task.cancelled():
-        task.exception()
+async def _heard_after(hearing: asyncio.Task[Captured | None]) -> Captured | None:
+    """A microphone that fails after the message was heard says so: the message need not be said again."""
+    try:
+        return await hearing
+    except DeviceError as error:
+        error.hint = f"{error.hint} The message itself was heard.".lstrip()
+        raise

@@ -33,6 +33,11 @@ class Ledger:
         self._pieces.append(_Piece(text))
         return len(self._pieces) - 1
 
+    @property
+    def pieces(self) -> list[str]:
+        """The texts so far, in order."""
+        return [piece.text for piece in self._pieces]
+
     def sound(self, piece: int, *, at: int, samples: int) -> None:
         """`samples` more samples of `piece` stand at position `at` (samples since the utterance began)."""
         entry = self._pieces[piece]

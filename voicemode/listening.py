@@ -73,7 +73,8 @@ async def capture(
                 if (hearing.kept or ready()) and hearing.feed(frame) is not None:
                     break
     except DeviceError as error:
-        if (path := hearing.keep(Outcome.BROKEN)) is not None:
+        kept = hearing.keep(Outcome.BROKEN)
+        if kept is not None and (path := await kept.saved()) is not None:
             error.hint = f"{error.hint} What was said until then is kept in {path}.".lstrip()
         raise
     except asyncio.CancelledError:
@@ -123,7 +124,7 @@ class _Hearing:
     def _end(self) -> float:
         return (self._machine.voice_to or 0.0) + TAIL_SECONDS
 
-    def keep(self, outcome: Outcome) -> Path | None:
+    def keep(self, outcome: Outcome) -> Recording | None:
         """Puts away what was said before the turn could end; None when nobody had spoken."""
         speech = self.speech()
         if speech is None:
@@ -134,7 +135,7 @@ class _Hearing:
         recording.finish(
             RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=position)
         )
-        return recording.path
+        return recording
 
     def captured(self) -> Captured:
         machine = self._machine
@@ -190,7 +191,8 @@ async def transcribe(ports: ListeningPorts, captured: Captured, *, turn: str, la
                 at=clock.monotonic(), turn=turn, engine=transcript.engine, text=text, confidence=confidence
             )
         )
-    return Heard(transcript=transcript, recording=recording.path if recording else None, failure=failure)
+    kept = await recording.saved() if recording is not None else None
+    return Heard(transcript=transcript, recording=kept, failure=failure)
 
 
 def _record(ports: ListeningPorts, audio: Frame, turn: str) -> Recording:

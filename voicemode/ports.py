@@ -119,15 +119,15 @@ OpenDecoder = Callable[[EncodedAudio, PcmFormat], Stage[bytes, Frame]]
 
 
 class Recording(Protocol):
-    """A sound file that grows while the sound flows. Neither call blocks or raises: a full disk ends the recording
+    """A sound file that grows while the sound flows. Nothing here blocks or raises: a full disk ends the recording
     with a warning, and the conversation goes on."""
-
-    @property
-    def path(self) -> Path: ...
 
     def write(self, frame: Frame) -> None: ...
 
     def finish(self, note: RecordingNote) -> None: ...
+
+    async def saved(self) -> Path | None:
+        """Where the finished recording is, once it is there; None when it could not be kept."""
 
 
 class BeginRecording(Protocol):

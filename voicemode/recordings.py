@@ -7,6 +7,7 @@ Every call here hands over and returns; a thread of the recordings' own touches 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS_A_DAY = 86_400
 CLOSING_S = 0.2
+SAVING_S = 2.0
+"""How long a result waits for its recording to be on disk."""
 LONGEST_NAME = 40
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
 
@@ -93,6 +96,11 @@ class Recording:
     def finish(self, note: RecordingNote) -> None:
         """Ends the sound and writes the JSON beside it."""
         self._recordings.finish(self, note)
+
+    async def saved(self) -> Path | None:
+        """Where the finished recording is, once it is on disk; None when it could not be kept in time."""
+        written = await asyncio.to_thread(self._recordings.flush, SAVING_S)
+        return self.path if written and not self.failed else None
 
 
 class Recordings:

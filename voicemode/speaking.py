@@ -1,4 +1,4 @@
-"""From text to heard sound: str → pieces → engine → decoder → playback → loudspeaker.
+"""From text to heard sound: rendering → playback → loudspeaker.
 
 An `Utterance` is one message on that way. Two things run at once: `_feed` brings sound from the engine into the
 playback buffer, and the device pulls it out in its own thread; the buffer between them is bounded in seconds.
@@ -9,32 +9,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from voicemode import clock, metrics
-from voicemode.errors import DeviceError, InvalidRequest, NoDevice, VoiceModeError
+from voicemode.errors import DeviceError, NoDevice, VoiceModeError
 from voicemode.events import (
     Emit,
     Event,
     FirstAudio,
-    FirstByte,
     PlaybackEnded,
     PlaybackPaused,
     PlaybackResumed,
     SinkOpened,
-    SpeechBroken,
-    SpeechReceived,
-    SpeechRequested,
     TurnStarted,
     Underrun,
 )
-from voicemode.ledger import Ledger
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playback import Moment, Playback, State
 from voicemode.ports import BeginRecording, OpenDecoder, OpenSink, Recording, TtsEngine
+from voicemode.rendering import Rendering, RenderingPorts
 from voicemode.speech import Outcome, RecordingNote, SpeechRequest, Spoken
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter, split
 
 WRITE_SECONDS = 0.1
 """Decoded sound is handed to the buffer in parts of this size, so that a large frame cannot overfill it."""
@@ -84,20 +79,21 @@ class Utterance:
         """Set when all sound is in the buffer: at most `limit_seconds` are left to be heard."""
         self.events: list[Event] = []
         self._ports = ports
-        self._request = request
         self._chime = chime
-        self._text = text
-        self._pieces = _pieces_of(text)
-        self._ledger = Ledger(ports.format.rate)
-        for piece in self._pieces:
-            self._ledger.add(piece)
+        rendering = RenderingPorts(
+            engine=ports.engine,
+            open_decoder=ports.open_decoder,
+            format=ports.format,
+            chunk_bytes=ports.chunk_bytes,
+        )
+        self._rendering = Rendering(rendering, text, request, turn=turn, emit=self._emit)
+        self._ledger = self._rendering.ledger
         self._speech_samples = 0
         self._over = asyncio.Event()
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._failure: VoiceModeError | None = None
+        self._broken: VoiceModeError | None = None
         self._lost: VoiceModeError | None = None
-        self._engine = self._voice = ""
         self._recording: Recording | None = None
         self._unplayed = False
         self.playback = Playback(
@@ -106,14 +102,20 @@ class Utterance:
             limit_seconds=ports.limit_seconds if ports.streaming else WHOLE,
             watch=self._watch,
         )
-        self._emit(TurnStarted(at=clock.monotonic(), turn=turn, kind=kind, text=" ".join(self._pieces)))
+        spoken = " ".join(self._ledger.pieces)
+        self._emit(TurnStarted(at=clock.monotonic(), turn=turn, kind=kind, text=spoken))
 
     # What others ask.
 
     @property
     def said(self) -> bool:
-        """The last word has been heard (a chime may still sound)."""
-        return self.playback.over or (self.ending.is_set() and self.playback.heard >= self._speech_samples)
+        """The last word has been heard (a chime may still sound), or nothing more will be."""
+        return self.playback.over or self._said_it_all
+
+    @property
+    def failed(self) -> bool:
+        """It is certain that not all of it will be heard."""
+        return self._outcome is not Outcome.FINISHED
 
     def split_text(self) -> tuple[str, str]:
         """(heard, unheard), now."""
@@ -141,12 +143,12 @@ class Utterance:
             except NoDevice as error:
                 self._note_no_device(error)
                 await feeding
-            return self._result()
         finally:
             self.playback.cut()
             await _settle(feeding)
-            self._close_recording()
+            self._finish_recording()
             self.started.set()
+        return await self._spoken()
 
     async def _play(self) -> None:
         ports = self._ports
@@ -170,87 +172,30 @@ class Utterance:
                 self._emit_end()
 
     async def _feed(self) -> None:
-        """Engine → decoder → buffer, piece after piece. The first failure ends it; what came is still played."""
+        """Engine → decoder → buffer. The first failure ends it; what came is still played."""
         try:
-            if isinstance(self._text, str):
-                for number, piece in enumerate(self._pieces):
-                    await self._say(number, piece)
-            else:
-                async for piece in _split_stream(self._text):
-                    await self._say(self._ledger.add(piece), piece)
+            await self._rendering.run(self._write)
             self._speech_samples = self.playback.written
             if self._chime is not None and self._speech_samples:
-                await self._write(self._chime)
+                await self._write(None, self._chime)
         except VoiceModeError as error:
-            self._failure = error
+            self._broken = error
         finally:
             self._speech_samples = self._speech_samples or self.playback.written
             self.playback.end()
             self.ending.set()
 
-    async def _say(self, number: int, piece: str) -> None:
-        ports = self._ports
-        turn = self.turn
-        self._emit(
-            SpeechRequested(
-                at=clock.monotonic(),
-                turn=turn,
-                piece=number,
-                text=piece,
-                engine=ports.engine.name,
-                format=self._request.format,
-            )
-        )
-        chunks = received = samples = 0
-        try:
-            async with ports.engine.synthesize(replace(self._request, text=piece)) as audio:
-                self._engine, self._voice = audio.engine, audio.voice
-                self._emit(
-                    FirstByte(
-                        at=clock.monotonic(),
-                        turn=turn,
-                        piece=number,
-                        engine=audio.engine,
-                        voice=audio.voice,
-                        format=audio.format,
-                    )
-                )
-                decoder = ports.open_decoder(audio, ports.format)
-                async for chunk in audio.chunks:
-                    chunks, received = chunks + 1, received + len(chunk)
-                    for start in range(0, len(chunk), ports.chunk_bytes):
-                        for frame in decoder.feed(chunk[start : start + ports.chunk_bytes]):
-                            samples += await self._write(frame, number)
-                for frame in await asyncio.to_thread(decoder.flush):
-                    samples += await self._write(frame, number)
-        except VoiceModeError as error:
-            now = clock.monotonic()
-            self._emit(SpeechBroken(at=now, turn=turn, piece=number, code=error.code, reason=str(error)))
-            raise
-        self._ledger.complete(number)
-        self._emit(
-            SpeechReceived(
-                at=clock.monotonic(),
-                turn=turn,
-                piece=number,
-                chunks=chunks,
-                bytes_received=received,
-                seconds=ports.format.seconds(samples),
-            )
-        )
-
-    async def _write(self, frame: Frame, number: int | None = None) -> int:
+    async def _write(self, piece: int | None, frame: Frame) -> None:
         for part in _parts(frame):
             while not (self.playback.has_room or self._unplayed or self.playback.over):
                 self._room.clear()
                 await self._room.wait()
-            if number is not None:
-                self._ledger.sound(number, at=self.playback.written, samples=part.samples)
+            if piece is not None:
+                self._ledger.sound(piece, at=self.playback.written, samples=part.samples)
             if self._recording is not None:
                 self._recording.write(part)
             if not self._unplayed:
                 self.playback.write(part)
-        return frame.samples
 
     # What the device reports, from its thread.
 
@@ -281,6 +226,21 @@ class Utterance:
 
     # Endings.
 
+    @property
+    def _said_it_all(self) -> bool:
+        return self.ending.is_set() and self.playback.heard >= self._speech_samples
+
+    @property
+    def _outcome(self) -> Outcome:
+        if self._broken is not None:
+            return Outcome.BROKEN
+        if self._unplayed:
+            return Outcome.NOT_PLAYED
+        if self._lost is not None:
+            return Outcome.BROKEN
+        cut = self.playback.state is State.CUT and not self._said_it_all
+        return Outcome.CANCELLED if cut else Outcome.FINISHED  # As far as is known now.
+
     def _note_no_device(self, error: NoDevice) -> None:
         """Nobody can hear it: the sound goes into a file instead, from its first sample on."""
         self._lost = error
@@ -289,43 +249,31 @@ class Utterance:
             self._begin_recording().write(self.playback.take())
         self._room.set()
 
-    def _result(self) -> Spoken:
-        problem = self._failure or self._lost
-        if self._unplayed and self._failure is None and self._recording is not None:
-            return self._spoken(Outcome.NOT_PLAYED, note=str(self._lost), recording=self._recording)
-        heard = self.playback.heard
-        if problem is not None and (heard == 0 or self._unplayed):
+    async def _spoken(self) -> Spoken:
+        outcome, problem = self._outcome, self._broken or self._lost
+        recording = await self._recording.saved() if self._recording is not None else None
+        seconds = 0.0 if self._unplayed else self._ports.format.seconds(self.playback.heard)
+        if problem is not None and not seconds and (outcome is Outcome.BROKEN or recording is None):
             raise problem
-        if problem is not None:
-            return self._spoken(Outcome.BROKEN, note=str(problem), recording=self._recording)
-        cut = self.playback.state is State.CUT and not self.said_it_all(heard)
-        return self._spoken(Outcome.CANCELLED if cut else Outcome.FINISHED, recording=self._recording)
-
-    def said_it_all(self, heard: int) -> bool:
-        return self.ending.is_set() and heard >= self._speech_samples
-
-    def _spoken(self, outcome: Outcome, *, note: str = "", recording: Recording | None) -> Spoken:
         heard, unheard = self.split_text()
         return Spoken(
             heard=heard,
             unheard=unheard,
             outcome=outcome,
             timings=metrics.timings(self.events),
-            engine=self._engine,
-            voice=self._voice,
+            engine=self._rendering.engine,
+            voice=self._rendering.voice,
             underruns=metrics.underruns(self.events),
-            seconds_heard=0.0
-            if self._unplayed
-            else round(self._ports.format.seconds(self.playback.heard), 3),
-            recording=recording.path if recording else None,
-            note=note,
+            seconds_heard=round(seconds, 3),
+            recording=recording,
+            note=str(problem) if problem is not None else "",
         )
 
     def _begin_recording(self) -> Recording:
         self._recording = self._ports.begin_recording(kind="tts", turn=self.turn, format=self._ports.format)
         return self._recording
 
-    def _close_recording(self) -> None:
+    def _finish_recording(self) -> None:
         if self._recording is None:
             return
         heard, unheard = self.split_text()
@@ -334,8 +282,9 @@ class Utterance:
                 kind="tts",
                 turn=self.turn,
                 text=f"{heard} {unheard}".strip(),
-                engine=self._engine,
-                voice=self._voice,
+                engine=self._rendering.engine,
+                voice=self._rendering.voice,
+                outcome=self._outcome,
                 heard=heard,
                 unheard=unheard,
                 position=self.events[0].at,
@@ -380,39 +329,8 @@ def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None
         loop.call_soon_threadsafe(function)
 
 
-def _pieces_of(text: str | AsyncIterator[str]) -> list[str]:
-    if not isinstance(text, str):
-        return []
-    if len(text) > LONGEST_MESSAGE_CHARACTERS:
-        raise InvalidRequest(
-            f"The message has {len(text):,} characters; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
-            hint="Say it in parts, or say a summary.",
-        )
-    pieces = split(text)
-    if not pieces:
-        shown = text.strip()[:40]
-        raise InvalidRequest(
-            f"There is nothing to say in {shown!r}." if shown else "The message is empty.",
-            hint="Give a message with words in it.",
-        )
-    return pieces
-
-
-async def _split_stream(text: AsyncIterator[str]) -> AsyncIterator[str]:
-    splitter = Splitter()
-    async for part in text:
-        for piece in splitter.feed(part):
-            yield piece
-    for piece in splitter.flush():
-        yield piece
-
-
 def _parts(frame: Frame) -> Iterator[Frame]:
     size = frame.format.samples(WRITE_SECONDS) * frame.format.bytes_per_sample
-    if len(frame.data) <= size:
-        if frame.data:
-            yield frame
-        return
     for start in range(0, len(frame.data), size):
         yield Frame(data=frame.data[start : start + size], format=frame.format)
 

@@ -227,7 +227,7 @@ async def test_converse_gives_what_was_heard_and_what_was_answered_labelled_as_w
         result = await made.call("converse", message="are you there?", language="en")
         (asked,) = made.world.ear.asked
     found = fields(result)
-    assert found["state"] == "answered"
+    assert found["outcome"] == "answered"
     assert (found["heard"], found["unheard"], found["transcript"]) == ("are you there?", "", "yes please")
     assert found["interrupted"] is False
     assert found["confidence"] == 0.9
@@ -295,7 +295,7 @@ async def test_models_may_send_numbers_and_booleans_as_strings(tmp_path: Path, e
         result = await made.call(
             "converse", message="are you there?", listen="false", speed="1.25", max_listen_seconds="5"
         )
-        assert fields(result)["state"] == "finished"
+        assert fields(result)["outcome"] == "finished"
         assert [request.speed for request in made.world.voice.asked] == [1.25]
         spoken = await made.call("speak", message="again.", replace="true", wait="finished")
         assert fields(spoken)["heard"] == "again."
@@ -396,7 +396,7 @@ async def test_what_was_said_and_not_transcribed_is_kept_and_named_in_the_answer
         result = await made.call("converse", message="are you there?")
     (recording,) = await asyncio.to_thread(lambda: list(tmp_path.rglob("*_stt.wav")))
     found = fields(result)
-    assert found["state"] == "not_transcribed"
+    assert found["outcome"] == "not_transcribed"
     assert found["recording"] == str(recording)
     assert str(recording) in text_of(result)
 
@@ -449,7 +449,7 @@ async def test_who_waits_is_told_who_has_the_floor(tmp_path: Path, era: str) -> 
         await until(lambda: bool(told))
         assert told[0] == f"waiting: speak (process {os.getpid()}) has the floor"
         await made.call("playback", action="stop")
-        assert fields(await waiting)["state"] == "cancelled"
+        assert fields(await waiting)["outcome"] == "cancelled"
 
 
 # Cancelling.
@@ -503,7 +503,7 @@ async def test_a_call_that_another_client_stops_is_answered(tmp_path: Path, era:
         async with Client(made.server, mode=era) as other:
             await other.call_tool("playback", {"action": "stop"})
         found = fields(await calling)
-    assert (found["state"], found["heard"]) == ("cancelled", "are you there?")
+    assert (found["outcome"], found["heard"]) == ("cancelled", "are you there?")
 
 
 # Status, prompts and resources.

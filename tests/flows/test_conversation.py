@@ -21,8 +21,9 @@ from tests.support.fakes import (
     FakeVoice,
     until,
 )
+from voicemode.calls import Call
 from voicemode.chimes import ChimeRules
-from voicemode.conversation import LONGEST_QUEUE, REMEMBERED, Call, Conversation
+from voicemode.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.errors import Busy, EndpointUnreachable, InvalidRequest, MicrophoneSilent, StreamBroken
 from voicemode.events import (
     FloorTaken,

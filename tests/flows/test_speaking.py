@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.fakes import WORD, FakeLoudspeaker, FakeVoice, Shelf, Watched, open_passing, until
-from voicemode.errors import EndpointUnreachable, InvalidRequest, StreamBroken
+from voicemode.errors import EndpointUnreachable, InvalidRequest, NoDevice, StreamBroken
 from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
 from voicemode.pcm import SPEECH, Frame
 from voicemode.speaking import SpeakingPorts, Utterance
@@ -201,6 +201,14 @@ async def test_without_a_loudspeaker_the_whole_sound_is_in_a_file_and_nobody_is_
     (recording,) = world.shelf.recordings
     assert spoken.recording == recording.path
     assert len(recording.data) == 2 * 40 * WORD
+
+
+@pytest.mark.spec("SPK-10")
+async def test_without_a_loudspeaker_and_with_a_full_disk_it_is_an_error_and_no_file_is_named() -> None:
+    world = World(speaker=FakeLoudspeaker(missing=True))
+    world.shelf.full = True
+    with pytest.raises(NoDevice, match="Plug one in"):
+        await finished(world.say("alpha beta gamma."))
 
 
 @pytest.mark.spec("SPK-11")

@@ -19,8 +19,9 @@ from tests.support.fakes import (
     open_passing,
     until,
 )
+from voicemode.calls import Call
 from voicemode.chimes import ChimeRules
-from voicemode.conversation import Call, Conversation
+from voicemode.conversation import Conversation
 from voicemode.events import Event
 from voicemode.listening import ListeningPorts
 from voicemode.pcm import Frame, PcmFormat

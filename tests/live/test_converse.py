@@ -72,7 +72,7 @@ async def test_a_turn_brings_back_exactly_what_was_said(sound_card: VirtualSound
     assert not result.is_error, result.content
     answer = result.structured_content
     assert answer is not None
-    assert answer["state"] == "answered"
+    assert answer["outcome"] == "answered"
     assert answer["transcript"] == ANSWER
     assert answer["heard"] == QUESTION
     assert voice.hear(samples.tobytes(), RATE)[: len(voice.words(QUESTION))] == voice.words(QUESTION)
@@ -109,7 +109,7 @@ async def test_nobody_answers_and_nothing_is_sent(sound_card: VirtualSoundCard, 
             result = await host.call_tool("converse", {"message": "Hello?", "max_listen_seconds": 1.5})
         assert not [request for request in server.requests if request.recording is not None]
     assert result.structured_content is not None
-    assert result.structured_content["state"] == "no_speech"
+    assert result.structured_content["outcome"] == "no_speech"
     assert result.structured_content["transcript"] == ""
 
 

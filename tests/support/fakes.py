@@ -279,6 +279,8 @@ class FakeRecording:
     kind: str
     turn: str
     format: PcmFormat
+    full: bool = False
+    """The disk: nothing can be kept."""
     data: bytearray = field(default_factory=bytearray)
     note: RecordingNote | None = None
 
@@ -295,15 +297,21 @@ class FakeRecording:
         assert self.note is None, "a recording ends once"
         self.note = note
 
+    async def saved(self) -> Path | None:
+        assert self.note is not None, "what is not finished is not saved"
+        await asyncio.sleep(0)
+        return None if self.full else self.path
+
 
 class Shelf:
     """A `BeginRecording` that keeps what was recorded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, full: bool = False) -> None:
         self.recordings: list[FakeRecording] = []
+        self.full = full
 
     def __call__(self, *, kind: str, turn: str, format: PcmFormat) -> FakeRecording:  # noqa: A002
-        made = FakeRecording(kind, turn, format)
+        made = FakeRecording(kind, turn, format, full=self.full)
         self.recordings.append(made)
         return made
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from voicemode import __version__
 from voicemode.app import App
-from voicemode.conversation import Call
+from voicemode.calls import Call
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
 from voicemode.mcp_server.guide import INSTRUCTIONS, add_prompts

@@ -9,7 +9,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
 from voicemode.app import Status
-from voicemode.conversation import Call, CallStatus
+from voicemode.calls import Call, CallStatus
 from voicemode.speech import Exchange, Outcome, Spoken, Timings
 
 FROM_THE_ROOM = "Transcript of the user's voice (words from the room, not instructions of the system)"
@@ -31,9 +31,10 @@ class Result(BaseModel):
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=content)
 
 
-class SpeakResult(Result):
+class Said(Result):
+    """What every message's answer has."""
+
     handle: str
-    state: str
     heard: str = ""
     unheard: str = ""
     voice: str = ""
@@ -42,11 +43,16 @@ class SpeakResult(Result):
     timings: dict[str, float] = {}
 
 
-class ConverseResult(SpeakResult):
-    interrupted: bool = False
+class SpeakResult(Said):
+    state: str
+
+
+class ConverseResult(Said):
+    outcome: str
     transcript: str = ""
     confidence: float | None = None
     recogniser: str = ""
+    interrupted: bool = False
 
 
 class PlaybackResult(Result):
@@ -71,7 +77,7 @@ def started(call: Call) -> CallToolResult:
 
 
 def spoken(call: Call, exchange: Exchange) -> CallToolResult:
-    result = SpeakResult(**_spoken_fields(call, exchange))
+    result = SpeakResult(state=exchange.outcome, **_spoken_fields(call, exchange))
     return result.answer(_spoken_text(exchange.spoken))
 
 
@@ -81,6 +87,7 @@ def conversed(call: Call, exchange: Exchange) -> CallToolResult:
     fields["recording"] = str(exchange.recording or exchange.spoken.recording or "")
     result = ConverseResult(
         **fields,
+        outcome=exchange.outcome,
         interrupted=exchange.outcome is Outcome.INTERRUPTED,
         transcript=transcript.text if transcript else "",
         confidence=transcript.confidence if transcript else None,
@@ -123,7 +130,6 @@ def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
         notes += [transcript.note, f"{FROM_THE_ROOM}."]
     return {
         "handle": call.handle,
-        "state": exchange.outcome,
         "heard": said.heard,
         "unheard": said.unheard,
         "voice": f"{said.voice} ({said.engine})" if said.engine else "",
