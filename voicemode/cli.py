@@ -12,6 +12,7 @@ import gc
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with suppress(BrokenPipeError):
             return _run(options)
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except VoiceModeError as error:
         if getattr(options, "json", False):
@@ -53,8 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from voicemode.settings_files import load_config
+    from voicemode.variables import Debug
 
     config = load_config(os.environ, _start_folder())
+    if config.log.debug is not Debug.FALSE:
+        logging.getLogger("voicemode").setLevel(logging.DEBUG)
     if options.command in (None, "mcp"):
         return _serve(config, options)
     command: Command = options.run
@@ -66,6 +70,12 @@ async def _with_app(config: Config, command: Command, options: argparse.Namespac
 
     for problem in config.problems:
         print(f"voicemode: {problem}", file=sys.stderr)
+    task = asyncio.current_task()
+    assert task is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        # Ctrl-C cancels by itself. Windows knows no handlers on a loop, and there nobody sends these.
+        with suppress(NotImplementedError, AttributeError):
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
     async with open_app(config, os.environ) as app:
         return await command(app, options)
 
@@ -268,10 +278,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _speed(text: str) -> float:
-    value = float(text)
-    if not 0.25 <= value <= 4.0:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.25 and 4")
-    return value
+    with suppress(ValueError):
+        if 0.25 <= (value := float(text)) <= 4.0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0.25 and 4")
 
 
 if __name__ == "__main__":
