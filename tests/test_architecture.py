@@ -30,7 +30,8 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "config kinds peer_names settings variables text playback turn ledger mixing chimes metrics sniff redaction wav"
+        "config kinds peer_names settings variables markdown text playback turn ledger mixing chimes metrics sniff "
+        "redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"

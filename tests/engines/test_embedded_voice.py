@@ -19,7 +19,8 @@ from tests.support.contract import comes_true, loudness, process_is_gone, proces
 from tests.support.laws import cut, run
 from voicemode.engines.embedded.catalogue import Catalogue
 from voicemode.engines.embedded.child import Child, Message, Messages, packed
-from voicemode.engines.embedded.voice import EmbeddedVoice, EspeakFiles, speakable, words_per_minute
+from voicemode.engines.embedded.order import speakable, words_per_minute
+from voicemode.engines.embedded.voice import EmbeddedVoice, EspeakFiles
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest

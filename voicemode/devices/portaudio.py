@@ -3,23 +3,16 @@
 Importing sounddevice starts PortAudio, which on Linux walks through ALSA and JACK and writes what it misses to
 fd 2; sounddevice points fd 2 at the null device for just that time (for the whole process: what another thread
 logs in those 20–40 ms is lost). So it is imported when a device is first needed, in a thread.
-
-A stream ends from inside: the callback returns "abort", and PortAudio's own thread drops what the device holds.
-Aborting from outside cancels that thread, which on Linux may happen while it waits for the interpreter's lock and
-would leave the lock held for ever.
 """
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import ctypes
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol
 
+from voicemode.devices.alsa import hush_alsa
 from voicemode.devices.backend import (
     DeviceInfo,
     Stream,
@@ -30,17 +23,23 @@ from voicemode.devices.backend import (
 )
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
-from voicemode.errors import DeviceError, DeviceLost
+from voicemode.devices.portaudio_stream import (
+    PortAudioStream,
+    any_open,
+    devices_changed,
+    finished,
+    gone,
+    one_call,
+    refusal,
+    refused_format,
+)
+from voicemode.errors import DeviceError
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Stage
 
 Resample = Callable[[PcmFormat, PcmFormat], Stage[Frame, Frame]]
 """(what the device gives, what is wanted) → the stage between."""
 
-CALL_SECONDS = 4.0
-"""How long one call waits for another that is stuck in the library."""
-FINISH_SECONDS = 0.25
-"""How long a closing stream waits for its own callback to end it; longer than any period in use."""
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
 PLAYBACK_SECONDS = 0.02
@@ -49,12 +48,6 @@ its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """Asked for from then on, once a loudspeaker has run dry all the same."""
 CAPTURE_SECONDS = 0.06
-
-_calls = threading.Lock()
-"""PortAudio's lists of devices and of open streams are not safe between threads."""
-_open: set[PortAudioStream] = set()
-_stale = False
-"""A device came or went since the list was made; PortAudio reads it only when it starts."""
 
 
 class _Time(Protocol):
@@ -65,63 +58,6 @@ class _Time(Protocol):
 class _Flags(Protocol):
     output_underflow: bool
     input_overflow: bool
-
-
-@contextlib.contextmanager
-def _call() -> Iterator[None]:
-    if not _calls.acquire(timeout=CALL_SECONDS):
-        raise DeviceError(
-            "PortAudio is still busy with an earlier call: the sound system hangs.",
-            hint="Restart the audio server (PulseAudio, PipeWire, coreaudiod), then try again.",
-            retryable=True,
-        )
-    try:
-        yield
-    finally:
-        _calls.release()
-
-
-class PortAudioStream:
-    """A started stream. `close` may be called from any thread, also while the callback runs."""
-
-    def __init__(self, library: ModuleType, name: str) -> None:
-        self.name = name
-        self.finished = threading.Event()
-        self._library = library
-        self._stream: object | None = None
-        self._ending = threading.Lock()
-
-    def start(self, make: Callable[[], object]) -> None:
-        """Opens and starts under the library's lock; nothing stays open when starting fails."""
-        with _call():
-            stream = make()
-            try:
-                stream.start()  # type: ignore[attr-defined]
-            except BaseException:
-                stream.close()  # type: ignore[attr-defined]
-                raise
-            self._stream = stream
-            _open.add(self)
-
-    @property
-    def latency(self) -> float:
-        """What the library expects before the first callback has told."""
-        return float(self._stream.latency) if self._stream is not None else 0.0  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        with self._ending:
-            if self._stream is None:
-                return
-            # PortAudio's own thread ends the stream at its next callback; one that gets no more
-            # callbacks waits in the kernel and can be ended from here.
-            self.finished.wait(FINISH_SECONDS)
-            with _call():
-                # If the library hangs in here for ever, leaving the program must not hang in it again.
-                atexit.unregister(self._library._exit_handler)
-                self._stream.close()  # type: ignore[attr-defined]
-                self._stream = None
-                _open.discard(self)
-                atexit.register(self._library._exit_handler)
 
 
 class PortAudio:
@@ -136,7 +72,7 @@ class PortAudio:
         self.version = str(library.get_portaudio_version()[1]).split(",")[0].removeprefix("PortAudio ")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
-        with _call():
+        with one_call():
             self._refresh()
             return self._list()
 
@@ -166,9 +102,7 @@ class PortAudio:
                     device=info.index,
                     extra_settings=self._extra(info),
                     callback=callback,
-                    finished_callback=lambda: _finished(
-                        stream, lambda: feed.lose(_gone("loudspeaker", info))
-                    ),
+                    finished_callback=lambda: finished(stream, lambda: feed.lose(gone("loudspeaker", info))),
                 )
             )
             # The first callbacks come before the device's clock runs and know only their own block; a block is
@@ -182,9 +116,9 @@ class PortAudio:
         def attempt(info: DeviceInfo) -> Stream:
             try:
                 return self._input(info, wanted, capture)
-            except self._sd.PortAudioError as refusal:
+            except self._sd.PortAudioError as problem:
                 own = PcmFormat(rate=info.rate or 48_000, channels=min(2, info.input_channels))
-                if own == wanted or self._resample is None or not _refused_format(refusal):
+                if own == wanted or self._resample is None or not refused_format(problem):
                     raise
                 capture.convert_from(own, self._resample(own, wanted))
                 try:
@@ -216,7 +150,7 @@ class PortAudio:
                 device=info.index,
                 extra_settings=self._extra(info),
                 callback=callback,
-                finished_callback=lambda: _finished(stream, lambda: capture.lose(_gone("microphone", info))),
+                finished_callback=lambda: finished(stream, lambda: capture.lose(gone("microphone", info))),
             )
         )
         return stream
@@ -225,15 +159,14 @@ class PortAudio:
         self, device: str | None, attempt: Callable[[DeviceInfo], Stream], fmt: PcmFormat, *, output: bool
     ) -> Stream:
         """The first of the candidates that opens."""
-        global _stale
-        refusal: DeviceError | None = None
+        first: DeviceError | None = None
         for info in self._candidates(device, output=output):
             try:
                 return attempt(info)
             except self._sd.PortAudioError as problem:
-                _stale = True
-                refusal = refusal or _refusal(info, fmt, problem, output=output)
-        raise refusal or no_default(self.library, output=output)
+                devices_changed.set()
+                first = first or refusal(info, fmt, problem, output=output)
+        raise first or no_default(self.library, output=output)
 
     def _candidates(self, wanted: str | None, *, output: bool) -> list[DeviceInfo]:
         devices = self.devices()
@@ -249,12 +182,11 @@ class PortAudio:
         It would kill open streams. On macOS and Windows the default itself is frozen in the list; on Linux the
         audio server routes behind one unchanging device, and the list is made anew only after a failure.
         """
-        global _stale
-        if _open or (sys.platform.startswith("linux") and not _stale):
+        if any_open() or (sys.platform.startswith("linux") and not devices_changed.is_set()):
             return
         self._sd._terminate()
         self._sd._initialize()
-        _stale = False
+        devices_changed.clear()
 
     def _list(self) -> tuple[DeviceInfo, ...]:
         apis = self._sd.query_hostapis()
@@ -281,9 +213,9 @@ class PortAudio:
 def load_portaudio(resample: Resample | None = None) -> PortAudio:
     """Starts PortAudio (blocking; 30–200 ms)."""
     serve_callbacks_soon()
-    _hush_alsa()
+    hush_alsa()
     try:
-        with _call():
+        with one_call():
             import sounddevice
 
     except (OSError, ImportError) as problem:
@@ -293,55 +225,3 @@ def load_portaudio(resample: Resample | None = None) -> PortAudio:
             raise
         raise Unavailable(f"PortAudio does not start: {problem}") from problem
     return PortAudio(sounddevice, resample)
-
-
-_Complaint = ctypes.CFUNCTYPE(
-    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
-)
-
-
-def _unheard(file: bytes, line: int, function: bytes, error: int, form: bytes) -> None:
-    """ALSA's complaints end here: it writes each underrun and each device that it cannot find to stderr."""
-
-
-_unheard_by_alsa = _Complaint(_unheard)
-"""Kept for as long as the program runs: ALSA calls it from its own threads."""
-
-
-def _hush_alsa() -> None:
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_unheard_by_alsa)
-
-
-def _finished(stream: PortAudioStream, lose: Callable[[], None]) -> None:
-    """PortAudio's word that a stream has ended: by us, or because its device went."""
-    stream.finished.set()
-    lose()
-
-
-def _gone(what: str, info: DeviceInfo) -> DeviceLost:
-    global _stale
-    _stale = True
-    return DeviceLost(
-        f"The {what} {info.name!r} has gone.", hint="Connect it again or choose another.", retryable=True
-    )
-
-
-def _refused_format(problem: Exception) -> bool:
-    """PortAudio's paInvalidSampleRate, paInvalidChannelCount, paSampleFormatNotSupported."""
-    return len(problem.args) > 1 and problem.args[1] in (-9997, -9998, -9994)
-
-
-def _refusal(info: DeviceInfo, fmt: PcmFormat, problem: Exception, *, output: bool) -> DeviceError:
-    side = "loudspeaker" if output else "microphone"
-    kind = "mono" if fmt.channels == 1 else f"{fmt.channels} channels"
-    if _refused_format(problem):
-        hint = "Choose the system's default device, which converts, instead of the hardware itself."
-    else:
-        hint = "Another program may hold it, or it was unplugged: free it, or choose another device."
-    return DeviceError(
-        f"The {side} {info.name!r} ({info.host_api}) does not open at {fmt.rate} Hz, {kind}: {problem.args[0]}.",
-        hint=hint,
-        retryable=not _refused_format(problem),
-    )

@@ -7,7 +7,6 @@ time. The child is kept warm between requests, and killed when a request is left
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pathlib import Path
 
 from voicemode.engines.embedded.catalogue import DEFAULT_VOICE, Catalogue
 from voicemode.engines.embedded.child import Child, ChildGone, Message
-from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken
+from voicemode.engines.embedded.order import order, speakable, words_per_minute
+from voicemode.errors import EngineError, EngineUnavailable, StreamBroken
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 
@@ -23,11 +23,6 @@ NAME = "embedded"
 MODEL = "espeak-ng"
 RATE = 22_050
 """Hz. espeak-ng states it at start; another one is taken over from there."""
-WORDS_PER_MINUTE = 175
-SLOWEST, FASTEST = 80, 450
-"""espeak-ng's own range of words per minute."""
-PITCH, PITCH_RANGE, VOLUME = 50, 50, 100
-MOST_CHARACTERS = 1_000_000
 MOST_CHILDREN = 16
 """Requests that are served at once; one more waits. A child takes 12 MB."""
 KEPT_WARM = 2
@@ -263,38 +258,6 @@ class _Pieces:
         if self._heard_anything:
             return None
         return PcmFormat(rate=self._rate).silence(round(NOTHING_SECONDS * self._rate))
-
-
-def speakable(text: str) -> str:
-    """`text` without what espeak-ng would take as a command: control characters change its settings (0x01), and
-    private-use ones stand for markup. Raises `InvalidRequest` for a text with nothing in it or far too much."""
-    if len(text) > MOST_CHARACTERS:
-        raise InvalidRequest(
-            f"The text has {len(text)} characters; {MOST_CHARACTERS} is the most there may be.",
-            hint="Say it in parts.",
-        )
-    plain = "".join(
-        character if character == "\n" or unicodedata.category(character) not in _COMMANDS else " "
-        for character in text
-    )
-    if not plain.strip():
-        raise InvalidRequest("There is nothing to say: the text is empty.", hint="Give at least one word.")
-    return plain
-
-
-_COMMANDS = frozenset({"Cc", "Cs", "Co", "Cn"})
-
-
-def words_per_minute(speed: float) -> int:
-    if not 0.25 <= speed <= 4.0:
-        raise InvalidRequest(f"The speed {speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech.")
-    return min(FASTEST, max(SLOWEST, round(WORDS_PER_MINUTE * speed)))
-
-
-def order(text: str, identifier: str, rate: int) -> bytes:
-    """The payload of an `S` message."""
-    settings = rate.to_bytes(2, "big") + bytes((PITCH, PITCH_RANGE, VOLUME))
-    return settings + identifier.encode() + b"\0" + text.encode()
 
 
 def _crashed(gone: ChildGone) -> EngineError:

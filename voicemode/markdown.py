@@ -1,0 +1,117 @@
+"""One line of markdown as a person reads it aloud: links by their text, tables cell by cell, marks dropped."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+FENCE = re.compile(r"[\s>]*(`{3,}(?!.*`)|~{3,})")
+HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)(?:\s+#+\s*)?$")
+BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
+_QUOTE = re.compile(r"^\s*(?:>\s*)+")
+_RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}|\s*\|?[\s|:-]*-[\s|:-]*\|[\s|:-]*")
+_TARGET = r"""\((?:[^()\s]|\([^()\s]*\))*(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)"""
+_IMAGE = re.compile(r"!\[([^\[\]]*)\]" + _TARGET)
+_LINK = re.compile(r"\[([^\[\]]*)\]" + _TARGET)
+_REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]+)\]\[[^\[\]]*\]")
+_BARE_URL = re.compile(r"""<?https?://(?:[^\s/@]*@)?(?:www\.)?([^\s/>)\]?#"']+)[^\s>)\]"']*>?""")
+_CODE = re.compile(r"`+([^`]*)`+")
+_ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
+_TAG = re.compile(
+    r"<!--.*?-->|</?(?P<inline>a|abbr|b|code|del|em|font|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var)"
+    r"(?P<attributes>(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))*)\s*/?>"
+    r"|</?(?:blockquote|br|center|details|div|dd|dl|dt|figcaption|figure|h[1-6]|hr|img|li|ol|p|pre|section|summary"
+    r"|table|tbody|td|th|thead|tr|ul)(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))*\s*/?>",
+    re.IGNORECASE,
+)
+"""HTML's own tags only: `Vec<u8>` and `a < b` are words."""
+_MARKS = re.compile(r"~~+|`+|(?<=\w)(?P<inside>\*{2,})(?=\w)|\*{2,}|(?<!\w)[*_]+(?=\S)|(?<=\S)[*_]+(?!\w)")
+"""What emphasis leaves at the edges of words, paired or not; `2 * 3`, `a*b` and `snake_case` stay."""
+
+_JOINERS = "\u200c\u200d"
+"""Between letters these are spelling (Persian, the languages of India); anywhere else they glue emoji together."""
+
+_CODE_PLACES = 0xE000
+"""Code spans stand aside as private-use characters, which the text itself cannot have."""
+
+
+def is_row(line: str) -> bool:
+    return line.lstrip().startswith("|")
+
+
+def closes_fence(line: str, fence: str) -> bool:
+    mark = line.strip(" \t\r>")
+    return len(mark) >= len(fence) and not mark.strip(fence[0])
+
+
+def read_line(line: str, *, at_start: bool) -> str:
+    """One line of markdown, or a sentence of it, as it is read aloud."""
+    line = _speakable(line)
+    if at_start:
+        line = _QUOTE.sub("", line, count=1)
+        if _RULE.fullmatch(line):
+            return ""
+        line = BULLET.sub("", HEADING.sub(r"\1", line, count=1), count=1)
+    spans: list[str] = []
+
+    def aside(match: re.Match[str]) -> str:
+        spans.append(match.group(1))
+        return chr(_CODE_PLACES + len(spans) - 1)
+
+    line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
+    line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _IMAGE.sub(r"\1", line)))
+    line = _cells(_BARE_URL.sub(_host, line))
+    line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
+    line = _ENTITY.sub(lambda entity: _speakable(html.unescape(entity.group())), line)
+    for place, span in enumerate(spans):
+        line = line.replace(chr(_CODE_PLACES + place), span)
+    return " ".join(line.split())
+
+
+def _cells(line: str) -> str:
+    if is_row(line):
+        return ", ".join(cell.strip() for cell in line.split("|") if cell.strip())
+    return line.replace(" | ", ", ")
+
+
+def _host(match: re.Match[str]) -> str:
+    """A bare address is read by its host; the sentence keeps the mark that followed the address."""
+    url = match.group().rstrip(">")
+    marks = ".,;:!?"
+    return match.group(1).rstrip(marks) + url[len(url.rstrip(marks)) :]
+
+
+def _speakable(text: str) -> str:
+    """Without what has no sound: controls and emoji become a space, invisible marks nothing."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_sound(text, at) for at in range(len(text)))
+
+
+def _sound(text: str, at: int) -> str:
+    character = text[at]
+    kind = unicodedata.category(character)
+    if kind == "Cf":
+        return character if joins_letters(text, at) else ""
+    if kind in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp"):
+        return " "
+    if kind == "So" and not ("\xa0" <= character <= "\xff" or "\u2100" <= character <= "\u214f"):
+        return " "
+    if (
+        "\ufe00" <= character <= "\ufe0f"
+        or character == "\u20e3"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    ):
+        return ""
+    return character
+
+
+def joins_letters(text: str, at: int) -> bool:
+    return (
+        text[at] in _JOINERS
+        and 0 < at < len(text) - 1
+        and unicodedata.category(text[at - 1])[0] in "LM"
+        and unicodedata.category(text[at + 1])[0] in "LM"
+    )
