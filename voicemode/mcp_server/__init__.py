@@ -7,7 +7,7 @@ names what failed and the next step.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
@@ -172,8 +172,6 @@ async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) 
             await ctx.report_progress(step, message=_doing(app, call))
             if (await asyncio.wait({waiting}, timeout=PROGRESS_SECONDS))[0]:
                 break
-            if await _gone(ctx):
-                await call.end()
         await waiting
     finally:
         waiting.cancel()
@@ -188,13 +186,6 @@ def _doing(app: App, call: Call) -> str:
         heard, unheard = len(now.heard.split()), len(now.unheard.split())
         return f"speaking {heard}/{heard + unheard}"
     return now.state
-
-
-async def _gone(ctx: Context) -> bool:
-    """An HTTP client that hung up. The older protocol era does not cancel its calls."""
-    request = getattr(ctx.request_context, "request", None)
-    disconnected: Callable[[], Awaitable[bool]] | None = getattr(request, "is_disconnected", None)
-    return disconnected is not None and await disconnected()
 
 
 @asynccontextmanager

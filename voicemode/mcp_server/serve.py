@@ -4,96 +4,101 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hmac
 import logging
-import os
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any, NoReturn
 
+import anyio
 from mcp.server.mcpserver import MCPServer
-from mcp.server.transport_security import TransportSecuritySettings
 
-from voicemode.app import LONGEST_CLOSE_SECONDS, App, open_app
+from voicemode.app import App, open_app
 from voicemode.config import Config
 from voicemode.mcp_server import build_server
+from voicemode.mcp_server.ending import until_ended
+from voicemode.mcp_server.guard import http_app
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+__all__ = ["end_with_client", "http_app", "serve_http", "serve_stdio", "warm_when_idle"]
 
 logger = logging.getLogger(__name__)
 
 WARM_AFTER_SECONDS = 0.3
 """Quiet on the wire after the handshake before the heavy libraries load: they hold the interpreter."""
 
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-)
 
+async def serve_stdio(config: Config, environment: Mapping[str, str]) -> NoReturn:
+    """Serves until standard input closes or a signal comes. Does not return: the process ends."""
 
-async def serve_stdio(config: Config, environment: Mapping[str, str]) -> None:
-    """Serves until stdin closes or a signal comes. Does not return: a thread that reads stdin cannot be joined."""
-    async with _ending() as (stack, stopped):
+    async def serve(stack: AsyncExitStack, stopped: asyncio.Event) -> None:
         app = await stack.enter_async_context(open_app(config, environment))
         server = build_server(app)
         warm_when_idle(server, app)
-        serving = asyncio.create_task(server.run_stdio_async())
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done() and not serving.cancelled() and (problem := serving.exception()):
-            logger.error("The MCP connection ended: %s", problem)
+        try:
+            await _until(server.run_stdio_async(), stopped)
+        except* BrokenPipeError:
+            logger.info("The client no longer reads: it has gone.")
+
+    await until_ended(serve)
 
 
-async def serve_http(config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]) -> None:
-    """Serves streamable HTTP at /mcp until a signal comes; `ready` is told the URL once the door is open."""
-    import uvicorn
+async def serve_http(
+    config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]
+) -> NoReturn:
+    """Serves streamable HTTP at /mcp until a signal comes; `ready` is told the URL once the door is open.
+
+    Does not return: the process ends. A door that cannot be opened is told before anything else is.
+    """
+    from voicemode.mcp_server.http import listen, open_door, url_of
 
     settings = config.server
-    async with _ending() as (stack, stopped):
+
+    async def serve(stack: AsyncExitStack, stopped: asyncio.Event) -> None:
+        listening = stack.enter_context(listen(settings.host, settings.port, token=settings.token))
         app = await stack.enter_async_context(open_app(config, environment))
         server = build_server(app)
         warm_when_idle(server, app)
-        door = stack.enter_context(
-            socket.create_server((settings.host, settings.port), family=_family(settings.host))
-        )
-        port = door.getsockname()[1]
+        end_with_client(server)
+        port = listening.getsockname()[1]
         web = http_app(server, host=settings.host, port=port, token=settings.token)
+        await stack.enter_async_context(server.session_manager.run())
+        await stack.enter_async_context(open_door(web, listening))
+        # Silence comes first, and the calls that it ends are answered while the door is still open.
+        stack.push_async_callback(app.conversation.close)
+        with suppress(OSError):
+            ready(url_of(listening, settings.host))
+        await stopped.wait()
 
-        class Server(uvicorn.Server):
-            """Leaves the signals to us."""
-
-            @contextmanager
-            def capture_signals(self) -> Generator[None, None, None]:
-                yield
-
-        uvicorn_server = Server(
-            uvicorn.Config(web, log_level="warning", timeout_graceful_shutdown=0, lifespan="on")
-        )
-        serving = asyncio.create_task(uvicorn_server.serve(sockets=[door]))
-        ready(f"http://{_shown(settings.host)}:{port}/mcp")
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        await app.conversation.close()
-        uvicorn_server.should_exit = True
+    await until_ended(serve)
 
 
-def http_app(server: MCPServer[Any], *, host: str, port: int, token: str) -> ASGIApp:
-    """The ASGI application: only known Host and Origin headers, and a bearer token where one is set.
+def end_with_client(server: MCPServer[Any]) -> None:
+    """A call whose client hangs up is cancelled at once, as if the client had asked for it.
 
-    The checks are given explicitly: with a host of its own the SDK would silently do without them.
+    The newer protocol says so. The older one would go on in case the client comes back for the answer, which it
+    cannot here: the user would hear a voice that nobody listens for any more.
     """
-    names = {"127.0.0.1", "localhost", "[::1]", _shown(host)}
-    hosts = sorted(f"{name}:{port}" for name in names)
-    security = TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=hosts,
-        allowed_origins=[f"http://{each}" for each in hosts],
-    )
-    web: ASGIApp = server.streamable_http_app(host=host, transport_security=security)
-    return _TokenCheck(web, token) if token else web
+
+    async def watch(ctx: Any, call_next: Any) -> Any:
+        receive = getattr(ctx.request, "receive", None)
+        if receive is None or ctx.method != "tools/call":
+            return await call_next(ctx)
+        with anyio.CancelScope() as scope:
+            watching = asyncio.create_task(_hung_up(receive, scope.cancel))
+            try:
+                return await call_next(ctx)
+            finally:
+                watching.cancel()
+        return None  # Nobody reads it.
+
+    server.middleware.append(watch)
+
+
+async def _hung_up(
+    receive: Callable[[], Awaitable[Mapping[str, object]]], then: Callable[[], object]
+) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    then()
 
 
 def warm_when_idle(server: MCPServer[Any], app: App) -> None:
@@ -123,51 +128,10 @@ def warm_when_idle(server: MCPServer[Any], app: App) -> None:
     server.middleware.append(watch)
 
 
-class _TokenCheck:
-    """Refuses whoever does not send `Authorization: Bearer <token>`."""
-
-    def __init__(self, web: ASGIApp, token: str) -> None:
-        self._web = web
-        self._expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            given = dict(scope["headers"]).get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._expected):
-                headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
-                await send({"type": "http.response.start", "status": 401, "headers": headers})
-                await send(
-                    {"type": "http.response.body", "body": b"Send the token of VOICEMODE_HTTP_TOKEN.\n"}
-                )
-                return
-        await self._web(scope, receive, send)
-
-
-@asynccontextmanager
-async def _ending() -> AsyncIterator[tuple[AsyncExitStack, asyncio.Event]]:
-    """A block that ends the process: what the stack holds is closed within its limit, then nothing else waits."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in STOPPING:
-        # Works on every platform, and the handler runs even while the loop waits.
-        signal.signal(each, lambda number, frame: loop.call_soon_threadsafe(stopped.set))
-    stack = AsyncExitStack()
-    try:
-        yield stack, stopped
-    finally:
-        try:
-            async with asyncio.timeout(LONGEST_CLOSE_SECONDS):
-                await stack.aclose()
-        except TimeoutError:
-            logger.warning("Not everything was put away within %.2f s.", LONGEST_CLOSE_SECONDS)
-        finally:
-            sys.stderr.flush()
-            os._exit(0)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+async def _until(serving: Coroutine[Any, Any, None], stopped: asyncio.Event) -> None:
+    """Returns when either is over; raises what the serving raises."""
+    task = asyncio.create_task(serving)
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()

@@ -1,0 +1,177 @@
+"""The HTTP door itself: an address to listen on, and connections that may neither loiter nor crowd others out."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from voicemode.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+ANSWERED_SECONDS = 0.05
+"""At the end of the server, for the answers of the calls that were just ended."""
+
+KEEP_ALIVE_SECONDS = 65
+"""Longer than clients keep a connection for reuse, so that they and not we close it: the other way round a request
+can be lost on its way."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """`request_seconds` from a request's first byte (or from connecting) until all of it is there."""
+
+    request_seconds: float = 15.0
+    connections: int = 200
+
+
+LIMITS = Limits()
+
+
+def listen(host: str, port: int, *, token: str) -> socket.socket:
+    """A socket that listens at `host`. Raises `ConfigurationError`, and opens nothing when others could reach it and
+    there is no token."""
+    try:
+        family, address = _resolved(host, port)
+        if not token and not ip_address(address.partition("%")[0]).is_loopback:
+            raise ConfigurationError(
+                f"{host} can be reached by others, and there is no token.",
+                hint="Set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
+            )
+        both = family is socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((address, port), family=family, dualstack_ipv6=both)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise _unusable(host, port, error) from error
+
+
+def url_of(listening: socket.socket, host: str) -> str:
+    """Where a client on this machine finds the server."""
+    address, port = listening.getsockname()[:2]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, host.strip("[]"))
+    return f"http://{f'[{name}]' if ':' in name and not name.startswith('[') else name}:{port}/mcp"
+
+
+@asynccontextmanager
+async def open_door(
+    web: ASGIApp, listening: socket.socket, *, limits: Limits = LIMITS
+) -> AsyncIterator[None]:
+    """Serves `web` inside the block. Leaving it refuses new connections, lets answers out for a moment, closes all."""
+    config = uvicorn.Config(
+        web,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(config, state, limits), sock=listening
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        if state.tasks:
+            await asyncio.wait(state.tasks, timeout=ANSWERED_SECONDS)
+        for connection in list(state.connections):
+            connection.transport.close()
+
+
+class Connection(H11Protocol):
+    """A connection on which each request must be there, whole, within a limit; uvicorn would wait for ever.
+
+    Where there are too many, the one that has kept us waiting longest for its request goes.
+    """
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, limits: Limits) -> None:
+        super().__init__(config, state, {})
+        self._limits = limits
+        self._limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_request()
+        if len(self.connections) > self._limits.connections:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing():
+            self._expect_request()
+        else:
+            self._unset_limit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_limit()
+        super().connection_lost(exc)
+
+    @property
+    def waits_until(self) -> float | None:
+        """The loop's time at which the connection is closed unless its request is there; None while one is served."""
+        return self._limit.when() if self._limit is not None else None
+
+    def _expect_request(self) -> None:
+        if self._limit is None:
+            self._limit = self.loop.call_later(self._limits.request_seconds, self.transport.abort)
+
+    def _unset_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+
+    def _make_room(self) -> None:
+        waiting = [
+            (each.waits_until, each)
+            for each in self.connections
+            if isinstance(each, Connection) and each.waits_until is not None
+        ]
+        _, longest = min(waiting, key=lambda pair: pair[0] or 0.0)
+        longest.transport.abort()
+
+
+def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, str]:
+    """The first address of a host, IPv4 before IPv6: that is what clients try when they are told "localhost"."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, str(address[0])
+
+
+def _unusable(host: str, port: int, error: Exception) -> ConfigurationError:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        return ConfigurationError(
+            f"Port {port} at {host} is taken by another program.",
+            hint="Choose another port with --port or VOICEMODE_SERVE_PORT (0: a free one), or end that program.",
+        )
+    if number == errno.EACCES:
+        return ConfigurationError(
+            f"Port {port} at {host} is not open to this user.", hint="Choose one from 1024 to 65535."
+        )
+    if isinstance(error, OverflowError):
+        return ConfigurationError(
+            f"Port {port} does not exist.", hint="Choose one from 0 (a free one) to 65535."
+        )
+    if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror | UnicodeError):
+        what = f"{host} is not an address of this machine."
+    else:
+        what = f"Port {port} at {host} cannot be opened: {getattr(error, 'strerror', None) or error}."
+    return ConfigurationError(
+        what,
+        hint="Name one of its own with --host or VOICEMODE_SERVE_HOST; 127.0.0.1 is always one.",
+    )
