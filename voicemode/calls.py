@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from voicemode import metrics
-from voicemode.events import Event, FloorTaken, MicrophoneOpened, TranscriptionRequested
+from voicemode.events import Event, FirstAudio, FloorTaken, MicrophoneOpened, TranscriptionRequested
 from voicemode.speaking import Utterance
 from voicemode.speech import Exchange, Outcome, Spoken, Timings
 
@@ -64,6 +64,9 @@ class Call:
             started = asyncio.ensure_future(self.utterance.started.wait())
             await asyncio.wait({started, self._task}, return_when=asyncio.FIRST_COMPLETED)
             started.cancel()
+            if FirstAudio not in {type(event) for event in self._events}:
+                # It is certain that there will be no sound; why, is known when the call has put everything away.
+                await asyncio.wait([self._task])
         if self.over:
             await self.result()
 
@@ -108,12 +111,14 @@ class Call:
         happened = {type(event) for event in self._events}
         if FloorTaken not in happened:
             return "waiting"
-        if self.utterance is not None and not self.utterance.started.is_set():
-            return "starting"
         if TranscriptionRequested in happened:
             return "transcribing"
-        hearing = self.utterance is None or (self.utterance.said and MicrophoneOpened in happened)
-        return "listening" if hearing else "speaking"
+        hearing = MicrophoneOpened in happened
+        if self.utterance is None:
+            return "listening" if hearing else "starting"
+        if not self.utterance.started.is_set():
+            return "starting"
+        return "listening" if hearing and self.utterance.said else "speaking"
 
 
 def retrieve(task: asyncio.Future[Any]) -> None:
