@@ -29,6 +29,11 @@ KEEP_ALIVE_SECONDS = 65
 can be lost on its way."""
 
 
+VANISHED_MILLISECONDS = 20_000
+"""A client whose machine left the network without a word is given up when our progress has not arrived for so long;
+Linux would try for a quarter of an hour, and the microphone could be open."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """`request_seconds` from a request's first byte (or from connecting) until all of it is there."""
@@ -51,9 +56,12 @@ def listen(host: str, port: int, *, token: str) -> socket.socket:
                 hint="Set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
             )
         both = family is socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server((address, port), family=family, dualstack_ipv6=both)
+        listening = socket.create_server((address, port), family=family, dualstack_ipv6=both)
     except (OSError, OverflowError, UnicodeError) as error:
         raise _unusable(host, port, error) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Connections inherit it.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MILLISECONDS)
+    return listening
 
 
 def url_of(listening: socket.socket, host: str) -> str:
@@ -96,38 +104,44 @@ async def open_door(
 class Connection(H11Protocol):
     """A connection on which each request must be there, whole, within a limit; uvicorn would wait for ever.
 
-    Where there are too many, the one that has kept us waiting longest for its request goes.
+    Where there are too many, the one that has kept us waiting longest for a request goes.
     """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, limits: Limits) -> None:
         super().__init__(config, state, {})
         self._limits = limits
         self._limit: asyncio.TimerHandle | None = None
+        self.waiting_since: float | None = None
+        """The loop's time since which there is no request to serve; None while one is served."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_request()
+        self._look(asking=True)
         if len(self.connections) > self._limits.connections:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing():
-            self._expect_request()
-        else:
-            self._unset_limit()
+        self._look(asking=True)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look(asking=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_limit()
         super().connection_lost(exc)
 
-    @property
-    def waits_until(self) -> float | None:
-        """The loop's time at which the connection is closed unless its request is there; None while one is served."""
-        return self._limit.when() if self._limit is not None else None
-
-    def _expect_request(self) -> None:
-        if self._limit is None:
+    def _look(self, *, asking: bool) -> None:
+        """Sets or lifts the limit. Not `asking`: an answer was just given, and the client may take its time."""
+        state = self.conn.their_state
+        if state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
+            self.waiting_since = None
+            self._unset_limit()
+            return
+        if self.waiting_since is None:
+            self.waiting_since = self.loop.time()
+        if self._limit is None and (asking or state is h11.SEND_BODY):
             self._limit = self.loop.call_later(self._limits.request_seconds, self.transport.abort)
 
     def _unset_limit(self) -> None:
@@ -137,12 +151,11 @@ class Connection(H11Protocol):
 
     def _make_room(self) -> None:
         waiting = [
-            (each.waits_until, each)
-            for each in self.connections
-            if isinstance(each, Connection) and each.waits_until is not None
+            (each.waiting_since, number, each)
+            for number, each in enumerate(self.connections)
+            if isinstance(each, Connection) and each.waiting_since is not None
         ]
-        _, longest = min(waiting, key=lambda pair: pair[0] or 0.0)
-        longest.transport.abort()
+        min(waiting)[-1].transport.abort()
 
 
 def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, str]:

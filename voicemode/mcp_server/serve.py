@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
+import stat
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, NoReturn
@@ -33,6 +35,7 @@ async def serve_stdio(config: Config, environment: Mapping[str, str]) -> NoRetur
         app = await stack.enter_async_context(open_app(config, environment))
         server = build_server(app)
         warm_when_idle(server, app)
+        _when_nobody_reads(stopped.set)
         try:
             await _until(server.run_stdio_async(), stopped)
         except* BrokenPipeError:
@@ -126,6 +129,24 @@ def warm_when_idle(server: MCPServer[Any], app: App) -> None:
                 timer = loop.call_later(WARM_AFTER_SECONDS, warm)
 
     server.middleware.append(watch)
+
+
+def _when_nobody_reads(then: Callable[[], None]) -> None:
+    """Calls `then` when the client closes its end of a pipe that is our standard output.
+
+    Otherwise the next answer would fail, and the process stay until the thread that reads standard input has another
+    line. Only for pipes: a socket whose other end will not write looks the same as one that is closed.
+    """
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        loop.remove_reader(out)
+        then()
+
+    with suppress(OSError, NotImplementedError):  # No standard output; Windows.
+        out = os.dup(1)
+        if stat.S_ISFIFO(os.fstat(out).st_mode):
+            loop.add_reader(out, told)
 
 
 async def _until(serving: Coroutine[Any, Any, None], stopped: asyncio.Event) -> None:
