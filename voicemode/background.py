@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +71,52 @@ class Background:
             except Exception:
                 # A thread's edge: one job that fails must not silence all that follow.
                 logger.exception("a job of %s failed", self._name)
+
+
+class Unhurried(io.TextIOBase):
+    """A text stream that never holds its writer up: a thread writes what it is given to `descriptor`.
+
+    A host may start us with a pipe for standard error and never read it; once it is full, every `write` to it waits
+    for ever. Here what finds no room is lost instead. `flush` waits at most `limit_s`, and not at all while nothing
+    has been taken since it last waited in vain: logging flushes after every line.
+    """
+
+    def __init__(self, descriptor: int, *, capacity: int = 1_000, limit_s: float = 0.1) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._limit_s = limit_s
+        self._stuck = threading.Event()
+        self._background = Background("unhurried", capacity=capacity)
+        self._background.start()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
+    @property
+    def errors(self) -> str:  # type: ignore[override]
+        return "backslashreplace"
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, text: str) -> int:
+        data = text.encode(self.encoding, self.errors)
+        self._background.submit(lambda: self._write(data))
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._stuck.is_set() and not self._background.flush(self._limit_s):
+            self._stuck.set()
+
+    def _write(self, data: bytes) -> None:
+        with suppress(OSError):  # Nobody is left to read it.
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+                self._stuck.clear()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.live.host import COMMAND, ROOT
 from tests.support.encoding import decode
@@ -37,13 +38,14 @@ class Answer:
 class Wire:
     """MCP on the pipes of a child process. What was written to each pipe is kept."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, answers: IO[bytes], errors: IO[bytes]) -> None:
         self.process = process
         self.lines: list[bytes] = []
         self.errors = bytearray()
         self._number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, object]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._answers, self._errors = answers, errors
 
     def read_answers(self) -> None:
         """From here on standard output is read; until then nobody does."""
@@ -135,20 +137,34 @@ class Wire:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._answers.close()
+            self._errors.close()
+            await asyncio.sleep(0)  # transports close their pipes one turn of the loop later
 
     async def _read_answers(self) -> None:
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            self.lines.append(line)
-            message = json.loads(line)
-            waiting = self._waiting.get(message["id"]) if "method" not in message else None
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message)
+        async with _reader(self._answers) as reader:
+            while line := await reader.readline():
+                self.lines.append(line)
+                message = json.loads(line)
+                waiting = self._waiting.get(message["id"]) if "method" not in message else None
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
 
     async def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        while block := await self.process.stderr.read(65_536):
-            self.errors += block
+        async with _reader(self._errors) as reader:
+            while block := await reader.read(65_536):
+                self.errors += block
+
+
+@asynccontextmanager
+async def _reader(pipe: IO[bytes]) -> AsyncIterator[asyncio.StreamReader]:
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    try:
+        yield reader
+    finally:
+        transport.close()
 
 
 @asynccontextmanager
@@ -157,20 +173,23 @@ async def wire(
 ) -> AsyncIterator[Wire]:
     """A server in a process of its own; leaving the block closes its standard input and sees it leave.
 
-    With `reading` false neither of its pipes is read and no hands are shaken.
+    With `reading` false neither of its pipes is read, not even into a buffer of ours, and no hands are shaken.
     """
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        env=dict(variables),
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        limit=LONGEST_LINE,
-        umask=umask,
-        cwd=folder or ROOT,
-    )
-    connected = Wire(process)
+    answers, errors = os.pipe(), os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            env=dict(variables),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=answers[1],
+            stderr=errors[1],
+            umask=umask,
+            cwd=folder or ROOT,
+        )
+    finally:
+        os.close(answers[1])
+        os.close(errors[1])
+    connected = Wire(process, os.fdopen(answers[0], "rb"), os.fdopen(errors[0], "rb"))
     try:
         if reading:
             connected.read_answers()
