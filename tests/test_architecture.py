@@ -30,13 +30,13 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "config kinds peer_names settings variables markdown text playback turn ledger mixing chimes metrics sniff "
-        "redaction wav"
+        "config kinds peer_names settings variables markdown text playback turn ledger links joins "
+        "mixing chimes metrics sniff redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"
     ),
-    Layer.FLOWS: "rendering speaking listening calls conversation",
+    Layer.FLOWS: "ahead rendering speaking listening calls conversation",
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }

@@ -33,7 +33,9 @@ def requested(at: float, piece: int) -> Event:
 
 
 def received(at: float, piece: int) -> Event:
-    return SpeechReceived(at=at, turn=T, piece=piece, chunks=1, bytes_received=2, seconds=1.0)
+    return SpeechReceived(
+        at=at, turn=T, piece=piece, chunks=1, bytes_received=2, seconds=1.0, elapsed=0.5, decoding=0.1
+    )
 
 
 TURN: list[Event] = [
@@ -45,7 +47,7 @@ TURN: list[Event] = [
     Underrun(at=100.9, turn=T, position=3, refill=0.3),
     received(101.1, 1),
     MicrophoneOpened(at=101.5, turn=T, rate=16_000),
-    PlaybackEnded(at=102.3, turn=T, outcome="finished", heard=2.0, written=2.0),
+    PlaybackEnded(at=102.3, turn=T, outcome="finished", heard=2.0, written=2.0, blocks=200, buffered=0.5),
     TurnEnded(at=104.0, turn=T, why="silence", seconds=1.0),
     TranscriptionRequested(at=104.25, turn=T, engine="", seconds=1.0),
     Transcribed(at=105.0, turn=T, engine="", text="yes", confidence=None),

@@ -31,6 +31,7 @@ from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeErr
 from voicemode.eventlog import EventLog
 from voicemode.events import EndpointFailed, Event, Warned
 from voicemode.floor import MachineFloor
+from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Stage, SttEngine, TtsEngine
@@ -186,7 +187,7 @@ class App:
             begin_recording=self.recordings.begin,
             emit=self._emit,
             streaming=streaming.enabled,
-            fill_seconds=streaming.buffer_ms / 1000,
+            links=Links(fill_seconds=streaming.buffer_ms / 1000, limit_seconds=streaming.max_buffer_s),
             limit_seconds=streaming.max_buffer_s,
             chunk_bytes=streaming.chunk_size,
             keep_recording=self.config.keeps_audio,

@@ -61,21 +61,26 @@ class FirstByte(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpeechReceived(Event):
-    """The whole of a piece has come: `chunks`, `bytes_received` as sent, `seconds` of sound."""
+    """The whole of a piece has come: `chunks`, `bytes_received` as sent, `seconds` of sound; from first byte to last
+    frame took `elapsed` seconds, of which `decoding` went into the decoder."""
 
     piece: int
     chunks: int
     bytes_received: int
     seconds: float
+    elapsed: float
+    decoding: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpeechBroken(Event):
-    """A piece's stream ended early; what had come is played."""
+    """A piece's stream ended early; what had come is played. `again` is what is asked for once more: the text from the
+    clause on in which it broke, "" when that is hopeless."""
 
     piece: int
     code: str
     reason: str
+    again: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,11 +120,22 @@ class PlaybackPaused(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackEnded(Event):
-    """The loudspeaker is done. `outcome` is finished, cut or lost; `heard` and `written` in seconds."""
+    """The loudspeaker is done. `outcome` is finished, cut or lost; `heard` and `written` in seconds; the device took
+    `blocks` of sound and had `buffered` seconds in store on average."""
 
     outcome: str
     heard: float
     written: float
+    blocks: int
+    buffered: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SinkLost(Event):
+    """The loudspeaker went away; playback goes on at `position` samples on the next one that opens."""
+
+    reason: str
+    position: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

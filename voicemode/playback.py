@@ -110,6 +110,11 @@ class Playback:
         self._silence_since_end = 0
         self._trail: deque[list[int]] = deque()
         self._frozen_heard: int | None = None
+        self._history = bytearray()
+        self._base = 0
+        self._sounded = False
+        self._levels = 0
+        self._blocks = 0
 
     # What the flow may ask.
 
@@ -139,6 +144,16 @@ class Playback:
         return self.format.seconds(self._mark)
 
     @property
+    def blocks(self) -> int:
+        """Blocks of sound that the device has taken."""
+        return self._blocks
+
+    @property
+    def average_buffer(self) -> float:
+        """Seconds of sound held, on average over the blocks that the device has taken."""
+        return self.format.seconds(self._levels) / self._blocks if self._blocks else 0.0
+
+    @property
     def heard(self) -> int:
         """Samples of speech that have become audible, by the device's clock."""
         with self._lock:
@@ -160,6 +175,34 @@ class Playback:
             self._look_at_mark(moments)
             position = self._given
         self._tell(moments, position)
+
+    def fill(self, seconds: float) -> None:
+        """Another first mark, for a link that turned out to need more or less. Later marks grow by themselves."""
+        moments: list[Moment] = []
+        with self._lock:
+            if self._state is State.FILLING:
+                self._mark = min(self.format.samples(seconds), self._limit)
+                if self.buffered:
+                    self._look_at_mark(moments)
+            position = self._given
+        self._tell(moments, position)
+
+    def rewind(self) -> int:
+        """Back to the first sample that was not heard, for a device that has gone with what it held; the next device
+        begins there. Gives that position."""
+        with self._lock:
+            if not self.over:
+                heard = self._heard()
+                size = self.format.bytes_per_sample
+                back = min(self._given - heard, len(self._history) // size)
+                start = len(self._history) - back * size
+                self._buffer[:0] = self._history[start:]
+                del self._history[start:]
+                self._given -= back
+                self._base = self._given
+                self._pulled = self._silence_since_end = 0
+                self._trail.clear()
+            return self._given
 
     def end(self) -> None:
         """Nothing more will be written: what is there is played out."""
@@ -197,7 +240,7 @@ class Playback:
             if self._state is State.DRAINING and not self._buffer:
                 self._silence_since_end += samples - given
                 drain = self.format.samples(self.latency + DRAIN_MARGIN_SECONDS)
-                if self._given == 0 or self._silence_since_end >= drain:
+                if not self._sounded or self._silence_since_end >= drain:
                     self._signal(Signal.PLAYED_OUT, moments)
             position = self._given
         self._tell(moments, position)
@@ -207,8 +250,8 @@ class Playback:
         size = samples * self.format.bytes_per_sample
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
-        if data and self._given == 0:
-            moments.append(Moment.FIRST_AUDIO)
+        if data:
+            self._remember(data, moments)
         self._given += len(data) // self.format.bytes_per_sample
         if self._full and self.buffered <= self._limit * 3 // 4:
             self._full = False
@@ -217,6 +260,17 @@ class Playback:
             self._mark = min(int(self._mark * REFILL_GROWTH) or self.format.samples(0.1), self._limit)
             self._signal(Signal.RAN_DRY, moments)
         return data
+
+    def _remember(self, data: bytes, moments: list[Moment]) -> None:
+        if not self._sounded:
+            self._sounded = True
+            moments.append(Moment.FIRST_AUDIO)
+        self._blocks += 1
+        self._levels += self.buffered
+        self._history += data
+        most = self.format.samples(LONGEST_LATENCY_SECONDS) * self.format.bytes_per_sample
+        if len(self._history) > most:
+            del self._history[: len(self._history) - most]
 
     def _follow(self, samples: int, given: int) -> None:
         """Remembers which pulled samples were speech, as far back as the device may still hold them.
@@ -240,7 +294,7 @@ class Playback:
         if self._state is State.DONE:
             return self._given
         audible = self._pulled - self.format.samples(self.latency)
-        heard = 0
+        heard = self._base
         for pulled, before, given in self._trail:
             if pulled > audible:
                 break

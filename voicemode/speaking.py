@@ -7,6 +7,7 @@ playback buffer, and the device pulls it out in its own thread; the buffer betwe
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,18 +22,30 @@ from voicemode.events import (
     PlaybackEnded,
     PlaybackPaused,
     PlaybackResumed,
+    SinkLost,
     SinkOpened,
     TurnStarted,
     Underrun,
 )
+from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playback import Moment, Playback, State
 from voicemode.ports import BeginRecording, OpenDecoder, OpenSink, Recording, TtsEngine
 from voicemode.rendering import Rendering, RenderingPorts
 from voicemode.speech import Outcome, RecordingNote, SpeechRequest, Spoken
 
+logger = logging.getLogger(__name__)
+
 WRITE_SECONDS = 0.1
 """Decoded sound is handed to the buffer in parts of this size, so that a large frame cannot overfill it."""
+
+REOPENING_SECONDS = 4.0
+"""How long another loudspeaker is looked for when one has gone: a headset that comes back takes 2 s."""
+
+LOOK_AGAIN_SECONDS = 0.1
+
+MOST_LOSSES = 5
+"""Loudspeakers that may go away during one message."""
 
 WHOLE = 24 * 3600.0
 """A buffer without a limit, in seconds: the whole message is there before playback starts."""
@@ -47,9 +60,9 @@ class SpeakingPorts:
     open_sink: OpenSink
     begin_recording: BeginRecording
     emit: Emit
+    links: Links
     format: PcmFormat = SPEECH
     streaming: bool = True
-    fill_seconds: float = 0.15
     limit_seconds: float = 2.0
     chunk_bytes: int = 4096
     keep_recording: bool = False
@@ -85,11 +98,12 @@ class Utterance:
             open_decoder=ports.open_decoder,
             format=ports.format,
             chunk_bytes=ports.chunk_bytes,
+            links=ports.links,
         )
-        self._rendering = Rendering(rendering, text, request, turn=turn, emit=self._emit)
+        self._rendering = Rendering(rendering, text, request, turn=turn, emit=self._emit, on_fill=self._fill)
         self._ledger = self._rendering.ledger
         self._speech_samples = 0
-        self._over = asyncio.Event()
+        self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._broken: VoiceModeError | None = None
@@ -98,7 +112,7 @@ class Utterance:
         self._unplayed = False
         self.playback = Playback(
             ports.format,
-            fill_seconds=ports.fill_seconds if ports.streaming else WHOLE,
+            fill_seconds=WHOLE,
             limit_seconds=ports.limit_seconds if ports.streaming else WHOLE,
             watch=self._watch,
         )
@@ -145,13 +159,44 @@ class Utterance:
                 await feeding
         finally:
             self.playback.cut()
+            if any(isinstance(event, SinkOpened) for event in self.events):
+                self._emit_end()
             await _settle(feeding)
             self._finish_recording()
             self.started.set()
         return await self._spoken()
 
     async def _play(self) -> None:
+        """Plays on one loudspeaker after another: when one goes away, the next goes on at the first sample that was
+        not heard. Raises `DeviceError` when there was none to begin with."""
+        losses = 0
+        until = 0.0
+        gone: VoiceModeError | None = None
+        while True:
+            try:
+                await self._play_on_one()
+            except DeviceError as error:
+                if gone is None:
+                    raise
+                logger.info("No loudspeaker to go on with yet: %s", error)
+                self._lost = gone
+            else:
+                if self._lost is None:
+                    return
+                gone = self._lost
+                losses += 1
+                until = clock.monotonic() + REOPENING_SECONDS
+                position = self.playback.rewind()
+                now = clock.monotonic()
+                self._emit(SinkLost(at=now, turn=self.turn, reason=str(self._lost), position=position))
+            if self.playback.over or losses > MOST_LOSSES or clock.monotonic() > until:
+                return
+            self._lost = None
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _play_on_one(self) -> None:
         ports = self._ports
+        self._changed.clear()
         async with ports.open_sink(ports.format, self.playback.pull, self._on_lost) as sink:
             self.playback.latency = sink.latency
             self._emit(
@@ -165,11 +210,11 @@ class Utterance:
                 )
             )
             try:
-                await self._over.wait()
+                while not self.playback.over and self._lost is None:
+                    await self._changed.wait()
+                    self._changed.clear()
             finally:
-                self.playback.cut()
                 sink.abort()
-                self._emit_end()
 
     async def _feed(self) -> None:
         """Engine → decoder → buffer. The first failure ends it; what came is still played."""
@@ -207,7 +252,7 @@ class Utterance:
 
     def _on_moment(self, moment: Moment, position: int, at: float) -> None:
         if moment is Moment.OVER:
-            self._over.set()
+            self._changed.set()
         elif moment is Moment.FIRST_AUDIO:
             self._emit(FirstAudio(at=at + self.playback.latency, turn=self.turn))
             self.started.set()
@@ -222,7 +267,11 @@ class Utterance:
 
     def _device_lost(self, error: VoiceModeError) -> None:
         self._lost = error
-        self.playback.cut()
+        self._changed.set()
+
+    def _fill(self, seconds: float) -> None:
+        if self._ports.streaming:
+            self.playback.fill(seconds)
 
     # Endings.
 
@@ -295,9 +344,17 @@ class Utterance:
     def _emit_end(self) -> None:
         outcome = "lost" if self._lost else "cut" if self.playback.state is State.CUT else "finished"
         seconds = self._ports.format.seconds
-        heard, written = seconds(self.playback.heard), seconds(self.playback.written)
+        playback = self.playback
         self._emit(
-            PlaybackEnded(at=clock.monotonic(), turn=self.turn, outcome=outcome, heard=heard, written=written)
+            PlaybackEnded(
+                at=clock.monotonic(),
+                turn=self.turn,
+                outcome=outcome,
+                heard=seconds(playback.heard),
+                written=seconds(playback.written),
+                blocks=playback.blocks,
+                buffered=round(playback.average_buffer, 4),
+            )
         )
 
     def _emit(self, event: Event) -> None:

@@ -283,6 +283,7 @@ async def test_speak_can_replace_what_sounds_and_refuses_before_it_silences_anyt
         refused = await made.call("speak", message="  ", replace=True)
         assert refused.is_error
         assert made.app.conversation.call(str(first["handle"])).status().state == "speaking"
+        world.voice.allow(40)
         second = fields(await made.call("speak", message="something else.", replace=True))
         states = [call.status().state for call in made.app.conversation.calls()]
         assert states[0] == Outcome.CANCELLED

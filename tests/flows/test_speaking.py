@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.support.fakes import WORD, FakeLoudspeaker, FakeVoice, Shelf, Watched, open_passing, until
 from voicemode.errors import EndpointUnreachable, InvalidRequest, NoDevice, StreamBroken
 from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
+from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame
 from voicemode.speaking import SpeakingPorts, Utterance
-from voicemode.speech import Outcome, SpeechRequest, Spoken
+from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +32,7 @@ class World:
         self.speaker = speaker or FakeLoudspeaker()
         self.shelf = Shelf()
         self.watched = Watched()
+        self.fill = 0.15
 
     def ports(self, **changes: object) -> SpeakingPorts:
         values: dict[str, object] = {
@@ -38,6 +41,7 @@ class World:
             "open_sink": self.speaker,
             "begin_recording": self.shelf,
             "emit": self.watched,
+            "links": Links(fill_seconds=self.fill, limit_seconds=2.0),
         }
         return SpeakingPorts(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -158,7 +162,7 @@ async def test_a_stream_that_breaks_off_is_played_out_and_the_rest_is_named() ->
     spoken = await finished(world.say("alpha beta gamma delta epsilon zeta eta theta iota."))
     assert spoken.outcome is Outcome.BROKEN
     assert "broke off" in spoken.note
-    assert world.speaker.speech_samples == 10 * 600
+    assert [event.written for event in world.watched.events if isinstance(event, PlaybackEnded)] == [0.25]
     assert f"{spoken.heard} {spoken.unheard}".split() == [
         "alpha",
         "beta",
@@ -177,7 +181,8 @@ async def test_a_stream_that_breaks_off_is_played_out_and_the_rest_is_named() ->
 async def test_an_underrun_is_silence_and_then_goes_on_at_the_next_sample() -> None:
     gate = asyncio.Semaphore(2)
     world = World(voice=FakeVoice(gate=gate, chunk_bytes=2 * WORD))
-    utterance = world.say("alpha beta gamma delta.", fill_seconds=0.0)
+    world.fill = 0.0
+    utterance = world.say("alpha beta gamma delta.")
     running = asyncio.create_task(finished(utterance))
     await until(lambda: "Underrun" in world.watched.names())
     gate.release()
@@ -279,3 +284,91 @@ async def test_the_timings_come_from_the_events() -> None:
     assert spoken.timings.ttfa == pytest.approx(first.at - began.at, abs=1e-3)
     assert world.watched.names()[0] == "TurnStarted"
     assert world.watched.names()[-1] == "PlaybackEnded"
+
+
+@pytest.mark.spec("PLY-1")
+async def test_a_stream_that_breaks_is_asked_again_from_the_clause_in_which_it_broke() -> None:
+    text = "alpha beta gamma, delta epsilon zeta, eta theta iota, kappa lambda mu."
+    voice = BreakingVoice(after_words=5)
+    world = World(voice=voice)
+    spoken = await finished(world.say(text))
+    assert spoken.outcome is Outcome.FINISHED
+    assert (spoken.heard, spoken.unheard) == (text, "")
+    first, *again = [request.text for request in voice.asked]
+    assert first == text
+    assert again
+    for rest in again:
+        assert text.endswith(rest)
+        assert rest.split()[0] in ("alpha", "delta", "eta", "kappa")
+
+
+@pytest.mark.spec("PLY-2")
+async def test_a_stream_that_keeps_breaking_is_given_up_with_what_was_heard() -> None:
+    error = StreamBroken("server:1 broke off.", engine="server:1", retryable=True)
+    world = World(voice=FakeVoice(error=error, fail_after=4, chunk_bytes=1_200))
+    spoken = await finished(world.say("alpha beta gamma delta epsilon zeta eta theta iota."))
+    assert spoken.outcome is Outcome.BROKEN
+    assert 1 < len(world.voice.asked) <= 8
+    assert "broke off" in spoken.note
+
+
+@pytest.mark.spec("PLY-3")
+async def test_the_next_piece_is_asked_for_while_the_last_one_is_played() -> None:
+    world = World()
+    utterance = world.say(SENTENCES)
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: len(world.voice.asked) == 2)
+    assert utterance.playback.heard < 4 * WORD
+    await running
+
+
+@pytest.mark.spec("PLY-4")
+async def test_a_loudspeaker_that_goes_away_is_followed_by_the_next_at_the_unplayed_sample() -> None:
+    speaker = FakeLoudspeaker(lost_after=3 * WORD, back=True)
+    world = World(speaker=speaker)
+    text = "alpha beta gamma delta epsilon zeta eta theta iota kappa."
+    spoken = await finished(world.say(text))
+    assert spoken.outcome is Outcome.FINISHED
+    assert spoken.heard == text
+    assert speaker.opened == 2
+    assert "SinkLost" in world.watched.names()
+    # What the lost device held and nobody heard is played again: at most its latency, nothing missing.
+    again = speaker.speech_samples - 10 * WORD
+    assert 0 <= again <= SPEECH.samples(0.05)
+    assert list(dict.fromkeys(speaker.words)) == list(range(1, 11))
+
+
+@pytest.mark.spec("PLY-5")
+async def test_a_fast_and_steady_endpoint_needs_hardly_any_store_the_next_time() -> None:
+    world = World()
+    world.fill = 0.5
+    links = Links(fill_seconds=0.5, limit_seconds=2.0)
+    marks: list[float] = []
+    for _ in range(2):
+        utterance = world.say("alpha beta gamma delta epsilon zeta eta theta.", links=links)
+        fill = utterance.playback.fill
+
+        def noted(seconds: float, fill: Callable[[float], None] = fill) -> None:
+            marks.append(seconds)
+            fill(seconds)
+
+        utterance.playback.fill = noted  # type: ignore[method-assign]
+        await finished(utterance)
+    assert marks[0] == 0.5
+    assert marks[1] < 0.1
+
+
+class BreakingVoice(FakeVoice):
+    """Breaks off after so many words, once."""
+
+    def __init__(self, *, after_words: int) -> None:
+        error = StreamBroken("server:1 broke off.", engine="server:1", retryable=True)
+        super().__init__(chunk_bytes=2 * WORD, error=error, fail_after=after_words)
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        try:
+            async with super().synthesize(request) as audio:
+                yield audio
+        finally:
+            self._error = None

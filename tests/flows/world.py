@@ -23,6 +23,7 @@ from voicemode.calls import Call
 from voicemode.chimes import ChimeRules
 from voicemode.conversation import Conversation
 from voicemode.events import Event
+from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Floor
@@ -95,6 +96,7 @@ class World:
             open_sink=self.speaker,
             begin_recording=self.shelf,
             emit=self.watched,
+            links=Links(fill_seconds=0.15, limit_seconds=2.0),
         )
         self.ear_ports = ListeningPorts(
             open_source=self.microphone,

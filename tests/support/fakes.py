@@ -90,6 +90,12 @@ class FakeVoice:
         finally:
             self.open -= 1
 
+    def allow(self, chunks: int) -> None:
+        """So many more chunks come."""
+        assert self._gate is not None
+        for _ in range(chunks):
+            self._gate.release()
+
     async def voices(self) -> list[Voice]:
         return [Voice(id="default", engine=self.name)]
 
@@ -141,16 +147,18 @@ class _FakeSink:
 class FakeLoudspeaker:
     """An `OpenSink` that pulls blocks of 10 ms whenever the loop is idle, from the moment it opens.
 
-    `lost_after` samples it tells that it is gone and pulls no more. `missing` refuses to open.
+    `lost_after` samples it tells that it is gone and pulls no more; unless it is `back` it cannot be opened again.
+    `missing` refuses to open.
     """
 
-    def __init__(self, *, lost_after: int | None = None, missing: bool = False) -> None:
+    def __init__(self, *, lost_after: int | None = None, back: bool = False, missing: bool = False) -> None:
         self.heard = bytearray()
         self.opened = 0
         self.open = 0
         self.sinks: list[_FakeSink] = []
         self.formats: list[PcmFormat] = []
         self._lost_after = lost_after
+        self._back = back
         self._missing = missing
 
     @asynccontextmanager
@@ -174,6 +182,8 @@ class FakeLoudspeaker:
     async def _pull(self, sink: _FakeSink, fmt: PcmFormat, pull: Pull, lost: Lost) -> None:
         while not sink.aborted:
             if self._lost_after is not None and len(self.heard) // 2 >= self._lost_after:
+                self._missing = not self._back
+                self._lost_after = None
                 lost(NoDeviceAnymore())
                 return
             self.heard += await asyncio.to_thread(pull, fmt.samples(0.01))

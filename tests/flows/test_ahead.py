@@ -1,0 +1,84 @@
+"""Reading ahead of playback."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.fakes import FakeVoice, until, words_as_sound
+from voicemode.ahead import ReadAhead
+from voicemode.errors import EndpointUnreachable, StreamBroken
+from voicemode.speech import SpeechRequest
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "alpha beta gamma delta epsilon zeta"
+
+
+def ask(voice: FakeVoice, **settings: int) -> ReadAhead:
+    return ReadAhead(voice, SpeechRequest(text=TEXT), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.spec("PLY-9")
+async def test_everything_comes_in_order_however_small_the_cap() -> None:
+    for cap in (1, 5_000, 1_000_000):
+        async with ask(FakeVoice(), cap=cap) as ahead:
+            assert (await ahead.opened()).engine == "fake voice"
+            assert b"".join([chunk async for chunk in ahead]) == words_as_sound(TEXT)
+
+
+@pytest.mark.spec("PLY-9")
+async def test_beyond_the_cap_the_server_waits() -> None:
+    voice = FakeVoice(chunk_bytes=1_000)
+    read = False
+
+    def done() -> None:
+        nonlocal read
+        read = True
+
+    async with ReadAhead(voice, SpeechRequest(text=TEXT), on_read=done, cap=4_000) as ahead:
+        await until(lambda: ahead._held >= 4_000)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert ahead._held == 4_000
+        assert not read
+        assert b"".join([chunk async for chunk in ahead]) == words_as_sound(TEXT)
+        assert read
+
+
+@pytest.mark.spec("PLY-10")
+@pytest.mark.parametrize("cap", [1_000, 1_000_000])
+async def test_leaving_early_closes_the_connection(cap: int) -> None:
+    voice = FakeVoice()
+    async with ask(voice, cap=cap) as ahead:
+        await ahead.opened()
+        await anext(ahead)
+        assert voice.open in (0, 1)
+    assert voice.open == 0
+
+
+@pytest.mark.spec("PLY-10")
+async def test_leaving_before_it_opened_closes_it_too() -> None:
+    voice = FakeVoice(gate=asyncio.Semaphore(0))
+    async with ask(voice):
+        pass
+    assert voice.open == 0
+
+
+@pytest.mark.spec("PLY-9")
+async def test_all_that_came_before_a_break_is_given_before_the_error() -> None:
+    error = StreamBroken("server:1 broke off.", engine="server:1")
+    async with ask(FakeVoice(chunk_bytes=1_000, error=error, fail_after=7)) as ahead:
+        got = b"".join([await anext(ahead) for _ in range(7)])
+        with pytest.raises(StreamBroken):
+            await anext(ahead)
+    assert got == words_as_sound(TEXT)[:7_000]
+
+
+@pytest.mark.spec("PLY-9")
+async def test_an_engine_that_gives_no_sound_is_told_by_opened() -> None:
+    error = EndpointUnreachable("Nobody answers.", engine="server:1")
+    async with ask(FakeVoice(error=error)) as ahead:
+        with pytest.raises(EndpointUnreachable):
+            await ahead.opened()
