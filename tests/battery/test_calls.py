@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 LONG = "one two three four five six seven eight nine ten " * 4
 ANSWER = "yes please delete it now"
+SHORT = "yes do"
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -37,7 +38,7 @@ async def test_of_200_messages_at_once_those_taken_sound_in_order_and_the_rest_i
         variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)
         async with wire(variables) as host:
             with sound_card.recording() as heard:
-                asked = [host.begin("speak", message=each, wait="finished") for each in messages]
+                asked = [host.begin("speak", message=each, speed=4, wait="finished") for each in messages]
                 said = [await host.answer(each, limit=40.0) for each in asked]
                 words = voice.hear(heard.samples().tobytes(), RATE)
     taken = [place for place, each in enumerate(said) if not each.failed]
@@ -136,7 +137,7 @@ async def test_what_no_recogniser_can_read_is_kept_and_named_and_a_good_one_is_f
             async with wire(variables) as host:
                 call = host.begin("converse", message="")
                 await host.until_state("listening")
-                sound_card.say(voice.speak(ANSWER), 24_000)
+                sound_card.say(voice.speak(SHORT), 24_000)
                 answer = await host.answer(call)
             told = [event for event in events(folder) if event.name == "endpoint_failed"]
             assert len(told) == len(BAD) + 2
@@ -144,10 +145,10 @@ async def test_what_no_recogniser_can_read_is_kept_and_named_and_a_good_one_is_f
             if folder == none:
                 assert answer.word("outcome") == "not_transcribed"
                 kept = decode(await asyncio.to_thread(Path(answer.word("recording")).read_bytes), None)
-                assert voice.hear_text(kept.data, kept.format.rate) == ANSWER
+                assert voice.hear_text(kept.data, kept.format.rate) == SHORT
             else:
                 assert answer.word("outcome") == "answered"
-                assert answer.word("transcript") == ANSWER
+                assert answer.word("transcript") == SHORT
 
 
 @pytest.mark.spec("BAT-13")
