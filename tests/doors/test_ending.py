@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -70,7 +71,7 @@ async def ending(body: str, folder: Path) -> AsyncIterator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # Its pipes are read to their ends.
 
 
 async def line(process: Process) -> str:
@@ -109,6 +110,22 @@ async def test_nothing_that_hangs_keeps_the_process(tmp_path: Path, stuck: str) 
         process.send_signal(signal.SIGTERM)
         await process.wait()
         assert monotonic() - began < LEAVE_SECONDS + MARGIN_SECONDS
+
+
+@pytest.mark.spec("HTTP-13")
+def test_a_standard_error_that_nobody_reads_does_not_keep_the_process(tmp_path: Path) -> None:
+    body = f"{READY}; [sys.stderr.buffer.raw.write(b'x' * 65_536) for _ in range(99)]"
+    command = [sys.executable, "-c", SERVER.replace("BODY", body)]
+    with subprocess.Popen(command, env=environment(None, tmp_path), stderr=PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"ready\n"
+        began = monotonic()
+        process.terminate()
+        try:
+            process.wait(10)
+            assert monotonic() - began < LEAVE_SECONDS + MARGIN_SECONDS
+        finally:
+            process.kill()
 
 
 @pytest.mark.spec("HTTP-13")
