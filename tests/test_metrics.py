@@ -20,8 +20,8 @@ from voicemode.events import (
     TurnStarted,
     Underrun,
 )
-from voicemode.metrics import timings, underruns
-from voicemode.speech import Timings
+from voicemode.metrics import figures, timings
+from voicemode.speech import Metrics, Timings
 
 pytestmark = pytest.mark.spec("SPK-35")
 
@@ -59,12 +59,22 @@ def test_every_timing_of_a_whole_turn() -> None:
     assert timings(TURN) == Timings(
         ttfa=0.3, generation=1.0, playback=2.0, listening=2.5, transcription=0.75, total=5.5
     )
-    assert underruns(TURN) == 1
+    assert figures(TURN) == Metrics(
+        ttfa=0.3,
+        generation=1.0,
+        playback=2.0,
+        underruns=1,
+        chunks_received=2,
+        chunks_played=200,
+        average_buffer=0.5,
+        throughput=4.0,
+        decoding=0.2,
+    )
 
 
 def test_without_events_nothing_is_known() -> None:
     assert timings([]) == Timings()
-    assert underruns([]) == 0
+    assert figures([]) == Metrics()
 
 
 @settings(max_examples=60, deadline=None, database=None)

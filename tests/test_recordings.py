@@ -22,7 +22,7 @@ from voicemode.events import FirstAudio, Transcribed, TurnFinished
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import BeginRecording
 from voicemode.recordings import Recording, Recordings, safe_name
-from voicemode.speech import RecordingNote, Timings
+from voicemode.speech import Metrics, RecordingNote
 from voicemode.wav_file import HEADER_BYTES, PART, PATCHED_EVERY_S, WavFile, adopt, wav_header
 
 ROOT = Path(voicemode.__file__).parents[1]
@@ -49,7 +49,7 @@ def sound(path: Path) -> bytes:
 
 def note(text: str = "hello", *, kind: str = "tts", turn: str = "t1") -> RecordingNote:
     return RecordingNote(
-        kind=kind, turn=turn, text=text, engine="e", voice="v", position=2.5, timings=Timings(ttfa=0.1)
+        kind=kind, turn=turn, text=text, engine="e", voice="v", position=2.5, metrics=Metrics(ttfa=0.1)
     )
 
 
@@ -78,7 +78,7 @@ def test_a_recording_is_a_wav_with_a_json_beside_it(tmp_path: Path) -> None:
     assert (about["text"], about["engine"], about["voice"], about["position"]) == ("hello", "e", "v", 2.5)
     assert (about["kind"], about["turn"], about["started"]) == ("tts", "t1", "2026-11-21T12:00:00.000+00:00")
     assert (about["sound"], about["rate"], about["seconds"]) == (recording.path.name, 24_000, 0.5)
-    assert (about["timings"]["ttfa"], about["complete"]) == (0.1, True)
+    assert (about["metrics"]["ttfa"], about["complete"]) == (0.1, True)
     assert len(files(tmp_path)) == 2
 
 

@@ -18,7 +18,7 @@ from voicemode.events import (
     TurnStarted,
     Underrun,
 )
-from voicemode.speech import Timings
+from voicemode.speech import Metrics, Timings
 
 E = TypeVar("E", bound=Event)
 
@@ -37,8 +37,24 @@ def timings(events: Iterable[Event]) -> Timings:
     )
 
 
-def underruns(events: Iterable[Event]) -> int:
-    return sum(isinstance(event, Underrun) for event in events)
+def figures(events: Iterable[Event]) -> Metrics:
+    """How one utterance went, from its events in the order they were emitted."""
+    seen = list(events)
+    times = timings(seen)
+    received = [event for event in seen if isinstance(event, SpeechReceived)]
+    ended = _last(seen, PlaybackEnded)
+    elapsed = sum(event.elapsed for event in received)
+    return Metrics(
+        ttfa=times.ttfa,
+        generation=times.generation,
+        playback=times.playback,
+        underruns=sum(isinstance(event, Underrun) for event in seen),
+        chunks_received=sum(event.chunks for event in received),
+        chunks_played=ended.blocks if ended else 0,
+        average_buffer=ended.buffered if ended else 0.0,
+        throughput=round(sum(event.bytes_received for event in received) / elapsed, 1) if elapsed else None,
+        decoding=round(sum(event.decoding for event in received), 6),
+    )
 
 
 def _first(events: list[Event], kind: type[E]) -> E | None:

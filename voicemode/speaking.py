@@ -312,7 +312,7 @@ class Utterance:
             timings=metrics.timings(self.events),
             engine=self._rendering.engine,
             voice=self._rendering.voice,
-            underruns=metrics.underruns(self.events),
+            metrics=metrics.figures(self.events),
             seconds_heard=round(seconds, 3),
             recording=recording,
             note=str(problem) if problem is not None else "",
@@ -337,7 +337,7 @@ class Utterance:
                 heard=heard,
                 unheard=unheard,
                 position=self.events[0].at,
-                timings=metrics.timings(self.events),
+                metrics=metrics.figures(self.events),
             )
         )
 

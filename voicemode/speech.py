@@ -124,6 +124,27 @@ class Timings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """How an utterance went, made from its events. Seconds where nothing else is said."""
+
+    ttfa: float | None = None
+    """Call received → first audible sample, by the device's clock."""
+    generation: float | None = None
+    playback: float | None = None
+    underruns: int = 0
+    chunks_received: int = 0
+    """As the network gave them."""
+    chunks_played: int = 0
+    """Blocks of sound that the device took."""
+    average_buffer: float = 0.0
+    """Decoded sound in store while it played."""
+    throughput: float | None = None
+    """Encoded bytes per second, from first byte to last."""
+    decoding: float = 0.0
+    """Spent in decoders, for all chunks together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecordingNote:
     """What stands in the JSON beside a recording. `kind` is tts or stt; `text` is what was to be said, or the
     transcript; `position` is where the recording begins, in monotonic seconds of the process that made it."""
@@ -137,7 +158,7 @@ class RecordingNote:
     heard: str = ""
     unheard: str = ""
     position: float = 0.0
-    timings: Timings = field(default_factory=Timings)
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +171,7 @@ class Spoken:
     timings: Timings = field(default_factory=Timings)
     engine: str = ""
     voice: str = ""
-    underruns: int = 0
+    metrics: Metrics = field(default_factory=Metrics)
     seconds_heard: float = 0.0
     recording: Path | None = None
     note: str = ""

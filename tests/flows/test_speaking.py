@@ -188,7 +188,7 @@ async def test_an_underrun_is_silence_and_then_goes_on_at_the_next_sample() -> N
     gate.release()
     gate.release()
     spoken = await running
-    assert spoken.underruns >= 1
+    assert spoken.metrics.underruns >= 1
     assert world.speaker.words == [1, 2, 3, 4]
     assert world.speaker.speech_samples == 4 * WORD
 
