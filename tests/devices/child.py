@@ -184,6 +184,7 @@ async def inventory(card: SoundCard) -> None:
         library=report.library,
         version=report.version,
         names=[info.name for info in report.devices],
+        why_none=report.why_none,
     )
 
 

@@ -12,62 +12,20 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from voicemode.devices.backend import DeviceInfo, Stream, Unavailable, no_default, way_out
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
-from voicemode.errors import DeviceError, DeviceLost
+from voicemode.devices.tools import PLAYERS, RECORDERS, TOOL_SECONDS, Answers, Tool, server_answers
+from voicemode.errors import DeviceError, DeviceLost, NoDevice
 from voicemode.pcm import PcmFormat
 
 PIPE_BYTES = 4096
 """The least a Linux pipe holds: 85 ms at 24 kHz mono."""
-TOOL_SECONDS = 0.060
-"""What the tool and its server are asked to hold."""
 BLOCK_SECONDS = 0.010
 SETTLE_SECONDS = 0.25
 """A tool that cannot reach its server is gone by then, with a sentence on its stderr."""
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
-
-Arguments = Callable[[PcmFormat, str | None], list[str]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tool:
-    """A program that plays its stdin or records to its stdout. `arguments` are for a format and a device."""
-
-    program: str
-    arguments: Arguments
-
-
-def _pulse(fmt: PcmFormat, device: str | None) -> list[str]:
-    named = [f"--device={device}"] if device else []
-    latency = f"--latency-msec={round(TOOL_SECONDS * 1000)}"
-    return ["--raw", "--format=s16le", f"--rate={fmt.rate}", f"--channels={fmt.channels}", latency, *named]
-
-
-def _pipewire(fmt: PcmFormat, device: str | None) -> list[str]:
-    named = [f"--target={device}"] if device else []
-    latency = f"--latency={round(TOOL_SECONDS * 1000)}ms"
-    return ["--raw", "--format=s16", f"--rate={fmt.rate}", f"--channels={fmt.channels}", latency, *named, "-"]
-
-
-def _alsa(fmt: PcmFormat, device: str | None) -> list[str]:
-    named = [f"--device={device}"] if device else []
-    held = f"--buffer-time={round(TOOL_SECONDS * 1e6)}"
-    return ["-q", "-t", "raw", "-f", "S16_LE", f"-r{fmt.rate}", f"-c{fmt.channels}", held, *named]
-
-
-PLAYERS = (
-    Tool(program="paplay", arguments=_pulse),
-    Tool(program="pw-play", arguments=_pipewire),
-    Tool(program="aplay", arguments=_alsa),
-)
-RECORDERS = (
-    Tool(program="parec", arguments=_pulse),
-    Tool(program="pw-record", arguments=_pipewire),
-    Tool(program="arecord", arguments=_alsa),
-)
 
 
 class _ToolStream:
@@ -116,14 +74,26 @@ class Pipes:
 
     library = "command-line tools"
 
-    def __init__(self, players: tuple[Tool, ...], recorders: tuple[Tool, ...]) -> None:
+    def __init__(
+        self, players: tuple[Tool, ...], recorders: tuple[Tool, ...], answers: Answers = server_answers
+    ) -> None:
         self._players = players
         self._recorders = recorders
+        self._answers = answers
         self.version = " ".join(tool.program for tool in (*players[:1], *recorders[:1]))
 
     def devices(self) -> tuple[DeviceInfo, ...]:
-        """One line for the default of each side: the tools' own lists differ too much to be worth reading."""
-        return tuple(
+        """One line for the default of each side: the tools' own lists differ too much to be worth reading.
+
+        Raises `NoDevice` when no server answers any of the tools.
+        """
+        tools = (*self._players, *self._recorders)
+        heard = self._answers(frozenset(tool.question for tool in tools))
+        sides = (
+            (tuple(tool for tool in side if tool.question in heard), output)
+            for side, output in ((self._players, True), (self._recorders, False))
+        )
+        found = tuple(
             DeviceInfo(
                 index=index,
                 name="default",
@@ -134,9 +104,13 @@ class Pipes:
                 default_input=not output,
                 default_output=output,
             )
-            for index, (tools, output) in enumerate(((self._players, True), (self._recorders, False)))
+            for index, (tools, output) in enumerate(sides)
             if tools
         )
+        if not found:
+            names = ", ".join(tool.program for tool in tools)
+            raise NoDevice(f"no audio server answers ({names})", hint=way_out(output=bool(self._players)))
+        return found
 
     def open_output(self, device: str | None, feed: Feed) -> Stream:
         def play(stream: _ToolStream) -> None:
