@@ -295,10 +295,10 @@ async def test_a_stream_that_breaks_is_asked_again_from_the_clause_in_which_it_b
     assert spoken.outcome is Outcome.FINISHED
     assert (spoken.heard, spoken.unheard) == (text, "")
     first, *again = [request.text for request in voice.asked]
-    assert first == text
-    assert again
+    assert text.startswith(first)
+    assert any(rest in first for rest in again)
     for rest in again:
-        assert text.endswith(rest)
+        assert rest in text
         assert rest.split()[0] in ("alpha", "delta", "eta", "kappa")
 
 
