@@ -1,0 +1,181 @@
+"""The command line as a person or a script meets it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.live.host import environment
+from tests.support.sound_card import VirtualSoundCard
+from voicemode import __version__
+from voicemode.cli import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
+
+COMMANDS = ("mcp", "speak", "converse", "listen", "voices", "config", "doctor")
+LIMIT = 30
+
+
+def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A command on a machine without any sound."""
+    variables = {**environment(None, folder), **settings}
+    return subprocess.run(
+        [sys.executable, "-m", "voicemode", *arguments],
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.mark.spec("CLI-1")
+def test_help_names_every_command_and_each_has_its_own(tmp_path: Path) -> None:
+    whole = run(tmp_path, "--help")
+    assert whole.returncode == 0
+    for command in COMMANDS:
+        assert f"    {command} " in whole.stdout
+        own = run(tmp_path, command, "--help")
+        assert own.returncode == 0
+        assert f"voicemode {command}" in own.stdout
+    assert run(tmp_path, "--version").stdout.strip() == f"voicemode {__version__}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dance"],
+        ["speak"],
+        ["speak", "hello", "--speed", "9"],
+        ["speak", "hello", "--speed", "fast"],
+        ["mcp", "--http", "--host", "0.0.0.0"],
+    ],
+)
+@pytest.mark.spec("CLI-2")
+def test_wrong_arguments_are_2(tmp_path: Path, arguments: list[str]) -> None:
+    done = run(tmp_path, *arguments)
+    assert done.returncode == USAGE
+    assert done.stderr.startswith(("usage:", "voicemode:"))
+    assert not done.stdout
+
+
+@pytest.mark.spec("CLI-2")
+def test_help_names_the_exit_codes(tmp_path: Path) -> None:
+    shown = " ".join(run(tmp_path, "--help").stdout.split())
+    for code in ("0 done", "1 failed", "2 wrong arguments", "3 no loudspeaker", "4 nobody spoke", "130"):
+        assert code in shown
+
+
+@pytest.mark.spec("CLI-2", "CLI-3")
+def test_without_a_loudspeaker_it_is_3_and_the_file_is_there(tmp_path: Path) -> None:
+    done = run(tmp_path, "speak", "Nobody hears this.", "--json")
+    assert done.returncode == NOT_PLAYED, done.stderr
+    told = json.loads(done.stdout)
+    assert told["outcome"] == "not_played"
+    assert Path(told["spoken"]["recording"]).stat().st_size > 10_000
+    assert told["spoken"]["recording"] in done.stderr
+
+
+@pytest.mark.live
+@pytest.mark.spec("CLI-2")
+def test_nobody_spoke_is_4(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+    done = run(tmp_path, "listen", "--max-listen", "1", **sound_card.environment)
+    assert done.returncode == NO_SPEECH, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("text", ["", "   ", "🎉"])
+@pytest.mark.spec("CLI-3", "CLI-4")
+def test_a_failure_is_one_sentence_and_json_where_it_was_asked_for(tmp_path: Path, text: str) -> None:
+    plain = run(tmp_path, "speak", text)
+    assert plain.returncode == FAILED
+    assert plain.stdout == ""
+    assert len(plain.stderr.splitlines()) == 1
+    assert plain.stderr.startswith("voicemode: ")
+    for_programs = run(tmp_path, "speak", text, "--json")
+    assert json.loads(for_programs.stdout)["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.spec("CLI-4")
+def test_an_unknown_voice_is_told_with_near_ones(tmp_path: Path) -> None:
+    done = run(tmp_path, "speak", "hello", "--voice", "en-uz")
+    assert done.returncode == FAILED
+    assert "en-uz" in done.stderr
+    assert "en-us" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.spec("CLI-5")
+def test_voices_lists_the_embedded_ones(tmp_path: Path) -> None:
+    listed = json.loads(run(tmp_path, "voices", "--json").stdout)
+    assert {"id": "en-us", "engine": "embedded"}.items() <= next(
+        v for v in listed if v["id"] == "en-us"
+    ).items()
+    assert "en-us" in run(tmp_path, "voices").stdout
+
+
+@pytest.mark.spec("CLI-6")
+def test_config_shows_values_and_their_sources_and_no_secret(tmp_path: Path) -> None:
+    key = "sk-do-not-show-this-to-anybody"
+    (tmp_path / ".voicemode.env").write_text("VOICEMODE_TTS_SPEED=1.5\n")
+    done = run(tmp_path, "config", "--json", OPENAI_API_KEY=key, VOICEMODE_STREAM_BUFFER_MS="200")
+    assert key not in done.stdout + done.stderr
+    shown = {row["name"]: row for row in json.loads(done.stdout)["variables"]}
+    assert shown["VOICEMODE_STREAM_BUFFER_MS"]["value"] == "200"
+    assert "environment" in shown["VOICEMODE_STREAM_BUFFER_MS"]["source"]
+    assert shown["VOICEMODE_TTS_SPEED"]["value"] == "1.5"
+    plain = run(tmp_path, "config", OPENAI_API_KEY=key)
+    assert key not in plain.stdout + plain.stderr
+    assert "OPENAI_API_KEY=" in plain.stdout
+
+
+@pytest.mark.spec("CLI-7")
+def test_doctor_fails_without_sound_and_says_how_to_mend_it(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", "--json")
+    assert done.returncode == FAILED
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert findings["loudspeaker"]["state"] == "fail"
+    assert findings["loudspeaker"]["mend"]
+    assert findings["Python"]["state"] == "ok"
+    assert findings["speech: embedded voice"]["state"] == "ok"
+    assert "→" in run(tmp_path, "doctor").stdout
+
+
+@pytest.mark.live
+@pytest.mark.spec("CLI-7")
+def test_doctor_is_content_with_a_sound_card(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", **sound_card.environment)
+    assert done.returncode == 0, done.stdout
+    assert "ok    loudspeaker" in done.stdout
+    assert "ok    microphone" in done.stdout
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.spec("CLI-8")
+def test_a_command_that_is_told_to_stop_leaves_nothing_behind(
+    sound_card: VirtualSoundCard, tmp_path: Path, number: signal.Signals
+) -> None:
+    variables = {**environment(sound_card, tmp_path, SAVE_AUDIO="true")}
+    with sound_card.recording() as heard:
+        heard.wait_until_running()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "voicemode", "speak", "one two three four five six seven " * 5],
+            env=variables,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        heard.wait_for_sound(10.0)
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=5)
+    assert process.returncode == INTERRUPTED
+    assert errors == ""
+    kept = list(tmp_path.glob("recordings/*/*/*.wav"))
+    assert len(kept) == 1
+    assert not kept[0].name.endswith(".part.wav")
