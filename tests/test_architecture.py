@@ -31,12 +31,12 @@ HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
         "config kinds peer_names settings variables markdown text playback turn ledger links joins "
-        "mixing chimes metrics sniff redaction wav"
+        "mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"
     ),
-    Layer.FLOWS: "ahead rendering speaking listening calls conversation",
+    Layer.FLOWS: "ahead rendering speaking listening calls conversation meanwhile",
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }

@@ -224,6 +224,18 @@ class SoundSettings:
         0.2,
         "Silence after a chime, for devices that cut the end.",
     )
+    thinking_sound: bool = setting(
+        "VOICEMODE_THINKING_SOUND",
+        BOOLEAN,
+        False,
+        "A quiet sound while the assistant works, from your answer until its next call, and under its speech.",
+    )
+    pan: float = setting(
+        "VOICEMODE_PAN",
+        number(-1, 1),
+        0.0,
+        "Where this assistant stands in stereo: -1 is left, 1 is right, 0 leaves the sound as it is.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
