@@ -30,11 +30,13 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "config kinds peer_names settings variables markdown text playback turn ledger links joins "
+        "config kinds peer_names settings variables markdown names symbols pronunciations reading tables text "
+        "playback turn ledger links joins "
         "mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
-        "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files"
+        "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files "
+        "pronunciation_files"
     ),
     Layer.FLOWS: "ahead rendering speaking listening calls conversation meanwhile",
     Layer.ROOT: "app",

@@ -9,14 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.laws import assert_cuts_do_not_matter, cut, run
+from voicemode.reading import Reading
 from voicemode.text import (
     LONGEST_MESSAGE_CHARACTERS,
     LONGEST_PIECE_CHARACTERS,
     LONGEST_TRANSCRIPT_CHARACTERS,
+    READ_ENGLISH,
     Splitter,
     clean_transcript,
     split,
 )
+
+AS_WRITTEN = Reading(markdown=False)
 
 MARKDOWN = """# Results #
 
@@ -41,9 +45,9 @@ print("never said")
 """
 
 
-def said(text: str, *, first: int = 1, usual: int = 1) -> list[str]:
+def said(text: str, *, reading: Reading = READ_ENGLISH) -> list[str]:
     """Every sentence on its own."""
-    return run(Splitter(first=first, usual=usual), [text])
+    return run(Splitter(first=1, usual=1, clause=1_000, reading=reading), [text])
 
 
 def words(text: str) -> list[str]:
@@ -80,10 +84,10 @@ def test_whatever_arrives_in_whatever_parts_gives_the_same_pieces_with_words_in_
         assert len(piece) <= LONGEST_PIECE_CHARACTERS
 
 
-PLAIN_WORD = st.text("abcdefgäßéж你好1234567890", min_size=1, max_size=8).filter(
+PLAIN_WORD = st.text("abcdefgäßéж你好1234567890", min_size=1, max_size=6).filter(
     lambda word: not word[0].isdigit()
 )
-"""Not a number at the beginning: `1. ` opens an item of a list."""
+"""Not a number at the beginning: `1. ` opens an item of a list. Seven letters and digits may be a hash."""
 PLAIN = st.lists(
     st.tuples(
         PLAIN_WORD, st.sampled_from([" ", " ", " ", ". ", "! ", "? ", ", ", "; ", ": ", "\n", ".\n\n", "。"])
@@ -103,7 +107,7 @@ def test_no_word_of_plain_text_is_lost_doubled_or_moved(text: str, first: int, u
 @pytest.mark.parametrize("mark", [" ", ", ", "-", "/", ". "])
 def test_no_word_of_a_long_line_is_lost(mark: str) -> None:
     text = mark.join(f"word{number}" for number in range(3_000))
-    pieces = split(text)
+    pieces = split(text, reading=AS_WRITTEN)
     assert "".join(words("".join(pieces))) == "".join(words(text))
     assert max(map(len, pieces)) <= LONGEST_PIECE_CHARACTERS
 
@@ -127,7 +131,7 @@ def test_no_word_of_a_long_line_is_lost(mark: str) -> None:
     ],
 )
 def test_what_only_looks_like_an_end_ends_no_sentence(sentence: str) -> None:
-    assert said(f"{sentence} Next one.") == [sentence, "Next one."]
+    assert said(f"{sentence} Next one.", reading=AS_WRITTEN) == [sentence, "Next one."]
 
 
 @pytest.mark.spec("SPK-26")
@@ -239,18 +243,18 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("# Title", ["Title."]),
         ("## Title ##\nText.", ["Title.", "Text."]),
         ("Title\n=====\ntext.", ["Title.", "text."]),
-        ("- one\n* two\n+ three\n1. four\n2) five", ["one.", "two.", "three.", "four.", "five."]),
-        ("- [ ] open\n- [x] done", ["open.", "done."]),
+        ("- one\n* two\n+ three\n1. four\n2) five", ["one.", "two.", "three.", "1: four.", "2: five."]),
+        ("- [ ] open\n- [x] done", ["to do: open.", "done: done."]),
         ("> quoted\n> > twice", ["quoted.", "twice."]),
         ("one\n\n---\n\ntwo", ["one.", "two."]),
         ("**bold** and *it* and ***both*** and __b__ and _i_.", ["bold and it and both and b and i."]),
         ("**Two. Sentences.** More.", ["Two.", "Sentences.", "More."]),
         ("un**frigging**believable", ["un frigging believable."]),
         ("~~gone~~ stays", ["gone stays."]),
-        ("2 * 3 and a*b and snake_case and **kwargs", ["2 * 3 and a*b and snake_case and kwargs."]),
+        ("2 * 3 and a*b and snake_case and **kwargs", ["2 times 3 and a*b and snake case and kwargs."]),
         ("\\*not emphasis\\* here", ["not emphasis here."]),
         ("Run `make test` and ``x`` now.", ["Run make test and x now."]),
-        ("Use `<div>`, `a*b*c` and `__init__`.", ["Use <div>, a*b*c and __init__."]),
+        ("Use `<div>`, `a*b*c` and `__init__`.", ["Use <div>, a*b*c and dunder init."]),
         ("[the docs](https://a.b/c), ok", ["the docs, ok."]),
         ("[wiki](https://a.b/C_(d)) ok", ["wiki ok."]),
         ('[t](u "Title") ok', ["t ok."]),
@@ -259,12 +263,15 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("![a picture](p.png)", ["a picture."]),
         ("[![badge](b.svg)](u) ok", ["badge ok."]),
         ("[text][1] ok", ["text ok."]),
-        ("See https://www.example.com/a/b?c=d, then <http://x.org>.", ["See example.com, then x.org."]),
-        ("See https://example.com/a.", ["See example.com."]),
-        ("At https://user:secret@example.com/ now", ["At example.com now."]),
+        (
+            "See https://www.example.com/a/b?c=d, then <http://x.org>.",
+            ["See example dot com, then x dot org."],
+        ),
+        ("See https://example.com/a.", ["See example dot com."]),
+        ("At https://user:secret@example.com/ now", ["At example dot com now."]),
         ("| a | b |\n|---|---|\n| 1 | 2 |", ["a, b.", "1, 2."]),
         ("a | b\n--- | ---\n1 | 2", ["a, b.", "1, 2."]),
-        ("```py\ncode. Here.\n```\nAfter.", ["There is a code block.", "After."]),
+        ("```py\ncode. Here.\n```\nAfter.", ["There is a code block in Python.", "After."]),
         ("~~~\n```\n~~~\nAfter.", ["There is a code block.", "After."]),
         ("````\n```\nstill\n````\nAfter.", ["There is a code block.", "After."]),
         ("> ```\n> code\n> ```\n> after", ["There is a code block.", "after."]),
@@ -290,9 +297,12 @@ def test_stars_are_never_left_in_pairs(text: str) -> None:
     [
         ("<b>Bold</b>.<br>New <a href='x'>link</a> <img src=x> ok", ["Bold. New link ok."]),
         ("one <!-- hidden --> two", ["one two."]),
-        ("Vec<u8> and List<String> and a < b > c", ["Vec<u8> and List<String> and a < b > c."]),
-        ("Done 👍🏽 ok 👨‍👩‍👧 and 1️⃣ ❤️ ✓", ["Done ok and 1."]),
-        ("20 °C © №5", ["20 °C © №5."]),
+        (
+            "Vec<u8> and List<String> and a < b > c",
+            ["Vec<u8> and List<String> and a less than b greater than c."],
+        ),
+        ("Done 👍🏽 ok 👨‍👩‍👧 and 1️⃣ ❤️ ✓", ["Done ok and 1 check."]),
+        ("20 °C © №5", ["20 degrees Celsius © №5."]),
         ("a\0b \x1b[31mred\x07", ["a b [31mred."]),
         ("abc\u202edef\u2066 co\u00adoperate \ufeffx", ["abcdef cooperate x."]),
         ("می\u200cخواهم", ["می\u200cخواهم."]),
@@ -328,11 +338,89 @@ def test_a_wrapped_line_flows_on_and_one_that_stands_alone_ends(written: str, re
     assert said(written) == read
 
 
+@pytest.mark.spec("SPK-30")
+def test_a_long_item_ends_where_the_next_number_begins() -> None:
+    item = "an item that is long enough to look like a line that an editor has wrapped"
+    assert said(f"1. {item}\n2. two") == [f"1: {item}.", "2: two."]
+
+
 @pytest.mark.spec("SPK-2")
 def test_the_first_piece_is_short_and_later_ones_gather_sentences() -> None:
     sentence = "Ten words are enough for this."
     assert split(" ".join([sentence] * 5)) == [sentence, f"{sentence} {sentence}", f"{sentence} {sentence}"]
     assert split("Yes. I will do that now. Ok.")[0] == "Yes. I will do that now."
+
+
+@pytest.mark.spec("SPK-2")
+@pytest.mark.parametrize(
+    ("written", "pieces"),
+    [
+        (
+            "I looked at the failing test in the parser, and the fixture was wrong.",
+            ["I looked at the failing test in the parser,", "and the fixture was wrong."],
+        ),
+        (
+            "I looked, and after quite some time the fixture was wrong.",
+            ["I looked, and after quite some time the fixture was wrong."],
+        ),
+        (
+            "See the very long page [of rules, of notes](https://a.b) and read it.",
+            ["See the very long page of rules, of notes and read it."],
+        ),
+        (
+            "Something long is worth knowing here, e.g., that it ends.",
+            ["Something long is worth knowing here, e.g., that it ends."],
+        ),
+        (
+            "这是一个很长的句子，因为它有很多的分句，所以要切开。",
+            ["这是一个很长的句子，因为它有很多的分句，", "所以要切开。"],
+        ),
+    ],
+)
+def test_a_long_first_sentence_is_begun_at_its_first_clause(written: str, pieces: list[str]) -> None:
+    assert split(written) == pieces
+
+
+@pytest.mark.spec("SPK-3")
+def test_the_first_clause_is_spoken_before_the_sentence_is_written() -> None:
+    assert Splitter().feed("I looked at the failing test in the parser, and") == [
+        "I looked at the failing test in the parser,"
+    ]
+
+
+TABLE = "| test | time | result |\n|---|---|---|\n| lint | 5 | good |\n| types | | bad |\n"
+
+
+@pytest.mark.spec("SPK-51")
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (TABLE, ["lint, time 5, result good.", "types, result bad."]),
+        (f"Before\n{TABLE}After.", ["Before.", "lint, time 5, result good.", "types, result bad.", "After."]),
+        (f"{TABLE}\n{TABLE}", ["lint, time 5, result good.", "types, result bad."] * 2),
+        ("| a | b | c |\n|---|---|---|\n| 1 | 2 |", ["a, b, c.", "1, 2."]),
+        ("| a | b | c |\n|---|---|---|\n\nAfter.", ["a, b, c.", "After."]),
+        ("| a | b | c |\n| 1 | 2 | 3 |", ["a, b, c.", "1, 2, 3."]),
+        ("| a | b | c |", ["a, b, c."]),
+        ("| a | b | c |\n```\nx\n```\n| d |", ["a, b, c.", "There is a code block.", "d."]),
+        ("| name | a \\| b | c |\n|---|---|---|\n| 1 | 2 | 3 |", ["1, a or b 2, c 3."]),
+    ],
+)
+def test_the_cells_of_a_wide_table_are_read_with_the_names_of_their_columns(
+    written: str, read: list[str]
+) -> None:
+    assert said(written) == read
+
+
+@pytest.mark.spec("SPK-50")
+def test_text_is_taken_as_it_is_where_nothing_is_to_be_read() -> None:
+    written = "# Not a title\n- **kept** `x` https://a.b/c\n| a | b | c |\n```py\nv1.2"
+    assert said(written, reading=AS_WRITTEN) == [
+        "# Not a title.",
+        "- **kept** `x` https://a.b/c.",
+        "| a | b | c |.",
+        "```py v1.2.",
+    ]
 
 
 @pytest.mark.spec("LSN-14")

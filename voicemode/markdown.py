@@ -8,9 +8,10 @@ import unicodedata
 
 FENCE = re.compile(r"[\s>]*(`{3,}(?!.*`)|~{3,})")
 HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)(?:\s+#+\s*)?$")
-BULLET = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
+BULLET = re.compile(r"^\s*(?:[-*+]|(?P<number>\d{1,3})[.)])\s+(?:\[(?P<task>[ xX])\]\s+)?")
 _QUOTE = re.compile(r"^\s*(?:>\s*)+")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}|\s*\|?[\s|:-]*-[\s|:-]*\|[\s|:-]*")
+_BAR = re.compile(r"(?<!\\)\|")
 _TARGET = r"""\((?:[^()\s]|\([^()\s]*\))*(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)"""
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]" + _TARGET)
 _LINK = re.compile(r"\[([^\[\]]*)\]" + _TARGET)
@@ -41,19 +42,32 @@ def is_row(line: str) -> bool:
     return line.lstrip().startswith("|")
 
 
+def is_rule(line: str) -> bool:
+    """A line of dashes, or the line under the names of a table's columns."""
+    return bool(_RULE.fullmatch(line))
+
+
 def closes_fence(line: str, fence: str) -> bool:
     mark = line.strip(" \t\r>")
     return len(mark) >= len(fence) and not mark.strip(fence[0])
 
 
-def read_line(line: str, *, at_start: bool) -> str:
-    """One line of markdown, or a sentence of it, as it is read aloud."""
+def plain_line(line: str) -> str:
+    """A line as it is written, without what has no sound."""
+    return " ".join(_speakable(line).split())
+
+
+def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -> str:
+    """One line of markdown, or a sentence of it, as it is read aloud.
+
+    `tasks` are the words for the boxes of a list of tasks, open and done.
+    """
     line = _speakable(line)
     if at_start:
         line = _QUOTE.sub("", line, count=1)
-        if _RULE.fullmatch(line):
+        if is_rule(line):
             return ""
-        line = BULLET.sub("", HEADING.sub(r"\1", line, count=1), count=1)
+        line = BULLET.sub(lambda item: _item(item, tasks), HEADING.sub(r"\1", line, count=1), count=1)
     spans: list[str] = []
 
     def aside(match: re.Match[str]) -> str:
@@ -70,9 +84,22 @@ def read_line(line: str, *, at_start: bool) -> str:
     return " ".join(line.split())
 
 
+def _item(item: re.Match[str], tasks: tuple[str, str]) -> str:
+    """What is said for the beginning of an item: its number, and whether a task is done."""
+    if item.end() == len(item.string):
+        return ""
+    task = tasks[item["task"] != " "] if item["task"] else ""
+    return "".join(f"{said}: " for said in (item["number"], task) if said)
+
+
+def cells(row: str) -> list[str]:
+    """What stands between the bars of a row of a table."""
+    return [cell.strip() for cell in _BAR.split(row.strip().strip("|"))]
+
+
 def _cells(line: str) -> str:
     if is_row(line):
-        return ", ".join(cell.strip() for cell in line.split("|") if cell.strip())
+        return ", ".join(cell for cell in cells(line) if cell)
     return line.replace(" | ", ", ")
 
 

@@ -9,10 +9,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joins_letters, read_line
+from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joins_letters
+from voicemode.reading import Reading
+from voicemode.tables import Table
 
 FIRST_PIECE_CHARACTERS = 15
 """The first piece is short, so that sound starts early (the speech server specification's sentence minimum)."""
+
+FIRST_CLAUSE_CHARACTERS = 40
+"""A first sentence that goes on is spoken from its first clause of this size on: about 3 s of speech, in which the
+rest can come."""
 
 PIECE_CHARACTERS = 60
 """Later pieces gather whole sentences up to about this size: fewer requests, better intonation."""
@@ -34,10 +40,14 @@ WRAPPED_LINE_CHARACTERS = 60
 CODE_LINE_CHARACTERS = 200
 """As much of a line of code as it takes to see that it does not close the block."""
 
+READ_ENGLISH = Reading()
+
 _BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』）”’]*)")
 _WIDE_END = "。！？"
 _WIDE_CLOSERS = "」』）”’"
 _CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")
+_CLAUSE_ENDS = (",", ";", ":", "—", "–")
+_WIDE_CLAUSE_ENDS = ("，", "；", "：", "、")
 _ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
 _ABBREVIATION = re.compile(
     r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
@@ -55,7 +65,12 @@ class Splitter:
         first: int = FIRST_PIECE_CHARACTERS,
         usual: int = PIECE_CHARACTERS,
         longest: int = LONGEST_PIECE_CHARACTERS,
+        clause: int = FIRST_CLAUSE_CHARACTERS,
+        reading: Reading = READ_ENGLISH,
     ) -> None:
+        self._reading = reading
+        self._clause = clause
+        self._table = Table()
         self._first = first
         self._usual = usual
         self._longest = longest
@@ -65,6 +80,8 @@ class Splitter:
         self._gathered = ""
         self._open = 0
         """Characters of the last line, when it ended in the middle of a sentence and may go on in the next."""
+        self._open_item = False
+        """The open line is an item of a list: a digit after it begins the next one."""
         self._given = 0
 
     def feed(self, item: str) -> list[str]:
@@ -80,24 +97,35 @@ class Splitter:
         return pieces
 
     def flush(self) -> list[str]:
-        return self._end_line() + self._close() + self._release(force=True)
+        return self._end_line() + self._leave_table() + self._close() + self._release(force=True)
 
     def _take(self, character: str) -> list[str]:
         pieces: list[str] = []
         if self._open and not character.isspace():
-            wrapped = character.islower() or (self._open >= WRAPPED_LINE_CHARACTERS and character.isalnum())
-            if wrapped:
+            if self._goes_on(character):
                 self._open = 0
             else:
                 pieces += self._close()
+        if character != "|" and not character.isspace() and not self._line.strip():
+            pieces += self._leave_table()
+        if not self._given and self._line.endswith(_WIDE_CLAUSE_ENDS):
+            pieces += self._end_first_clause(self._clause // 3)
         if character not in _WIDE_END + _WIDE_CLOSERS and self._line.endswith((*_WIDE_END, *_WIDE_CLOSERS)):
             pieces += self._end_sentence()
         self._line += character
         if character.isspace():
             pieces += self._end_sentence()
+            if not self._given and self._line[:-1].endswith(_CLAUSE_ENDS):
+                pieces += self._end_first_clause(self._clause)
         if len(self._line) > LONGEST_LINE_CHARACTERS * (1 if character.isspace() else 2):
             pieces += self._end_part()
         return pieces
+
+    def _goes_on(self, character: str) -> bool:
+        """Whether the line that begins with `character` goes on with the one before."""
+        if character.isdigit() and self._open_item:
+            return False
+        return character.islower() or (self._open >= WRAPPED_LINE_CHARACTERS and character.isalnum())
 
     def _end_line(self) -> list[str]:
         line, self._line = self._line, ""
@@ -106,27 +134,55 @@ class Splitter:
             if closes_fence(line, self._fence):
                 self._fence = None
             return []
-        if at_start and (fence := FENCE.match(line)):
+        marked = at_start and self._reading.markdown
+        if marked and (fence := FENCE.match(line)):
             self._fence = fence.group(1)
-            return self._gather("There is a code block.")
+            return self._gather(self._reading.announcement(line[fence.end() :]))
         if not line.strip():
-            return self._close()
-        alone = at_start and (HEADING.match(line) or is_row(line))
-        return self._gather(read_line(line, at_start=at_start), going_on=0 if alone else len(line))
+            return self._leave_table() + self._close()
+        if marked and is_row(line):
+            return [piece for row in self._table.row(line) for piece in self._alone(row)]
+        if marked and HEADING.match(line):
+            return self._alone(line)
+        self._open_item = bool(marked and BULLET.match(line)) or (self._open_item and not at_start)
+        return self._gather(self._reading.line(line, at_start=at_start), going_on=len(line))
+
+    def _alone(self, line: str) -> list[str]:
+        return self._gather(self._reading.line(line, at_start=True))
+
+    def _leave_table(self) -> list[str]:
+        return [piece for row in self._table.end() for piece in self._alone(row)]
 
     def _end_sentence(self) -> list[str]:
-        if self._line_start and (FENCE.match(self._line) or is_row(self._line)):
+        marked = self._line_start and self._reading.markdown
+        if marked and (is_row(self._line) or FENCE.match(self._line)):
             return []
-        bullet = BULLET.match(self._line) if self._line_start else None
+        bullet = BULLET.match(self._line) if marked else None
         end = _sentence_end(self._line, start=bullet.end() if bullet else 0)
-        return self._gather(self._cut(end)) if end else []
+        if not end:
+            return []
+        self._open_item = bool(bullet) or (self._open_item and not self._line_start)
+        return self._gather(self._cut(end))
+
+    def _end_first_clause(self, enough: int) -> list[str]:
+        """The first piece need not wait for the end of a long sentence."""
+        line = self._line
+        if len(self._gathered) + len(line.strip()) < enough or not _is_whole(line):
+            return []
+        if self._line_start and self._reading.markdown and (is_row(line) or FENCE.match(line)):
+            return []
+        return self._out(self._cut(len(line)))
 
     def _end_part(self) -> list[str]:
         """A line that does not end: out with it up to its last clause or word."""
         half = LONGEST_LINE_CHARACTERS // 2
         clauses = [match.end() for match in _CLAUSE.finditer(self._line, half)]
         at = clauses[-1] if clauses else self._line.rstrip().rfind(" ", half)
-        part = self._cut(at if at > 0 else len(self._line))
+        pieces = self._leave_table()
+        return pieces + self._out(self._cut(at if at > 0 else len(self._line)))
+
+    def _out(self, part: str) -> list[str]:
+        """A part of a sentence is spoken without waiting for its end."""
         if _has_words(part):
             self._gathered = f"{self._gathered} {part}".strip()
         return self._release(force=True)
@@ -135,7 +191,7 @@ class Splitter:
         """The line up to `end`, read."""
         text, self._line = self._line[:end], self._line[end:]
         at_start, self._line_start = self._line_start, False
-        return read_line(text, at_start=at_start)
+        return self._reading.line(text, at_start=at_start)
 
     def _gather(self, sentence: str, *, going_on: int = 0) -> list[str]:
         if not _has_words(sentence):
@@ -166,9 +222,9 @@ class Splitter:
         return pieces
 
 
-def split(text: str) -> list[str]:
+def split(text: str, *, reading: Reading = READ_ENGLISH) -> list[str]:
     """All the pieces of a text that is complete."""
-    splitter = Splitter()
+    splitter = Splitter(reading=reading)
     return splitter.feed(text) + splitter.flush()
 
 
@@ -186,6 +242,17 @@ def clean_transcript(text: str) -> str:
 
 def _has_words(text: str) -> bool:
     return any(character.isalnum() for character in text)
+
+
+def _is_whole(line: str) -> bool:
+    """Whether no bracket, code or emphasis is open at the end of `line`, and its last word is no abbreviation."""
+    pairs = (("(", ")"), ("[", "]"))
+    return (
+        all(line.count(opens) == line.count(closes) for opens, closes in pairs)
+        and line.count("`") % 2 == 0
+        and line.count("**") % 2 == 0
+        and line.rstrip()[-2:-1] != "."
+    )
 
 
 def _sentence_end(line: str, *, start: int) -> int:

@@ -53,6 +53,12 @@ class SpeechSettings:
     audio_format: AudioFormat = setting(
         "VOICEMODE_TTS_AUDIO_FORMAT", choice(*AudioFormat), AudioFormat.PCM, "Format asked of speech servers."
     )
+    read_markdown: bool = setting(
+        "VOICEMODE_READ_MARKDOWN",
+        BOOLEAN,
+        True,
+        "Read markdown, names and signs as a person would; false: say the text as it is written.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,209 @@
+"""Numbers with units, dates, arrows and operators of a sentence, as English reads them."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {
+    "ns": "nanosecond",
+    "µs": "microsecond",
+    "μs": "microsecond",
+    "us": "microsecond",
+    "ms": "millisecond",
+    "s": "second",
+    "sec": "second",
+    "min": "minute",
+    "h": "hour",
+    "kB": "kilobyte",
+    "KB": "kilobyte",
+    "kb": "kilobyte",
+    "MB": "megabyte",
+    "GB": "gigabyte",
+    "TB": "terabyte",
+    "KiB": "kibibyte",
+    "MiB": "mebibyte",
+    "GiB": "gibibyte",
+    "Hz": "hertz",
+    "kHz": "kilohertz",
+    "MHz": "megahertz",
+    "GHz": "gigahertz",
+    "dB": "decibel",
+    "px": "pixel",
+    "mm": "millimetre",
+    "cm": "centimetre",
+    "km": "kilometre",
+    "kg": "kilogram",
+    "°": "degree",
+    "°C": "degree Celsius",
+    "°F": "degree Fahrenheit",
+    "fps": "frame per second",
+    "Mbps": "megabit per second",
+    "%": "percent",
+}
+_PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "day": "day"}
+_UNCHANGED = ("hertz", "percent")
+_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_QUANTITY = re.compile(
+    rf"(?<![\w.,/:#-])(?:(?P<least>{_NUMBER})\s?[–-]\s?)?(?P<number>{_NUMBER})(?P<gap>\s?)(?P<unit>{_UNIT})"
+    r"(?:/(?P<per>s|sec|min|h|day))?(?![\w/])(?!\.\w)"
+)
+"""Not in names, versions and times, where digits and letters stand side by side too."""
+
+_MONTHS = (
+    "January February March April May June July August September October November December".split()  # noqa: SIM905
+)
+_DATE = re.compile(
+    r"(?<![\w./:-])(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"(?:T(\d\d:\d\d)(?::\d\d(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?(?![\w/-])(?!\.\w)"
+)
+_COUNTED = re.compile(
+    r"\b(issues?|PRs?|MRs?|(?:pull|merge) requests?|bugs?|tickets?|discussions?|numbers?|steps?|items?|builds?|jobs?"
+    r"|runs?|tasks?) #(?=\d)",
+    re.IGNORECASE,
+)
+_TWICE = re.compile(r"\b(versions?|numbers?|hex|uuid) (?:version|number|hex|UUID) (?=\S)", re.IGNORECASE)
+
+_OPERATORS = {
+    "===": "equals",
+    "==": "equals",
+    "!==": "is not",
+    "!=": "is not",
+    "≠": "is not",
+    ">=": "at least",
+    "≥": "at least",
+    "<=": "at most",
+    "≤": "at most",
+    "≈": "about",
+    "~=": "about",
+    "=>": "to",
+    "->": "to",
+    "-->": "to",
+    "→": "to",
+    "⇒": "to",
+    "⟶": "to",
+    "➜": "to",
+    "➡": "to",
+    "<-": "from",
+    "←": "from",
+    "<->": "to and from",
+    "↔": "to and from",
+    "&&": "and",
+    "||": "or",
+    "±": "plus or minus",
+    "×": "times",
+    "÷": "divided by",
+    "√": "square root of",
+    "∞": "infinity",
+    "=": "equals",
+}
+_OPERATOR = re.compile(
+    r"\s*(?<![=<>!&|~+*/:-])("
+    + "|".join(sorted(map(re.escape, _OPERATORS), key=len, reverse=True))
+    + r")(?![=<>&|-])\s*"
+)
+_SPACED = {
+    "+": "plus",
+    "<": "less than",
+    ">": "greater than",
+    "&": "and",
+    "-": None,
+    "--": None,
+    "*": "times",
+    "|": "or",
+}
+_BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
+_BEFORE_NUMBER = re.compile(r"(?<![^\s(])([-−~<>])(?=\d)")
+_NUMBER_WORDS = {"-": "minus ", "−": "minus ", "~": "about ", "<": "less than ", ">": "more than "}
+
+MARKS = {
+    "✅": "check",
+    "✔": "check",
+    "✓": "check",
+    "☑": "check",
+    "❌": "cross",
+    "❎": "cross",
+    "✗": "cross",
+    "✘": "cross",
+    "✖": "cross",
+    "⚠": "warning",
+    "🔴": "red",
+    "🟠": "orange",
+    "🟡": "yellow",
+    "🟢": "green",
+    "➜": "→",
+    "➡": "→",
+    "⟶": "→",
+}
+"""Signs that stand for a word; other emoji are decoration."""
+_MARK = re.compile(rf"([{''.join(MARKS)}])\ufe0f?(?:\1\ufe0f?)*(\s*)(\w*)")
+
+
+def marks_to_words(text: str) -> str:
+    """`✅ Tests pass` → `check, Tests pass`; `⚠️ Warning` is not warned of twice."""
+    return _MARK.sub(_mark, text)
+
+
+def _mark(match: re.Match[str]) -> str:
+    said, following = MARKS[match[1]], match[3]
+    if not said.isalpha():
+        return f"{said}{match[2]}{following}"
+    if following.lower().startswith(said):
+        return following
+    return f" {said}, {following}" if following else f" {said}{match[2]}"
+
+
+def numbers(text: str) -> str:
+    """Dates, quantities, ranges and counted things."""
+    text = _QUANTITY.sub(_quantity, _DATE.sub(_date, text))
+    return re.sub(r"(?<=\d)\s?–\s?(?=\d)", " to ", _COUNTED.sub(r"\1 ", text))
+
+
+def operators(text: str) -> str:
+    """Arrows and operators between words; a dash between spaces is a pause."""
+    text = _OPERATOR.sub(lambda sign: f" {_OPERATORS[sign[1]]} ", text)
+    text = _BETWEEN.sub(_between, text)
+    return _BEFORE_NUMBER.sub(lambda sign: _NUMBER_WORDS[sign[1]], text)
+
+
+def once(text: str) -> str:
+    """`version v2` has its word already."""
+    return _TWICE.sub(r"\1 ", text)
+
+
+def _between(match: re.Match[str]) -> str:
+    word = _SPACED[match[2]]
+    if word is not None:
+        return f" {word} "
+    before = match.string[: match.start()].rsplit(maxsplit=1)[-1:]
+    digits = before and before[0][-1].isdigit() and match.string[match.end()].isdigit()
+    return " minus " if digits and match[2] == "-" else ", "
+
+
+def _quantity(match: re.Match[str]) -> str:
+    number, unit, least = match["number"], match["unit"], match["least"]
+    decade = unit == "s" and not match["gap"] and (len(number) == 4 or _follows_the(match))
+    if decade:
+        return match.group()
+    one = number == "1" and not least
+    said = _UNITS[unit]
+    if not one and not said.endswith(_UNCHANGED):
+        first, _, rest = said.partition(" ")
+        said = f"{first}s {rest}".rstrip()
+    said = f"{least} to {number} {said}" if least else f"{number} {said}"
+    return f"{said} per {_PER[match['per']]}" if match["per"] else said
+
+
+def _follows_the(match: re.Match[str]) -> bool:
+    """`the 90s` are years."""
+    return bool(
+        re.search(r"\bthe\s$", match.string[max(match.start() - 5, 0) : match.start()], re.IGNORECASE)
+    )
+
+
+def _date(match: re.Match[str]) -> str:
+    year, month, day, clock, zone = match.groups()
+    said = f"{_MONTHS[int(month) - 1]} {int(day)}, {year}"
+    if clock:
+        said += f" at {clock}"
+    return f"{said} {'UTC' if zone == 'Z' else zone}" if zone else said
