@@ -30,10 +30,14 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=int, default=5, help="of each measurement, after one that is not counted"
     )
-    parser.add_argument("--formats", default="pcm,wav", help=f"of {', '.join(FORMATS)}")
+    parser.add_argument("--formats", default=",".join(FORMATS), help=f"of {', '.join(FORMATS)}")
+    parser.add_argument("--lengths", default="2,30", help="seconds of speech, of the row speaking")
     parser.add_argument(
-        "--pace", type=float, help="seconds of sound the server sends per second; default: as fast as taken"
+        "--paces",
+        default="1.5,unlimited",
+        help="seconds of sound the server sends per second, in the row speaking",
     )
+    parser.add_argument("--long-runs", type=int, default=1, help="of speech of 10 s and more")
     parser.add_argument("--without", default="", help=f"leave out: {', '.join(WHO)}")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     chosen = parser.parse_args(arguments)
@@ -72,7 +76,9 @@ def main(arguments: list[str]) -> int:
             contenders=who,
             runs=chosen.runs,
             formats=chosen.formats.split(","),
-            pace=chosen.pace,
+            paces=[None if pace == "unlimited" else float(pace) for pace in chosen.paces.split(",")],
+            lengths=[float(length) for length in chosen.lengths.split(",")],
+            long_runs=chosen.long_runs,
         )
         for name in chosen.rows.split(","):
             rows += ROWS[name](plan)

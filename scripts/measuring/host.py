@@ -4,6 +4,7 @@ machinery is in it. Speaks 2025-11-25, as today's hosts do."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,10 @@ class Host:
         """Of the server and all its descendants; shared pages count for each."""
         return sum(_resident(pid) for pid in _family(self.pid))
 
+    def cpu_seconds(self) -> float:
+        """Of the server and all its descendants, so far."""
+        return sum(_cpu(pid) for pid in _family(self.pid))
+
     def _write(self, message: Mapping[str, JsonValue]) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -154,6 +159,15 @@ class Host:
             answer = self._waiting.pop(identity, None) if isinstance(identity, int) else None
             if answer and "method" not in message:
                 answer.arrive(message, at)
+
+
+def _cpu(pid: int) -> float:
+    """User and system time of a process; 0 when it has gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:

@@ -15,6 +15,7 @@ from scripts.measuring.tokens import as_given, as_listed, count_tokens
 from tests.support import voice
 from tests.support.listening import compare, samples_of
 from tests.support.sound_card import RATE
+from voicemode import clock
 
 SOURCE_RATE = 24_000
 TTFB_SECONDS = 0.2
@@ -25,6 +26,9 @@ SETTLE_SECONDS = 2.0
 """After `tools/list`, before memory is read: what warms up in the background has been loaded by then."""
 QUIET_SECONDS = 0.6
 BEFORE_CANCEL_SECONDS = 0.5
+LONG_SECONDS = 10.0
+JITTER_SECONDS = 8.0
+CPU_SECONDS = 8.0
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -48,7 +52,9 @@ class Plan:
     contenders: list[Contender]
     runs: int
     formats: list[str]
-    pace: float | None
+    paces: list[float | None]
+    lengths: list[float]
+    long_runs: int
 
     @property
     def speakers(self) -> list[Contender]:
@@ -76,6 +82,13 @@ def pause(seconds: float) -> None:
 def sentence(run: int) -> str:
     """About three seconds in the word-coded voice, another one each time: nothing may come from a cache."""
     return f"the build is green and run {NUMBERS[run % len(NUMBERS)]} of the bench has begun to speak"
+
+
+def message(run: int, seconds: float) -> str:
+    """About so many seconds in the word-coded voice (a quarter of a second a word), in sentences of twelve words."""
+    words = [NUMBERS[(run + at) % len(NUMBERS)] for at in range(max(int(seconds * 4), 4))]
+    sentences = [" ".join(words[at : at + 12]) for at in range(0, len(words), 12)]
+    return ". ".join(sentences) + "."
 
 
 def start_up(plan: Plan) -> list[Row]:
@@ -114,37 +127,81 @@ def tokens(plan: Plan) -> list[Row]:
 
 
 def speaking(plan: Plan) -> list[Row]:
-    """First byte → audible, the whole way, and how much arrived, for each format."""
+    """First byte → audible, the whole way, and how much arrived: for each format, length and pace of the server."""
     rows: list[Row] = []
     memory = Row(name="resident after one sentence", unit="MB", goal="≤ 130 MB")
     for audio_format in plan.formats:
-        ceiling = 30 if audio_format in ("pcm", "wav") else 60
-        overhead = Row(name=f"TTFA overhead, {audio_format}", unit="ms", goal=f"≤ {ceiling} ms")
-        whole = Row(
-            name=f"TTFA, call → audible, {audio_format}", unit="ms", goal=f"≤ {200 + ceiling + 20} ms"
-        )
-        complete = Row(name=f"completeness, {audio_format}", unit="%", goal="100 %", more_is_better=True)
-        pieces = Row(name=f"unbroken pieces, {audio_format}", unit="", goal="1")
-        plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=plan.pace)
         with plan.stage.hosts(plan.speakers, audio_format) as hosts:
-            for run in range(plan.runs + 1):
-                for contender in plan.speakers:
-                    host = hosts[contender.name]
-                    said = _utter(plan.stage, host, contender, sentence(run))
-                    if said is None:
-                        note(f"{audio_format} {contender.name}: nothing was heard")
-                        continue
-                    if not run:
-                        if audio_format == plan.formats[0]:
-                            memory.add(contender, host.resident_bytes() / 1e6)
-                        continue
-                    overhead.add(contender, said.overhead * 1000)
-                    whole.add(contender, said.whole * 1000)
-                    complete.add(contender, said.complete * 100)
-                    pieces.add(contender, said.pieces)
-                note(f"{audio_format} {run}/{plan.runs}")
-        rows += [overhead, whole, complete, pieces]
+            for length in plan.lengths:
+                for pace in plan.paces:
+                    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=pace)
+                    rows += _speaking(plan, hosts, audio_format, length, pace, memory)
     return [*rows, memory]
+
+
+def _speaking(
+    plan: Plan, hosts: dict[str, Host], audio_format: str, length: float, pace: float | None, memory: Row
+) -> list[Row]:
+    ceiling = 30 if audio_format in ("pcm", "wav") else 60
+    what = f"{audio_format}, {length:g} s{f' at {pace:g} ×' if pace else ''}"
+    overhead = Row(name=f"TTFA overhead, {what}", unit="ms", goal=f"≤ {ceiling} ms")
+    whole = Row(name=f"call → audible, {what}", unit="ms", goal=f"≤ {200 + ceiling + 20} ms")
+    complete = Row(name=f"completeness, {what}", unit="%", goal="100 %", more_is_better=True)
+    pieces = Row(name=f"unbroken pieces, {what}", unit="", goal="1")
+    # The first run is not counted, except where one takes half a minute and more.
+    runs = range(plan.runs + 1) if length < LONG_SECONDS else range(1, plan.long_runs + 1)
+    for run in runs:
+        for contender in plan.speakers:
+            host = hosts[contender.name]
+            said = _utter(plan.stage, host, contender, message(run, length))
+            if said is None:
+                note(f"{what} {contender.name}: nothing was heard")
+                continue
+            if not run:
+                memory.add(contender, host.resident_bytes() / 1e6)
+                continue
+            overhead.add(contender, said.overhead * 1000)
+            whole.add(contender, said.whole * 1000)
+            complete.add(contender, said.complete * 100)
+            pieces.add(contender, said.pieces)
+        note(f"{what} {run}/{runs[-1]}")
+    return [overhead, whole, complete, pieces]
+
+
+def gaps(plan: Plan) -> list[Row]:
+    """Silences in a stream at real time that comes in bursts of 200 ms and once pauses for 600 ms."""
+    row = Row(name="gaps under jitter", unit="", goal="≤ 1")
+    lost = Row(name="completeness under jitter", unit="%", goal="100 %", more_is_better=True)
+    plan.stage.service.behave(
+        time_to_first_byte_s=TTFB_SECONDS, pace=1.0, burst_s=0.2, hiccup_after_s=4.0, hiccup_s=0.6
+    )
+    with plan.stage.hosts(plan.speakers, "pcm") as hosts:
+        for run in range(1, plan.runs + 1):
+            for contender in plan.speakers:
+                # One sentence: the silence between two would count as a gap.
+                words = message(run, JITTER_SECONDS).replace(".", "")
+                said = _utter(plan.stage, hosts[contender.name], contender, words)
+                if said is not None:
+                    row.add(contender, said.pieces - 1)
+                    lost.add(contender, said.complete * 100)
+            note(f"gaps {run}/{plan.runs}")
+    return [row, lost]
+
+
+def cpu(plan: Plan) -> list[Row]:
+    row = Row(name="CPU while speaking", unit="% of a core", goal="≤ 2 %")
+    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=None)
+    with plan.stage.hosts(plan.speakers, "pcm") as hosts:
+        for run in range(plan.runs + 1):
+            for contender in plan.speakers:
+                host = hosts[contender.name]
+                before, began = host.cpu_seconds(), clock.monotonic()
+                said = _utter(plan.stage, host, contender, message(run, CPU_SECONDS))
+                if run and said is not None:
+                    elapsed = clock.monotonic() - began
+                    row.add(contender, (host.cpu_seconds() - before) / elapsed * 100)
+            note(f"cpu {run}/{plan.runs}")
+    return [row]
 
 
 def ping(plan: Plan) -> list[Row]:
@@ -183,7 +240,7 @@ def cancelling(plan: Plan) -> list[Row]:
 
 
 def _each_run(plan: Plan, row: Row, measure: Callable[[Host, Contender, int], float]) -> list[Row]:
-    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=plan.pace)
+    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=None)
     with plan.stage.hosts(plan.speakers, "pcm") as hosts:
         for contender in plan.speakers:
             _utter(plan.stage, hosts[contender.name], contender, sentence(0))
@@ -237,4 +294,6 @@ ROWS: dict[str, Callable[[Plan], list[Row]]] = {
     "speaking": speaking,
     "ping": ping,
     "cancel": cancelling,
+    "gaps": gaps,
+    "cpu": cpu,
 }
