@@ -46,7 +46,8 @@ PLAYBACK_SECONDS = 0.02
 """What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
 its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
-"""Asked for from then on, once a loudspeaker has run dry all the same."""
+"""The most it is asked to hold. Each stream in which sound (silence does not count) ran dry doubles what the next one
+holds; each that did not takes a quarter off again."""
 CAPTURE_SECONDS = 0.12
 """A quarter of it comes at a time: 30 ms wake this process 33 times a second, 15 ms 67 times, for a third less CPU; a
 turn's end is seen 5 ms later on average, 10 ms at most."""
@@ -82,15 +83,27 @@ class PortAudio:
         sd = self._sd
         rate = feed.format.rate
 
+        ran_dry = False
+        held = self._held_seconds
+
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
-            out[:] = feed.fill(samples)
+            nonlocal ran_dry
+            block = feed.fill(samples)
+            out[:] = block
             # The device's word is for the block's first sample; its last one is audible a block later.
             feed.delay(time.outputBufferDacTime - time.currentTime + samples / rate)
             if flags.output_underflow:
                 feed.underflows += 1
-                self._held_seconds = PATIENT_SECONDS
+                if any(block):
+                    ran_dry = True
             if feed.over:
                 raise sd.CallbackAbort
+
+        def over(stream: PortAudioStream, info: DeviceInfo) -> None:
+            self._held_seconds = (
+                min(held * 2, PATIENT_SECONDS) if ran_dry else max(held * 0.75, PLAYBACK_SECONDS)
+            )
+            finished(stream, lambda: feed.lose(gone("loudspeaker", info)))
 
         def attempt(info: DeviceInfo) -> Stream:
             stream = PortAudioStream(sd, info.name)
@@ -100,11 +113,11 @@ class PortAudio:
                     channels=feed.format.channels,
                     dtype="int16",
                     blocksize=0,
-                    latency=self._held_seconds,
+                    latency=held,
                     device=info.index,
                     extra_settings=self._extra(info),
                     callback=callback,
-                    finished_callback=lambda: finished(stream, lambda: feed.lose(gone("loudspeaker", info))),
+                    finished_callback=lambda: over(stream, info),
                 )
             )
             # The first callbacks come before the device's clock runs and know only their own block; a block is
