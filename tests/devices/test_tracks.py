@@ -402,6 +402,19 @@ def test_every_utterance_is_told_once_and_in_order() -> None:
     assert said == [100, 50, 0, 2_000]
 
 
+@pytest.mark.spec("TRK-14", "TRK-16")
+def test_half_a_sample_at_the_end_of_an_utterance_spoils_neither_its_end_nor_the_next_one() -> None:
+    said: list[int] = []
+    track = Track(spoken=said.append)
+    track.write(ramp(100) + b"\x7f")
+    track.end()
+    track.write(ramp(380))
+    track.end()
+    assert joined(frames(track, 1)) == ramp(100) + ramp(380)
+    track.frame()
+    assert said == [100, 380]
+
+
 @pytest.mark.spec("TRK-16")
 def test_an_utterance_whose_last_sample_was_taken_is_spoken_even_if_the_next_is_interrupted() -> None:
     said: list[int] = []
@@ -533,18 +546,43 @@ async def test_a_peer_that_no_longer_asks_is_a_lost_device() -> None:
     assert "track" in str(lost[0])
 
 
-@pytest.mark.spec("TRK-18")
-async def test_a_flow_whose_samples_cannot_be_had_is_told_once_and_the_track_goes_on() -> None:
-    def broken(samples: int) -> bytes:
-        raise RuntimeError("no samples")
+def raising(samples: int) -> bytes:
+    raise RuntimeError("no samples")
 
+
+def short(samples: int) -> bytes:
+    return bytes(2 * samples - 2)
+
+
+@pytest.mark.spec("TRK-18")
+@pytest.mark.parametrize(("pull", "why"), [(raising, "no samples"), (short, "958 bytes for 480 samples")])
+async def test_a_flow_whose_samples_cannot_be_had_is_told_once_and_the_track_goes_on(
+    pull: Pull, why: str
+) -> None:
     track = Track()
     lost: list[VoiceModeError] = []
-    async with track.open_sink(SPEECH, broken, lost.append):
+    async with track.open_sink(SPEECH, pull, lost.append):
         track.write(ramp(2 * FRAME))
         assert joined(frames(track, 2)) == ramp(2 * FRAME)
     assert [type(error) for error in lost] == [DeviceLost]
-    assert "no samples" in str(lost[0])
+    assert why in str(lost[0])
+
+
+@pytest.mark.spec("TRK-18")
+async def test_a_flow_that_was_told_already_is_not_told_again_when_the_peer_goes_too() -> None:
+    now = 100.0
+    track = Track(now=lambda: now)
+    first: list[VoiceModeError] = []
+    second: list[VoiceModeError] = []
+    async with (
+        track.open_sink(SPEECH, raising, first.append),
+        track.open_sink(SPEECH, SPEECH.silence, second.append),
+    ):
+        track.frame()
+        now += 5.0
+        async with asyncio.timeout(LIMIT):
+            await until(lambda: bool(second))
+    assert len(first) == len(second) == 1
 
 
 @pytest.mark.spec("TRK-4", "TRK-15")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.events import Event, TurnFinished, TurnStarted
 from voicemode.meanwhile import Meanwhile
-from voicemode.pcm import PcmFormat
+from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import Outcome
 from voicemode.thinking import thinking_sound
 
@@ -26,24 +28,35 @@ STARTED = TurnStarted(at=0.0, turn="2", kind="converse", text="")
 
 
 @asynccontextmanager
-async def meanwhile(speaker: FakeLoudspeaker, *, longest_seconds: float = 60.0) -> AsyncIterator[Meanwhile]:
-    waiting = Meanwhile(speaker, thinking_sound, longest_seconds=longest_seconds)
+async def meanwhile(
+    speaker: FakeLoudspeaker,
+    *,
+    bed: Callable[[PcmFormat], Frame] = thinking_sound,
+    longest_seconds: float = 60.0,
+) -> AsyncIterator[Meanwhile]:
+    waiting = Meanwhile(speaker, bed, longest_seconds=longest_seconds)
     try:
         yield waiting
     finally:
         await waiting.close()
 
 
+def steady(fmt: PcmFormat) -> Frame:
+    """A bed of one value: its loudness can be read from every sample."""
+    return Frame(data=(600).to_bytes(2, "little") * 480, format=fmt)
+
+
 async def test_it_sounds_after_an_answer_and_fades_with_the_next_call() -> None:
     speaker = FakeLoudspeaker()
-    async with meanwhile(speaker) as waiting:
+    async with meanwhile(speaker, bed=steady) as waiting:
         waiting.watch(finished(Outcome.ANSWERED))
-        await until(lambda: any(speaker.heard))
+        await until(lambda: speaker.heard[-2:] == (600).to_bytes(2, "little"))
         waiting.watch(STARTED)
         await until(lambda: not waiting.sounding)
-    assert speaker.open == 0
-    assert speaker.opened == 1
-    assert not any(speaker.heard[-2 * 240 :])
+    heard = [value for (value,) in struct.iter_unpack("<h", bytes(speaker.heard))]
+    assert heard[-1] == heard[0] == 0
+    assert max(abs(after - before) for before, after in pairwise(heard)) <= 25
+    assert (speaker.opened, speaker.open) == (1, 0)
 
 
 @pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.ANSWERED])

@@ -249,9 +249,14 @@ class _Input:
         try:
             data = self._pull(samples)
         except Exception as problem:  # the edge of the consumer's thread
-            self.lose(DeviceLost(f"Playback stopped: the next samples could not be had ({problem!r})."))
+            self._fail(repr(problem))
             return silence
-        return data if not self._over else silence
+        if len(data) != len(silence):
+            self._fail(f"{len(data)} bytes for {samples} samples")
+        return silence if self._over else data
+
+    def _fail(self, why: str) -> None:
+        self.lose(DeviceLost(f"Playback stopped: the next samples could not be had ({why})."))
 
     def lose(self, error: VoiceModeError) -> None:
         """Nobody takes the sound any more: told once, and not at all after the end."""
