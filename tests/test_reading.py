@@ -41,6 +41,7 @@ ENGLISH = Reading()
         ("@types/node", "at types slash node"),
         ("and/or", "and/or"),
         ("TCP/IP", "TCP/IP"),
+        ("HTTP/2", "HTTP/2"),
         ("24/7", "24/7"),
         ("3/4/2026", "3/4/2026"),
     ],
@@ -171,6 +172,9 @@ def test_addresses_are_said(written: str, said: str) -> None:
         ("5G and 3D", "5G and 3D"),
         ("$3.50", "$3.50"),
         ("Section 5.2", "Section 5.2"),
+        ("am 5.11.2026", "am 5.11.2026"),
+        ("+120/-45 lines", "plus 120, minus 45 lines"),
+        ("$5/month", "$5 per month"),
     ],
 )
 def test_numbers_are_said_with_their_units(written: str, said: str) -> None:
@@ -194,6 +198,11 @@ def test_numbers_are_said_with_their_units(written: str, said: str) -> None:
         ("~5", "about 5"),
         ("10 - 3", "10 minus 3"),
         ("Build - green -- really", "Build, green, really"),
+        ("2^10", "2 to the power of 10"),
+        ("HEAD~3", "HEAD tilde 3"),
+        ("std::vector", "std vector"),
+        ("ls | grep x", "ls pipe grep x"),
+        ("Ctrl+C and Cmd+Shift+P", "Control C and Command Shift P"),
         ("AT&T and R&D", "AT&T and R&D"),
         ("well-known", "well-known"),
         ("Vec<u8>", "Vec<u8>"),
@@ -335,6 +344,16 @@ def test_anything_is_read_to_something_clean(text: str) -> None:
     said = ENGLISH.words(text)
     assert all(character.isprintable() for character in said)
     assert any(map(str.isalnum, said)) or not any(map(str.isalnum, text))
+
+
+@pytest.mark.spec("SPK-3", "SPK-47")
+def test_text_that_is_still_being_written_is_read_sentence_by_sentence() -> None:
+    splitter = Splitter()
+    spoken: list[str] = []
+    for part in ["Opened `src/", "main.py` at v1", ".2. Now ", "run `--dry", "-run`."]:
+        spoken.append(" | ".join(splitter.feed(part)))
+    assert spoken == ["", "", "Opened src slash main dot py at version 1 point 2.", "", ""]
+    assert splitter.flush() == ["Now run dash dash dry run."]
 
 
 @pytest.mark.spec("SPK-29")

@@ -56,7 +56,17 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.spec("SPK-24")
-@pytest.mark.parametrize("text", [MARKDOWN, "a b. " * 30, "```\nx\n", "`` ` ~~ ** __", "a\r\n\r\nb\tc. d"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        MARKDOWN,
+        "| a | b | c |\n|-|-|-|\n| 1 | 2 | 3 |\n" * 2,
+        "a b. " * 30,
+        "```\nx\n",
+        "`` ` ~~ ** __",
+        "a\r\n\r\nb\tc. d",
+    ],
+)
 def test_the_pieces_are_the_same_however_the_text_arrives(text: str) -> None:
     assert assert_cuts_do_not_matter(Splitter, text, list) == split(text)
 
@@ -128,6 +138,7 @@ def test_no_word_of_a_long_line_is_lost(mark: str) -> None:
         "See example.com for more.",
         "She has a Ph.D. in physics.",
         "Ж. Б. Пушкин.",
+        "Nimm z. B. Nr. 5 bzw. Nr. 6 usw. mit.",
     ],
 )
 def test_what_only_looks_like_an_end_ends_no_sentence(sentence: str) -> None:
@@ -372,6 +383,10 @@ def test_the_first_piece_is_short_and_later_ones_gather_sentences() -> None:
             ["Something long is worth knowing here, e.g., that it ends."],
         ),
         (
+            "We have planned the whole release for November 5, 2026 and no later.",
+            ["We have planned the whole release for November 5, 2026 and no later."],
+        ),
+        (
             "这是一个很长的句子，因为它有很多的分句，所以要切开。",
             ["这是一个很长的句子，因为它有很多的分句，", "所以要切开。"],
         ),
@@ -403,7 +418,7 @@ TABLE = "| test | time | result |\n|---|---|---|\n| lint | 5 | good |\n| types |
         ("| a | b | c |\n| 1 | 2 | 3 |", ["a, b, c.", "1, 2, 3."]),
         ("| a | b | c |", ["a, b, c."]),
         ("| a | b | c |\n```\nx\n```\n| d |", ["a, b, c.", "There is a code block.", "d."]),
-        ("| name | a \\| b | c |\n|---|---|---|\n| 1 | 2 | 3 |", ["1, a or b 2, c 3."]),
+        ("| name | a \\| b | c |\n|---|---|---|\n| 1 | 2 | 3 |", ["1, a pipe b 2, c 3."]),
     ],
 )
 def test_the_cells_of_a_wide_table_are_read_with_the_names_of_their_columns(

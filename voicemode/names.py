@@ -44,6 +44,7 @@ _PORT = re.compile(
     r"(localhost|[\w.-]+\.(?:ai|app|co|com|de|dev|io|internal|lan|local|net|org|uk)):(\d{2,5})"
 )
 _VERSION = re.compile(r"(v?)(\d+(?:\.\d+)*(?:\.[xX*])?)([-+._]?[A-Za-z][0-9A-Za-z.+_-]*)?")
+_DAY = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}")
 _FLAG = re.compile(r"(--?)([A-Za-z][\w-]{0,38})")
 _PLACE = re.compile(r"(.*?[\w.])(?::(\d+)(?::\d+)?|#L(\d+))")
 _ISSUE = re.compile(r"(.*?)#(\d+)")
@@ -109,6 +110,8 @@ def _number(name: str) -> str:
         return f"{size[1]} by {size[2]}"
     if factor := _TIMES.fullmatch(name):
         return f"{factor[1]} times"
+    if _DAY.fullmatch(name):
+        return name
     version = _VERSION.fullmatch(name)
     if version and (version[1] or version[2].count(".") > 1) and not _IP.fullmatch(name):
         rest = " ".join(re.findall(r"[A-Za-z]+|\d+", version[3] or ""))
@@ -146,7 +149,7 @@ def _path(name: str, mark: str, said: str) -> str:
     inner = [each for each in names if each]
     if not inner or all(each.isdigit() for each in inner):
         return name
-    if len(names) == 2 and all(each.isalpha() for each in names):
+    if len(names) == 2 and all(each.isalnum() for each in names):
         return f"{say_plain_name(names[0])}/{say_plain_name(names[1])}" if mark == "/" else name
     if len(inner) > LONGEST_PATH_NAMES and (not names[0].isalnum() or "." in inner[-1]):
         names = inner[-2:]

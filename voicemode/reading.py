@@ -79,7 +79,7 @@ _CHUNK = re.compile(r"[^\s,;()\[\]{}\"“”„«»<>|—…]+")
 _CORE = re.compile(r"(?P<before>['‘]*)(?P<core>.*?)(?P<after>[.:!?'’]*)", re.DOTALL)
 _CALL = re.compile(r"(?<=\w)\(\)|\$\{(?=\w+\})|(?<=\w)\}(?=[\s/.]|$)")
 _TECHNICAL = re.compile(
-    r"[0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒–−°-]|\w\.\w|[a-z][A-Z]|[A-Z]{2}[a-z]|[0-9A-Fa-f]{32}|(?<!\S)\.\w|\(\)"
+    r"[0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒–−°^-]|::|\w\.\w|[a-z][A-Z]|[A-Z]{2}[a-z]|[0-9A-Fa-f]{32}|(?<!\S)\.\w|\(\)"
 )
 """Without any of these a line is prose, and stays as it is."""
 _ASIDE = 0xE000

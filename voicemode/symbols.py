@@ -110,8 +110,20 @@ _SPACED = {
     "-": None,
     "--": None,
     "*": "times",
-    "|": "or",
+    "|": "pipe",
 }
+_SIGNS = (
+    (re.compile(r"(?<![\w.])\+(\d+)\s?[/,]?\s?[-−](\d+)\b"), r"plus \1, minus \2"),
+    (re.compile(r"(?<=\d)/(?=(?:second|minute|hour|day|week|month|year|user|request)\b)"), " per "),
+    (re.compile(r"(?<=\w)\^(?=\w)"), " to the power of "),
+    (re.compile(r"(?<=\w)~(?=\d)"), " tilde "),
+    (re.compile(r"(?<=\w)::(?=\w)"), " "),
+    (re.compile(r"\b(?:Ctrl|Control)\+(?=\w)"), "Control "),
+    (re.compile(r"\b(?:Cmd|Command)\+(?=\w)"), "Command "),
+    (re.compile(r"\b(Alt|Option|Shift|Super|Meta|Win)\+(?=\w)"), r"\1 "),
+)
+"""Signs inside a word: the size of a change, prices, powers, scopes, keys."""
+
 _BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
 _BEFORE_NUMBER = re.compile(r"(?<![^\s(])([-−~<>])(?=\d)")
 _NUMBER_WORDS = {"-": "minus ", "−": "minus ", "~": "about ", "<": "less than ", ">": "more than "}
@@ -161,9 +173,11 @@ def numbers(text: str) -> str:
 
 def operators(text: str) -> str:
     """Arrows and operators between words; a dash between spaces is a pause."""
-    text = _OPERATOR.sub(lambda sign: f" {_OPERATORS[sign[1]]} ", text)
+    for sign, said in _SIGNS:
+        text = sign.sub(said, text)
+    text = _OPERATOR.sub(lambda found: f" {_OPERATORS[found[1]]} ", text)
     text = _BETWEEN.sub(_between, text)
-    return _BEFORE_NUMBER.sub(lambda sign: _NUMBER_WORDS[sign[1]], text)
+    return _BEFORE_NUMBER.sub(lambda found: _NUMBER_WORDS[found[1]], text)
 
 
 def once(text: str) -> str:

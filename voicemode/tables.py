@@ -13,14 +13,15 @@ class Table:
     the names of the columns."""
 
     def __init__(self) -> None:
-        self._begun = False
+        self.begun = False
+        """A row has come since the last `end`."""
         self._first: str | None = None
         """Waits until it is known whether it is said with every row or once."""
         self._names: list[str] = []
 
     def row(self, line: str) -> list[str]:
-        if not self._begun:
-            self._begun, self._first = True, line
+        if not self.begun:
+            self.begun, self._first = True, line
             return []
         if is_rule(line):
             if self._first is None or len(names := cells(self._first)) < FEWEST_NAMED_COLUMNS:
@@ -38,7 +39,7 @@ class Table:
     def end(self) -> list[str]:
         """The table is over: what still waits is given."""
         held = self._held()
-        self._names, self._begun = [], False
+        self._names, self.begun = [], False
         return held
 
     def _held(self) -> list[str]:

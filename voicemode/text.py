@@ -43,15 +43,15 @@ CODE_LINE_CHARACTERS = 200
 READ_ENGLISH = Reading()
 
 _BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』）”’]*)")
-_WIDE_END = "。！？"
-_WIDE_CLOSERS = "」』）”’"
+_WIDE_ENDS = tuple("。！？」』）”’")
+"""What ends a sentence without a space, and what closes it."""
 _CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")
 _CLAUSE_ENDS = (",", ";", ":", "—", "–")
 _WIDE_CLAUSE_ENDS = ("，", "；", "：", "、")
 _ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
 _ABBREVIATION = re.compile(
     r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
-    r"|approx|resp|dept|inc|ltd|co|mt|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    r"|approx|resp|dept|inc|ltd|co|mt|bzw|usw|ggf|nr|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
 )
 """Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
 
@@ -106,11 +106,11 @@ class Splitter:
                 self._open = 0
             else:
                 pieces += self._close()
-        if character != "|" and not character.isspace() and not self._line.strip():
+        if self._table.begun and character != "|" and not character.isspace() and not self._line.strip():
             pieces += self._leave_table()
         if not self._given and self._line.endswith(_WIDE_CLAUSE_ENDS):
             pieces += self._end_first_clause(self._clause // 3)
-        if character not in _WIDE_END + _WIDE_CLOSERS and self._line.endswith((*_WIDE_END, *_WIDE_CLOSERS)):
+        if character not in _WIDE_ENDS and self._line.endswith(_WIDE_ENDS):
             pieces += self._end_sentence()
         self._line += character
         if character.isspace():
@@ -245,12 +245,14 @@ def _has_words(text: str) -> bool:
 
 
 def _is_whole(line: str) -> bool:
-    """Whether no bracket, code or emphasis is open at the end of `line`, and its last word is no abbreviation."""
+    """Whether no bracket, code or emphasis is open at the end of `line`, and its last word is neither an abbreviation
+    nor a number (`Nov 5, 2026`)."""
     pairs = (("(", ")"), ("[", "]"))
     return (
         all(line.count(opens) == line.count(closes) for opens, closes in pairs)
         and line.count("`") % 2 == 0
         and line.count("**") % 2 == 0
+        and not line.rstrip()[-2:-1].isdigit()
         and line.rstrip()[-2:-1] != "."
     )
 
