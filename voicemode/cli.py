@@ -18,10 +18,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
 from voicemode import __version__
-from voicemode.errors import VoiceModeError
+from voicemode.background import Unhurried
+from voicemode.errors import InvalidRequest, VoiceModeError
 
 if TYPE_CHECKING:
     from voicemode.app import App
@@ -36,6 +37,7 @@ Command = Callable[["App", argparse.Namespace], Awaitable[int]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script."""
+    _take_stderr()
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
     _find_audio_server()
@@ -205,12 +207,25 @@ async def _standard_input() -> AsyncIterator[str]:
     import codecs
 
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    anything = False
     while data := await asyncio.to_thread(os.read, sys.stdin.fileno(), 65_536):
+        anything = anything or bool(data.strip())
         yield decoder.decode(data)
     yield decoder.decode(b"", final=True)
+    if not anything:
+        raise InvalidRequest("Standard input is empty.", hint="Pipe a text into `voicemode speak -`.")
 
 
 # The edges of the process.
+
+
+def _take_stderr() -> None:
+    """A standard error that nobody reads holds nothing up, and words are not lost while an audio library, for its own
+    noise's sake, points descriptor 2 elsewhere."""
+    try:
+        sys.stderr = cast("TextIO", Unhurried(os.dup(2)))
+    except OSError:  # It is closed.
+        sys.stderr = cast("TextIO", Unhurried(os.open(os.devnull, os.O_WRONLY)))
 
 
 def _find_audio_server() -> None:
@@ -250,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
         "--http", action="store_true", help="streamable HTTP instead of standard input and output"
     )
     mcp.add_argument("--host", help="address to listen on (default: VOICEMODE_SERVE_HOST)")
-    mcp.add_argument("--port", type=int, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
+    mcp.add_argument("--port", type=_port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
 
     def command(name: str, run: Command, explained: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=explained, description=explained)
@@ -275,6 +290,12 @@ def _parser() -> argparse.ArgumentParser:
     command("config", _config, "every variable, its value and where it comes from")
     command("doctor", _doctor, "check what speaking and listening need, and say how to mend it")
     return parser
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
 
 
 def _speed(text: str) -> float:

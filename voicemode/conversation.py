@@ -114,7 +114,7 @@ class Conversation:
         if handle not in self._calls:
             known = ", ".join(list(self._calls)[-5:]) or "none yet"
             raise InvalidRequest(
-                f"There is no call {handle!r}; known are: {known}.",
+                f"There is no call {handle[:40]!r}; known are: {known}.",
                 hint="Leave the handle out to mean everything that is sounding or waiting.",
             )
         return self._calls[handle]
