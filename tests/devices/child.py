@@ -80,6 +80,7 @@ async def play(card: SoundCard) -> None:
             latency=sink.latency,
             begun_at=script.begun_at,
             lost=lost,
+            underflows=sink.underflows,
         )
     tell("closed")
 

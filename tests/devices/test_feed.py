@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Sequence
+from itertools import pairwise
 
-from voicemode.devices.feed import Feed
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicemode.devices.feed import Dryness, Feed
 from voicemode.errors import DeviceLost, VoiceModeError
 from voicemode.pcm import PcmFormat
 
@@ -110,3 +115,33 @@ def test_a_device_whose_clock_is_a_little_fast_is_not_lost() -> None:
         feed.fill(2_400)
         seconds += 0.0995
     assert not feed.over
+
+
+def asked_every(gaps: Sequence[float], *, block: float = 0.04) -> list[bool]:
+    """What is made of requests for `block` seconds each, `gaps` seconds apart."""
+    dryness, at = Dryness(0.01), 0.0
+    found = [dryness.asked(at, block)]
+    for gap in gaps:
+        at += gap
+        found.append(dryness.asked(at, block))
+    return found
+
+
+@given(st.lists(st.floats(min_value=-0.004, max_value=0.004), min_size=30, max_size=120))
+def test_a_device_that_asks_in_time_has_not_run_dry(jitter: list[float]) -> None:
+    moments = [0.04 * number + 0.005 + wobble for number, wobble in enumerate(jitter)]
+    assert not any(asked_every([after - before for before, after in pairwise(moments)]))
+
+
+def test_a_device_that_asks_too_late_has_run_dry_once() -> None:
+    found = asked_every([0.0, *[0.04] * 40, 0.1, 0.03, *[0.04] * 40])
+    assert found.count(True) == 1
+    assert found[42]
+
+
+def test_what_a_device_holds_is_time_it_may_be_late() -> None:
+    assert not any(asked_every([0.0, 0.0, *[0.04] * 40, 0.11, 0.0, *[0.04] * 40]))
+
+
+def test_a_device_that_starts_late_has_not_run_dry() -> None:
+    assert not any(asked_every([0.3, *[0.04] * 40]))

@@ -5,25 +5,36 @@ from __future__ import annotations
 import pytest
 
 from tests.devices.child import CHIRP_SECONDS
-from tests.devices.children import child, number
-from tests.support.listening import audible_spans, chirp, compare
+from tests.devices.children import Told, child, number
+from tests.support.listening import Samples, audible_spans, chirp, compare
 from tests.support.sound_card import RATE, VirtualSoundCard
 from voicemode.pcm import SPEECH
 
 pytestmark = pytest.mark.live
 
 LIBRARIES = ("portaudio", "miniaudio", "tools")
+ATTEMPTS = 4
+
+
+def play_undisturbed(sound_card: VirtualSoundCard, library: str) -> tuple[Told, Samples]:
+    """What was played and heard. Played again where the device ran dry because the machine gave the player no time:
+    that inserts silence, which is not what this looks for; what is lost is lost in every attempt."""
+    for _ in range(ATTEMPTS):
+        with sound_card.recording() as recording, child(sound_card.environment, "play", library) as playing:
+            played = playing.told("played")
+            playing.told("closed")
+            recording.wait_for_silence(0.2, 5.0)
+            heard = recording.samples()
+        if played["underflows"] == 0:
+            break
+    return played, heard
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_pulled_sample_is_heard_when_the_block_is_left_after_the_stated_latency(
     sound_card: VirtualSoundCard, library: str
 ) -> None:
-    with sound_card.recording() as recording, child(sound_card.environment, "play", library) as playing:
-        played = playing.told("played")
-        playing.told("closed")
-        recording.wait_for_silence(0.2, 5.0)
-        heard = recording.samples()
+    played, heard = play_undisturbed(sound_card, library)
     sent = chirp(SPEECH.rate, CHIRP_SECONDS)
     found = compare(heard, RATE, sent, SPEECH.rate)
     spans = audible_spans(heard, RATE)

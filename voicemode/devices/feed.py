@@ -17,6 +17,30 @@ DRIFT = 0.01
 """How far a device may be ahead of the clock: what it holds at the start, and its crystal's error with room to
 spare. One that takes more plays to nobody: ALSA's null and file devices take 2 s in 1 ms."""
 
+STARTING_TIMES = 4
+"""A device that starts asks for several periods at once and plays them later than it asked: these do not count."""
+
+
+class Dryness:
+    """Knows from when a device asks whether it has run dry, for a library that does not tell.
+
+    `spare` is the seconds of sound that the device still has when it asks in time.
+    """
+
+    def __init__(self, spare: float) -> None:
+        self._spare = spare
+        self._times = 0
+        self._due = 0.0
+        """When the device is to ask again."""
+
+    def asked(self, at: float, seconds: float) -> bool:
+        """`seconds` of sound were asked for at the moment `at`; true when what it had was over by then."""
+        self._times += 1
+        dry = at - self._due > self._spare and self._times > STARTING_TIMES
+        # What came early stays due; a device that has run dry is filled anew and may ask before its spare is gone.
+        self._due = (at - self._spare / 2 if dry else max(self._due, at)) + seconds
+        return dry
+
 
 class Feed:
     """Hands pulled samples to a device's thread; nothing raised by `pull` gets past it.

@@ -15,26 +15,42 @@ from voicemode.devices.backend import (
     serve_callbacks_soon,
 )
 from voicemode.devices.capture import Capture
-from voicemode.devices.feed import Feed
+from voicemode.devices.feed import Dryness, Feed
 from voicemode.errors import DeviceError, DeviceLost
 from voicemode.pcm import PcmFormat
 
 PERIOD_MILLISECONDS = 40
 PERIODS = 4
-"""PulseAudio then holds one period, whatever the number of periods: at 10 ms it ran dry on a busy machine."""
-LATENCY_SECONDS = 0.080
-"""Stated for every device, as miniaudio does not tell: the period held and the one just asked for."""
+"""PulseAudio then holds one period, whatever the number of periods, and asks when 20 ms are gone: at 10 ms it ran dry
+on a busy machine. On one that gives this program nothing for 40 ms (four others that compute, two cores) it runs dry at
+40 and at 60 ms about once in 6 s: silence comes in between, and no sample is lost."""
+SPARE_SECONDS = 0.016
+"""PulseAudio asks when 20 ms are left; it wakes up to 4 ms late."""
+PATIENT_MILLISECONDS = 100
+"""The most it is asked to hold. A stream in which sound ran dry doubles what the next one holds; each that did not
+takes a quarter off again."""
+PERIODS_STATED = 2
+"""Latency stated for every device, as miniaudio does not tell: the period held and the one just asked for."""
 
 
 class _Asked:
     """What miniaudio takes for a generator: `send(samples)` gives the bytes to play."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, latency: float, ran_dry: Callable[[], None]) -> None:
         self._feed = feed
+        self._latency = latency
+        self._ran_dry = ran_dry
+        self._dryness = Dryness(SPARE_SECONDS)
 
     def send(self, samples: int) -> bytes:
-        self._feed.delay(LATENCY_SECONDS)
-        return self._feed.fill(samples)
+        self._feed.delay(self._latency)
+        data = self._feed.fill(samples)
+        at = self._feed.last_at
+        if at is not None and self._dryness.asked(at, self._feed.format.seconds(samples)):
+            self._feed.underflows += 1
+            if any(data):
+                self._ran_dry()
+        return data
 
 
 class _Given:
@@ -63,6 +79,7 @@ class Mini:
 
     def __init__(self, library: ModuleType) -> None:
         self._mini = library
+        self._period = PERIOD_MILLISECONDS
         self.version = importlib.metadata.version("miniaudio")
         # Named one by one: left to choose, miniaudio "plays" on its null back end.
         self._ways = [library.Backend.PULSEAUDIO, library.Backend.ALSA]
@@ -75,21 +92,31 @@ class Mini:
 
         def make() -> object:
             made = self._mini.PlaybackDevice(
-                nchannels=feed.format.channels, sample_rate=feed.format.rate, **self._settings(identity)
+                nchannels=feed.format.channels,
+                sample_rate=feed.format.rate,
+                **self._settings(identity, period),
             )
             made.stop_callback = lambda: feed.lose(_gone("loudspeaker", name))
-            made.start(_Asked(feed))
+            made.start(_Asked(feed, PERIODS_STATED * period / 1000, ran_dry))
             return made
 
+        def ran_dry() -> None:
+            self._period = min(period * 2, PATIENT_MILLISECONDS)
+
+        period = self._period
         name = chosen.name if chosen else "default"
-        return _MiniStream(self._made(make, name, feed.format, output=True), name)
+        made = self._made(make, name, feed.format, output=True)
+        self._period = max(period * 3 // 4, PERIOD_MILLISECONDS)
+        return _MiniStream(made, name)
 
     def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
         chosen, identity = self._chosen(device, output=False)
 
         def make() -> object:
             made = self._mini.CaptureDevice(
-                nchannels=wanted.channels, sample_rate=wanted.rate, **self._settings(identity)
+                nchannels=wanted.channels,
+                sample_rate=wanted.rate,
+                **self._settings(identity, PERIOD_MILLISECONDS),
             )
             made.stop_callback = lambda: capture.lose(_gone("microphone", name))
             made.start(_Given(capture))
@@ -98,10 +125,10 @@ class Mini:
         name = chosen.name if chosen else "default"
         return _MiniStream(self._made(make, name, wanted, output=False), name)
 
-    def _settings(self, identity: object | None) -> dict[str, object]:
+    def _settings(self, identity: object | None, period: int) -> dict[str, object]:
         return {
             "device_id": identity,
-            "buffersize_msec": PERIOD_MILLISECONDS,
+            "buffersize_msec": period,
             "callback_periods": PERIODS,
             "backends": self._ways,
             "app_name": "voicemode",

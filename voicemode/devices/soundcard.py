@@ -23,7 +23,7 @@ from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
 from voicemode.errors import DeviceError, NoDevice
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import Lost, Pull, Sink
+from voicemode.ports import Lost, Pull
 
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
@@ -74,7 +74,7 @@ class _Closing:
             self._loop.call_soon_threadsafe(self._done.set)
 
 
-class _CardSink:
+class CardSink:
     """An open loudspeaker (`ports.Sink`)."""
 
     def __init__(self, stream: Stream, feed: Feed, closing: _Closing) -> None:
@@ -122,10 +122,10 @@ class SoundCard:
         self._now = now
         self._loading = threading.Lock()
         self._loaded: dict[int, Backend | str] = {}
-        self._sinks: set[_CardSink] = set()
+        self._sinks: set[CardSink] = set()
 
     @asynccontextmanager
-    async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+    async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[CardSink]:  # noqa: A002
         """Opens the loudspeaker and starts to pull; see `ports.OpenSink`."""
         feed = Feed(format, pull, lost, self._now)
 
@@ -139,7 +139,7 @@ class SoundCard:
             raise
         loop = asyncio.get_running_loop()
         closing = _Closing(stream, loop)
-        sink = _CardSink(stream, feed, closing)
+        sink = CardSink(stream, feed, closing)
         self._sinks.add(sink)
         watchdog = Watchdog(
             loop, lambda: feed.last_at, feed.lose, self._now, f"The loudspeaker {stream.name!r}"
