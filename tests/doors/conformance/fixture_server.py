@@ -12,14 +12,14 @@ import sys
 import warnings
 from pathlib import Path
 
-import uvicorn
 from mcp.shared.exceptions import MCPDeprecationWarning
 
 from tests.doors.conformance.fixtures import register_fixtures
 from voicemode.app import open_app
 from voicemode.config import Config
 from voicemode.mcp_server import build_server
-from voicemode.mcp_server.serve import http_app
+from voicemode.mcp_server.http import open_door
+from voicemode.mcp_server.serve import end_with_client, http_app
 
 
 async def serve(*, stdio: bool) -> None:
@@ -35,11 +35,11 @@ async def serve(*, stdio: bool) -> None:
         with socket.create_server(("127.0.0.1", 0)) as door:
             port = door.getsockname()[1]
             web = http_app(server, host="127.0.0.1", port=port, token="")
-            sys.stdout.write(f"http://127.0.0.1:{port}/mcp\n")
-            sys.stdout.flush()
-            await uvicorn.Server(uvicorn.Config(web, log_level="warning", lifespan="on")).serve(
-                sockets=[door]
-            )
+            end_with_client(server)
+            async with server.session_manager.run(), open_door(web, door):
+                sys.stdout.write(f"http://127.0.0.1:{port}/mcp\n")
+                sys.stdout.flush()
+                await asyncio.Event().wait()
 
 
 def main(arguments: list[str]) -> None:
