@@ -16,6 +16,7 @@ from voicemode.codecs.convert import Converter
 from voicemode.config import Config, EndpointChoice
 from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
+from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.engines.embedded.ear import EmbeddedEar
@@ -33,13 +34,15 @@ from voicemode.events import EndpointFailed, Event, Warned
 from voicemode.floor import MachineFloor
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
+from voicemode.meanwhile import Meanwhile
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import Stage, SttEngine, TtsEngine
+from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
 from voicemode.recordings import Recordings
 from voicemode.settings import Problem
 from voicemode.settings_files import Folders, folders
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
+from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
 
 logger = logging.getLogger(__name__)
@@ -97,6 +100,10 @@ class App:
         self.speech = FirstSpeech(self._speech_engines(), on_failure=self._failed)
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
+        place = config.sound.pan
+        self._speaker: OpenSink = panned(card.open_sink, place) if place else card.open_sink
+        thinks = config.sound.thinking_sound
+        self.meanwhile = Meanwhile(self._speaker, thinking_sound) if thinks else None
         self.conversation = Conversation(
             mouth=self._mouth(),
             ear=self._ear(),
@@ -183,7 +190,7 @@ class App:
         return SpeakingPorts(
             engine=self.speech,
             open_decoder=open_decoder,
-            open_sink=self.card.open_sink,
+            open_sink=mixed(self._speaker, thinking_sound) if self.meanwhile else self._speaker,
             begin_recording=self.recordings.begin,
             emit=self._emit,
             streaming=streaming.enabled,
@@ -219,6 +226,8 @@ class App:
 
     def _emit(self, event: Event) -> None:
         self.log.emit(event)
+        if self.meanwhile is not None:
+            self.meanwhile.watch(event)
         if self.config.keeps_transcripts and not self.config.keeps_audio:
             self.recordings.keep_text(event)
 
@@ -286,6 +295,8 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
             resample=_resample,
         )
         app = App(config=config, places=places, log=log, recordings=recordings, card=card)
+        if app.meanwhile is not None:
+            stack.push_async_callback(app.meanwhile.close)
         for close in (app.speech.close, app.transcription.close, card.close, app.conversation.close):
             stack.push_async_callback(close)
         yield app
