@@ -415,6 +415,10 @@ def test_a_known_secret_does_not_pass_the_redactor(secret: str, before: str, aft
         (f"the key is {KEY}.", "the key is [secret]."),
         ("Authorization: Bearer abc.def-123", "Authorization: Bearer [secret]"),
         ("http://me:word@host/v1", "http://[secret]@host/v1"),
+        ("ftp://me:word@host/v1", "ftp://[secret]@host/v1"),
+        ("not sk-proj-***cdef, try again", "not [secret], try again"),
+        ("http://host/v1?api_key=abcd1234&x=1", "http://host/v1?api_key=[secret]&x=1"),
+        ("api-key: abcd1234", "api-key: [secret]"),
         ("a task-list for the bearer of news", "a task-list for the bearer of news"),
     ],
 )

@@ -122,21 +122,15 @@ class Mp3:
     """mp3 bytes → mono frames at the file's rate, without the encoder's primes and padding."""
 
     def __init__(self, engine: str) -> None:
-        self._engine = engine
-        self._framer = Framer(MP3)
+        self._packets = _Packets(engine, "mp3", MP3)
         self._decoder = PacketDecoder("mp3float")
         self._trim = Trim(start=MP3_PRIMES)
-        self._searched = _Search(engine, "mp3")
 
     def feed(self, item: bytes) -> list[Frame]:
-        packets = self._framer.feed(item)
-        self._searched.seen(len(item), found=bool(packets))
-        return self._decode(packets)
+        return self._decode(self._packets.feed(item))
 
     def flush(self) -> list[Frame]:
-        packets = self._framer.flush()
-        self._searched.end(found=bool(packets))
-        return self._decode(packets)
+        return self._decode(self._packets.flush())
 
     def _decode(self, packets: list[bytes]) -> list[Frame]:
         frames: list[Frame] = []
@@ -176,20 +170,15 @@ class Aac:
     """ADTS bytes → mono frames at the file's rate. The first frame of an encoder primes its window and is dropped."""
 
     def __init__(self, engine: str) -> None:
-        self._framer = Framer(ADTS)
+        self._packets = _Packets(engine, "aac", ADTS)
         self._decoder = PacketDecoder("aac")
         self._trim: Trim | None = None
-        self._searched = _Search(engine, "aac")
 
     def feed(self, item: bytes) -> list[Frame]:
-        packets = self._framer.feed(item)
-        self._searched.seen(len(item), found=bool(packets))
-        return self._decode(packets)
+        return self._decode(self._packets.feed(item))
 
     def flush(self) -> list[Frame]:
-        packets = self._framer.flush()
-        self._searched.end(found=bool(packets))
-        return self._decode(packets)
+        return self._decode(self._packets.flush())
 
     def _decode(self, packets: list[bytes]) -> list[Frame]:
         frames: list[Frame] = []
@@ -201,24 +190,32 @@ class Aac:
         return [frame for frame in frames if frame.data]
 
 
-class _Search:
-    """Gives up on bytes in which no frame is found."""
+class _Packets:
+    """The packets in a stream; gives up on bytes in which none is found."""
 
-    def __init__(self, engine: str, kind: str) -> None:
+    def __init__(self, engine: str, kind: str, framing: Framing) -> None:
         self._engine, self._kind = engine, kind
+        self._framer = Framer(framing)
         self._bytes = 0
         self._found = False
 
-    def seen(self, size: int, *, found: bool) -> None:
-        self._bytes += size
-        self._found = self._found or found
+    def feed(self, data: bytes) -> list[bytes]:
+        packets = self._framer.feed(data)
+        self._bytes += len(data)
+        self._found = self._found or bool(packets)
         if not self._found and self._bytes > SEARCHED:
-            self.end(found=False)
+            raise self._nothing()
+        return packets
 
-    def end(self, *, found: bool) -> None:
-        if not (self._found or found):
-            raise BadContent(
-                f"{self._engine} sent {self._bytes:,} bytes of {self._kind} without one whole frame of sound.",
-                engine=self._engine,
-                hint="Check the engine's log, or ask it for another format.",
-            )
+    def flush(self) -> list[bytes]:
+        packets = self._framer.flush()
+        if not (self._found or packets):
+            raise self._nothing()
+        return packets
+
+    def _nothing(self) -> BadContent:
+        return BadContent(
+            f"{self._engine} sent {self._bytes:,} bytes of {self._kind} without one whole frame of sound.",
+            engine=self._engine,
+            hint="Check the engine's log, or ask it for another format.",
+        )

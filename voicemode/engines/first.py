@@ -56,8 +56,9 @@ class _Record:
 class _Chain(Generic[E]):
     """Engines in order of preference; those that rest after a failure are asked last rather than never."""
 
-    def __init__(self, engines: Sequence[E], now: Callable[[], float]) -> None:
+    def __init__(self, engines: Sequence[E], on_failure: OnFailure, now: Callable[[], float]) -> None:
         self.engines = tuple(engines)
+        self._on_failure = on_failure
         self._now = now
         self._records = [_Record() for _ in self.engines]
 
@@ -76,6 +77,11 @@ class _Chain(Generic[E]):
         record = self._record(engine)
         record.until = self._now() + min(FIRST_REST_S * 2**record.failures, LONGEST_REST_S)
         record.failures = min(record.failures + 1, 16)
+
+    def gave_up(self, engine: E, error: EngineError, after: Sequence[E]) -> None:
+        """Before it gave anything; `after` are those that are asked next."""
+        self.failed(engine, error)
+        self._on_failure(engine.name, error, after[0].name if after else "")
 
     def broke(self, engine: E, error: EngineError) -> None:
         """One broken stream is bad luck, two in a row are a failure."""
@@ -119,8 +125,7 @@ class FirstSpeech:
         on_failure: OnFailure = unwatched,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._chain = _Chain(engines, now)
-        self._on_failure = on_failure
+        self._chain = _Chain(engines, on_failure, now)
 
     @property
     def name(self) -> str:
@@ -150,8 +155,7 @@ class FirstSpeech:
                 unknown.append(error)
             except EngineError as error:
                 errors.append(error)
-                self._chain.failed(engine, error)
-                self._on_failure(engine.name, error, order[place + 1].name if place + 1 < len(order) else "")
+                self._chain.gave_up(engine, error, order[place + 1 :])
             else:
                 self._chain.answered(engine)
                 return _watched(audio, self._chain, engine)
@@ -193,8 +197,7 @@ class FirstTranscription:
         on_failure: OnFailure = unwatched,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._chain = _Chain(engines, now)
-        self._on_failure = on_failure
+        self._chain = _Chain(engines, on_failure, now)
 
     @property
     def name(self) -> str:
@@ -208,8 +211,7 @@ class FirstTranscription:
                 transcript = await engine.transcribe(request)
             except EngineError as error:
                 errors.append(error)
-                self._chain.failed(engine, error)
-                self._on_failure(engine.name, error, order[place + 1].name if place + 1 < len(order) else "")
+                self._chain.gave_up(engine, error, order[place + 1 :])
             else:
                 self._chain.answered(engine)
                 return transcript

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from voicemode.errors import ConfigurationError
+from voicemode.redaction import Redactor
 
 EXCERPT = 120
 """Characters of somebody else's text that an error quotes."""
-
-_LEAST_SECRET = 4
-_SECRETS = re.compile(
-    r"\bsk-[\w*.-]{4,}|(?<=bearer )\S{4,}|(?<=api_key=)[^\s&]{4,}|(?<=api-key: )\S{4,}|(?<=//)[^/\s@]+(?=@)",
-    re.IGNORECASE,
-)
-_HIDDEN = "[hidden]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +105,7 @@ class Endpoint:
 
         A key that is cut off by the end of `text` goes too.
         """
-        if len(self.api_key) >= _LEAST_SECRET:
-            text = text.replace(self.api_key, _HIDDEN)
-            for size in range(min(len(self.api_key), len(text)), _LEAST_SECRET - 1, -1):
-                if text.endswith(self.api_key[:size]):
-                    text = text[:-size] + _HIDDEN
-                    break
-        return _SECRETS.sub(_HIDDEN, text)
+        return Redactor((self.api_key,)).redact_cut(text)
 
     def excerpt(self, text: str) -> str:
         """At most `EXCERPT` printable characters of what a server said, on one line, without secrets."""
