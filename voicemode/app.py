@@ -37,9 +37,10 @@ from voicemode.listening import ListeningPorts
 from voicemode.meanwhile import Meanwhile
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
+from voicemode.pronunciation_files import splitters
 from voicemode.recordings import Recordings
 from voicemode.settings import Problem
-from voicemode.settings_files import Folders, folders
+from voicemode.settings_files import Folders, folders, working_folder
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
 from voicemode.thinking import thinking_sound
@@ -198,6 +199,12 @@ class App:
             limit_seconds=streaming.max_buffer_s,
             chunk_bytes=streaming.chunk_size,
             keep_recording=self.config.keeps_audio,
+            new_splitter=splitters(
+                working_folder(),
+                self.places.user_file.parent,
+                markdown=self.config.speech.read_markdown,
+                on_problem=self._warned,
+            ),
         )
 
     def _ear(self) -> ListeningPorts:
@@ -230,6 +237,10 @@ class App:
             self.meanwhile.watch(event)
         if self.config.keeps_transcripts and not self.config.keeps_audio:
             self.recordings.keep_text(event)
+
+    def _warned(self, what: str) -> None:
+        logger.warning("%s", what)
+        self._emit(Warned(at=clock.monotonic(), turn="", what=what))
 
     def _failed(self, engine: str, error: VoiceModeError, following: str) -> None:
         now = clock.monotonic()

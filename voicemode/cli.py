@@ -17,7 +17,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from voicemode import __version__
@@ -55,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voicemode.settings_files import load_config
+    from voicemode.settings_files import load_config, working_folder
     from voicemode.variables import Debug
 
-    config = load_config(os.environ, _start_folder())
+    config = load_config(os.environ, working_folder())
     if config.log.debug is not Debug.FALSE:
         logging.getLogger("voicemode").setLevel(logging.DEBUG)
     if options.command in (None, "mcp"):
@@ -235,13 +234,6 @@ def _find_audio_server() -> None:
     from voicemode.devices.server import audio_server_variables
 
     os.environ.update(audio_server_variables(os.environ, uid=os.getuid(), exists=os.path.exists))
-
-
-def _start_folder() -> Path:
-    try:
-        return Path.cwd()
-    except OSError:
-        return Path("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -17,13 +17,17 @@ from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
 from voicemode.speech import EncodedAudio, SpeechRequest
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter, split
+from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter
 
 MOST_BREAKS = 6
 """Streams of one message that may break off before it is given up."""
 
 Write = Callable[[int, Frame], Awaitable[None]]
 """Takes a frame of a piece (by its number); waiting in it holds the decoder back."""
+
+
+NewSplitter = Callable[[SpeechRequest], Splitter]
+"""How the text of a request is read: its language, whether markdown is read, the pronunciations in force."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +39,7 @@ class RenderingPorts:
     format: PcmFormat
     chunk_bytes: int
     links: Links
+    new_splitter: NewSplitter
 
 
 class Rendering:
@@ -67,7 +72,7 @@ class Rendering:
         self._written = asyncio.Event()
         self._text: AsyncIterator[str] | None = None
         if isinstance(text, str):
-            for piece in _pieces_of(text):
+            for piece in _pieces_of(text, ports.new_splitter(request)):
                 self.ledger.add(piece)
         else:
             self._text = text
@@ -90,7 +95,7 @@ class Rendering:
     async def _read_text(self) -> None:
         try:
             if self._text is not None:
-                splitter = Splitter()
+                splitter = self._ports.new_splitter(self._request)
                 async for part in self._text:
                     self._add(splitter.feed(part))
                 self._add(splitter.flush())
@@ -246,13 +251,13 @@ class _Timed:
             self.seconds += clock.monotonic() - began
 
 
-def _pieces_of(text: str) -> list[str]:
+def _pieces_of(text: str, splitter: Splitter) -> list[str]:
     if len(text) > LONGEST_MESSAGE_CHARACTERS:
         raise InvalidRequest(
             f"The message has {len(text):,} characters; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
             hint="Say it in parts, or say a summary.",
         )
-    pieces = split(text)
+    pieces = splitter.feed(text) + splitter.flush()
     if not pieces:
         shown = text.strip()[:40]
         raise InvalidRequest(

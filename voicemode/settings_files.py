@@ -119,6 +119,14 @@ def read_env_file(path: Path) -> EnvFile:
     return EnvFile(path=path, values=MappingProxyType(values), problems=tuple(problems))
 
 
+def working_folder() -> Path:
+    """Where the process was started, from which a project's files are looked for upwards."""
+    try:
+        return Path.cwd()
+    except OSError:  # It has been deleted.
+        return Path("/")
+
+
 def find_project_file(start: Path) -> Path | None:
     """The nearest `.voicemode.env` in `start` or above it."""
     folder = Path(os.path.abspath(start))  # noqa: PTH100  (resolve() would follow links, and may raise)

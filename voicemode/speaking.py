@@ -31,8 +31,9 @@ from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playback import Moment, Playback, State
 from voicemode.ports import BeginRecording, OpenDecoder, OpenSink, Recording, TtsEngine
-from voicemode.rendering import Rendering, RenderingPorts
+from voicemode.rendering import NewSplitter, Rendering, RenderingPorts
 from voicemode.speech import Outcome, RecordingNote, SpeechRequest, Spoken
+from voicemode.text import Splitter
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class SpeakingPorts:
     limit_seconds: float = 2.0
     chunk_bytes: int = 4096
     keep_recording: bool = False
+    new_splitter: NewSplitter = lambda request: Splitter()
 
 
 class Utterance:
@@ -99,6 +101,7 @@ class Utterance:
             format=ports.format,
             chunk_bytes=ports.chunk_bytes,
             links=ports.links,
+            new_splitter=ports.new_splitter,
         )
         self._rendering = Rendering(rendering, text, request, turn=turn, emit=self._emit, on_fill=self._fill)
         self._ledger = self._rendering.ledger
