@@ -282,6 +282,13 @@ class FileSettings:
         "The oldest recordings beyond this size are deleted at start.",
         from_project=False,
     )
+    phrases_mb: float = setting(
+        "VOICEMODE_PHRASE_CACHE_MB",
+        number(0, 10_000, "MB"),
+        50.0,
+        "Room on disk for the sound of phrases that servers have said more than once; 0 keeps none.",
+        from_project=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
