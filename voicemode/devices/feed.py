@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from voicemode.devices.fitting import Fitted, Resample
 from voicemode.errors import DeviceLost, VoiceModeError
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull
@@ -45,7 +46,8 @@ class Dryness:
 class Feed:
     """Hands pulled samples to a device's thread; nothing raised by `pull` gets past it.
 
-    `latency` is seconds from pull to audible sound; `last_at` is when the device last asked (None: not yet).
+    `format` is what the device takes; `latency` is seconds from pull to audible sound; `last_at` is when the device
+    last asked (None: not yet).
     """
 
     def __init__(self, fmt: PcmFormat, pull: Pull, lost: Lost, now: Callable[[], float]) -> None:
@@ -54,7 +56,9 @@ class Feed:
         self.last_at: float | None = None
         self.underflows = 0
         """Times the device ran dry because its thread came too late (not for want of sound)."""
-        self._pull = pull
+        self._pull = self._flow = pull
+        self._wanted = fmt
+        self._fitted: Fitted | None = None
         self._lost = lost
         self._now = now
         self._first_at = 0.0
@@ -62,6 +66,16 @@ class Feed:
         self._over = False
         self._told = False
         self._lock = threading.Lock()
+
+    def convert_to(self, target: PcmFormat, resample: Resample) -> None:
+        """The device takes `target` instead of what the flow gives. Before the first `fill`; may load a library."""
+        self._fitted = Fitted(self._wanted, target, self._flow, resample)
+        self._pull, self.format = self._fitted, target
+
+    def convert_no_more(self) -> None:
+        """The device did not take that either."""
+        self._fitted = None
+        self._pull, self.format = self._flow, self._wanted
 
     @property
     def over(self) -> bool:
@@ -98,8 +112,9 @@ class Feed:
         return self.format.seconds(self._pulled) > elapsed * (1 + DRIFT) + AHEAD_SECONDS
 
     def delay(self, seconds: float) -> None:
-        """What the device says of the samples just pulled: audible in `seconds`."""
+        """What the device says of the samples just given to it: audible in `seconds`."""
         if 0.0 < seconds < 5.0:  # PortAudio gives 0 or nonsense before its clock runs
+            seconds += self._fitted.held if self._fitted is not None else 0.0
             self.latency = max(seconds, self.latency + FORGET * (seconds - self.latency))
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ logs in those 20–40 ms is lost). So it is imported when a device is first need
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -23,6 +24,7 @@ from voicemode.devices.backend import (
 )
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
+from voicemode.devices.fitting import Resample, own_formats
 from voicemode.devices.portaudio_stream import (
     PortAudioStream,
     any_open,
@@ -34,11 +36,7 @@ from voicemode.devices.portaudio_stream import (
     refused_format,
 )
 from voicemode.errors import DeviceError
-from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import Stage
-
-Resample = Callable[[PcmFormat, PcmFormat], Stage[Frame, Frame]]
-"""(what the device gives, what is wanted) → the stage between."""
+from voicemode.pcm import PcmFormat
 
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
@@ -64,7 +62,7 @@ class _Flags(Protocol):
 
 
 class PortAudio:
-    """The `Backend` on PortAudio. `resample` is needed only where a microphone refuses the rate asked for."""
+    """The `Backend` on PortAudio. `resample` is needed only where a device refuses the format asked for."""
 
     library = "PortAudio"
 
@@ -80,9 +78,31 @@ class PortAudio:
             return self._list()
 
     def open_output(self, device: str | None, feed: Feed) -> Stream:
+        wanted = feed.format
+
+        def attempt(info: DeviceInfo) -> Stream:
+            try:
+                return self._output(info, feed)
+            except self._sd.PortAudioError as problem:
+                if self._resample is None or not refused_format(problem):
+                    raise
+                refused = problem
+            try:
+                for own in own_formats(wanted, rate=info.rate, channels=info.output_channels):
+                    feed.convert_to(own, self._resample)
+                    with contextlib.suppress(self._sd.PortAudioError):
+                        return self._output(info, feed)
+            except BaseException:
+                feed.convert_no_more()
+                raise
+            feed.convert_no_more()
+            raise refused
+
+        return self._first(device, attempt, wanted, output=True)
+
+    def _output(self, info: DeviceInfo, feed: Feed) -> Stream:
         sd = self._sd
         rate = feed.format.rate
-
         ran_dry = False
         held = self._held_seconds
 
@@ -99,33 +119,30 @@ class PortAudio:
             if feed.over:
                 raise sd.CallbackAbort
 
-        def over(stream: PortAudioStream, info: DeviceInfo) -> None:
+        def over() -> None:
             self._held_seconds = (
                 min(held * 2, PATIENT_SECONDS) if ran_dry else max(held * 0.75, PLAYBACK_SECONDS)
             )
             finished(stream, lambda: feed.lose(gone("loudspeaker", info)))
 
-        def attempt(info: DeviceInfo) -> Stream:
-            stream = PortAudioStream(sd, info.name)
-            stream.start(
-                lambda: sd.RawOutputStream(
-                    samplerate=feed.format.rate,
-                    channels=feed.format.channels,
-                    dtype="int16",
-                    blocksize=0,
-                    latency=held,
-                    device=info.index,
-                    extra_settings=self._extra(info),
-                    callback=callback,
-                    finished_callback=lambda: over(stream, info),
-                )
+        stream = PortAudioStream(sd, info.name)
+        stream.start(
+            lambda: sd.RawOutputStream(
+                samplerate=rate,
+                channels=feed.format.channels,
+                dtype="int16",
+                blocksize=0,
+                latency=held,
+                device=info.index,
+                extra_settings=self._extra(info),
+                callback=callback,
+                finished_callback=over,
             )
-            # The first callbacks come before the device's clock runs and know only their own block; a block is
-            # about a quarter of what is held.
-            feed.delay(stream.latency * 1.25)
-            return stream
-
-        return self._first(device, attempt, feed.format, output=True)
+        )
+        # The first callbacks come before the device's clock runs and know only their own block; a block is
+        # about a quarter of what is held.
+        feed.delay(stream.latency * 1.25)
+        return stream
 
     def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
         def attempt(info: DeviceInfo) -> Stream:

@@ -16,9 +16,10 @@ from voicemode import clock
 from voicemode.devices.backend import Backend, DeviceReport, Loader, Stream, Unavailable, way_out
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
+from voicemode.devices.fitting import Resample
 from voicemode.devices.mini import load_miniaudio
 from voicemode.devices.pipes import load_pipes
-from voicemode.devices.portaudio import Resample, load_portaudio
+from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
 from voicemode.errors import DeviceError, NoDevice
@@ -104,7 +105,7 @@ class SoundCard:
     """Loudspeaker and microphone of this machine.
 
     `output_device`, `input_device`: an index or a part of a name; None is the system's default. `resample` makes
-    the stage for a microphone that refuses the rate asked for; without it such a microphone is an error.
+    the stage for a device that refuses the format asked for; without it such a device is an error.
     """
 
     def __init__(
