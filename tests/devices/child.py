@@ -16,15 +16,26 @@ import numpy as np
 
 from tests.support.listening import chirp, tone
 from voicemode import clock
+from voicemode.codecs.convert import Converter
 from voicemode.devices.backend import Loader
 from voicemode.devices.mini import load_miniaudio
 from voicemode.devices.pipes import load_pipes
 from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.soundcard import SoundCard
 from voicemode.errors import VoiceModeError
-from voicemode.pcm import LISTENING, SPEECH
+from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
+from voicemode.ports import Stage
 
-LOADERS: dict[str, Loader] = {"portaudio": load_portaudio, "miniaudio": load_miniaudio, "tools": load_pipes}
+
+def resample(source: PcmFormat, wanted: PcmFormat) -> Stage[Frame, Frame]:
+    return Converter(wanted)
+
+
+LOADERS: dict[str, Loader] = {
+    "portaudio": lambda: load_portaudio(resample),
+    "miniaudio": load_miniaudio,
+    "tools": load_pipes,
+}
 CHIRP_SECONDS = 2.0
 
 
@@ -83,6 +94,20 @@ async def play(card: SoundCard) -> None:
             underflows=sink.underflows,
         )
     tell("closed")
+
+
+async def play_patiently(card: SoundCard) -> None:
+    """Three short tones, by which a device that ran dry is learned to need more in hand; a line on stdin; `play`."""
+    sound = tone(SPEECH.rate, 0.3, 440.0).astype("<i2").tobytes()
+    for _ in range(3):
+        script = Script(sound, lead=SPEECH.samples(0.1))
+        async with card.open_sink(SPEECH, script, lambda error: None) as sink:
+            script.latency = lambda sink=sink: sink.latency  # type: ignore[misc]
+            async with asyncio.timeout(20):
+                await script.drained.wait()
+    tell("learned")
+    await asyncio.to_thread(sys.stdin.readline)
+    await play(card)
 
 
 async def abort(card: SoundCard) -> None:
@@ -200,13 +225,23 @@ async def refused(card: SoundCard) -> None:
 
 SCENARIOS: dict[str, Callable[[SoundCard], Awaitable[None]]] = {
     scenario.__name__: scenario
-    for scenario in (play, abort, until_lost, leave, record, listen_until_lost, inventory, refused)
+    for scenario in (
+        play,
+        play_patiently,
+        abort,
+        until_lost,
+        leave,
+        record,
+        listen_until_lost,
+        inventory,
+        refused,
+    )
 }
 
 
 async def main() -> None:
     libraries = sys.argv[2].split("+")
-    device = sys.argv[3] if sys.argv[1] == "refused" and len(sys.argv) > 3 else None
+    device = sys.argv[3] if sys.argv[1] != "record" and len(sys.argv) > 3 else None
     card = SoundCard(output_device=device, loaders=[LOADERS[name] for name in libraries])
     await SCENARIOS[sys.argv[1]](card)
     await card.close()

@@ -251,10 +251,10 @@ class Opened:
         self.lost: list[VoiceModeError] = []
         self.flow = Flow(SPEECH, SOUND)
         self.feed = Feed(SPEECH, self.flow, self.lost.append, lambda: SPEECH.seconds(self.flow.pulled))
-        self._backend = PortAudio(library, resample if convert else None)
+        self.backend = PortAudio(library, resample if convert else None)
 
     def __enter__(self) -> Self:
-        self.stream = self._backend.open_output(None, self.feed)
+        self.stream = self.backend.open_output(None, self.feed)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -274,6 +274,25 @@ def test_a_loudspeaker_that_refuses_is_driven_at_its_own_rate_and_channels() -> 
         block = 256 / CARD.rate
         assert 0.02 + block <= opened.feed.latency <= 0.02 * 1.25 + block + HELD_SECONDS
         assert opened.lost == []
+
+
+def test_a_loudspeaker_that_has_refused_is_not_asked_again_until_it_refuses_its_own_rate_too() -> None:
+    library = FakeSoundDevice(CARD)
+    with Opened(library) as opened:
+        backend = opened.backend
+
+    def again() -> list[PcmFormat]:
+        library.tried.clear()
+        feed = Feed(SPEECH, Flow(SPEECH, SOUND), lambda error: None, lambda: 0.0)
+        backend.open_output(None, feed).close()
+        return library.tried
+
+    assert again() == [CARD]
+    library.takes = None
+    with pytest.raises(DeviceError, match="24000 Hz, mono"):
+        again()
+    library.takes = SPEECH
+    assert again() == [SPEECH]
 
 
 @pytest.mark.spec("PLY-19")

@@ -70,6 +70,8 @@ class PortAudio:
         self._sd = library
         self._resample = resample
         self._held_seconds = PLAYBACK_SECONDS
+        self._refusing: dict[tuple[str, PcmFormat], Exception] = {}
+        """Loudspeakers that opened only in a format of their own, what they refused, and with which words."""
         self.version = str(library.get_portaudio_version()[1]).split(",")[0].removeprefix("PortAudio ")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
@@ -81,24 +83,32 @@ class PortAudio:
         wanted = feed.format
 
         def attempt(info: DeviceInfo) -> Stream:
-            try:
-                return self._output(info, feed)
-            except self._sd.PortAudioError as problem:
-                if self._resample is None or not refused_format(problem):
-                    raise
-                refused = problem
-            try:
-                for own in own_formats(wanted, rate=info.rate, channels=info.output_channels):
-                    feed.convert_to(own, self._resample)
-                    with contextlib.suppress(self._sd.PortAudioError):
-                        return self._output(info, feed)
-            except BaseException:
-                feed.convert_no_more()
-                raise
-            feed.convert_no_more()
-            raise refused
+            if (info.name, wanted) not in self._refusing:
+                try:
+                    return self._output(info, feed)
+                except self._sd.PortAudioError as problem:
+                    if self._resample is None or not refused_format(problem):
+                        raise
+                    self._refusing[info.name, wanted] = problem
+            return self._output_at_own_rate(info, feed, self._refusing.pop((info.name, wanted)))
 
         return self._first(device, attempt, wanted, output=True)
+
+    def _output_at_own_rate(self, info: DeviceInfo, feed: Feed, refused: Exception) -> Stream:
+        """Remembers that it has to be so: being refused takes time, and PortAudio writes each refusal to stderr."""
+        assert self._resample is not None
+        wanted = feed.format
+        try:
+            for own in own_formats(wanted, rate=info.rate, channels=info.output_channels):
+                feed.convert_to(own, self._resample)
+                with contextlib.suppress(self._sd.PortAudioError):
+                    stream = self._output(info, feed)
+                    self._refusing[info.name, wanted] = refused
+                    return stream
+            raise refused
+        except BaseException:
+            feed.convert_no_more()
+            raise
 
     def _output(self, info: DeviceInfo, feed: Feed) -> Stream:
         sd = self._sd
