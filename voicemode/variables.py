@@ -43,6 +43,12 @@ class SpeechSettings:
         (),
         "Speech models, in order of preference. Empty: tts-1 for local servers, gpt-4o-mini-tts then tts-1 for OpenAI.",
     )
+    realtime_model: str = setting(
+        "VOICEMODE_REALTIME_MODEL",
+        TEXT,
+        "gpt-realtime-2.1-mini",
+        "Model that speaks over OpenAI's Realtime API where its speech models do not; none: not asked.",
+    )
     voices: tuple[str, ...] = setting(
         "VOICEMODE_VOICES",
         WORDS,

@@ -184,6 +184,20 @@ async def test_a_kept_socket_that_ended_meanwhile_is_opened_again_unheard(how: s
         await contract.comes_true(lambda: server.open_sockets == 1)
 
 
+async def test_a_session_near_its_longest_time_is_replaced_and_what_it_reads_is_read_to_the_end() -> None:
+    time = 1000.0
+    async with RealtimeServer(Conduct(pace=5.0)) as server:
+        engine = RealtimeSpeech(Endpoint(base_url=server.base_url), now=lambda: time)
+        async with asyncio.timeout(WAIT_S), engine.synthesize(HELLO) as audio:
+            time += 56 * 60.0
+            server.behave(Conduct())
+            assert await said(engine, HELLO) == speak(TEXT)
+            assert b"".join([chunk async for chunk in audio.chunks]) == speak(TEXT)
+        assert [text.socket for text in server.asked] == [1, 2]
+        await contract.comes_true(lambda: server.open_sockets == 1)
+        await engine.close()
+
+
 async def test_closing_the_engine_closes_its_sockets_at_once() -> None:
     async with RealtimeServer(Conduct(pace=1.0)) as server, realtime(server) as engine:
         async with engine.synthesize(SpeechRequest(text=LONG)) as audio:
@@ -407,6 +421,41 @@ async def test_a_server_without_the_route_says_so() -> None:
             await said(engine, HELLO)
         await engine.close()
     assert caught.value.status == 404
+
+
+@asynccontextmanager
+async def something_else(answer: bytes | None) -> AsyncIterator[str]:
+    """The base URL of a server that is no WebSocket: it answers with `answer`, or never."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is None:
+            await over.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        over.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [(b"SSH-2.0-OpenSSH\r\n", BadContent), (b"", BadContent), (None, EndpointUnreachable)],
+    ids=["another protocol", "closed at once", "silent"],
+)
+async def test_something_else_that_listens_there_is_told_apart(
+    answer: bytes | None, error: type[EngineError]
+) -> None:
+    async with something_else(answer) as url:
+        engine = RealtimeSpeech(Endpoint(base_url=url, limits=Limits(connect_s=0.1)))
+        with pytest.raises(error) as caught:
+            await said(engine, HELLO)
+        await engine.close()
+    assert caught.value.hint
 
 
 # The support itself.

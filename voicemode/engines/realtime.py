@@ -34,7 +34,7 @@ _SOCKETS = 3
 """Open at a time. A voice or a speed cannot change on a socket that has spoken."""
 
 _TAKEN_S = 2.0
-"""A kept socket that does not take a text within this is dead, and nobody has told us (a laptop that slept)."""
+"""A kept socket on which nothing comes within this after a text is dead, and nobody has told us (a slept laptop)."""
 
 _ATTEMPTS = 3
 
@@ -64,8 +64,14 @@ class RealtimeSpeech:
     text has been read to its end, that the words were not the text's.
     """
 
-    def __init__(self, endpoint: Endpoint, *, on_reworded: OnReworded = note_in_log) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        on_reworded: OnReworded = note_in_log,
+        now: Callable[[], float] = clock.monotonic,
+    ) -> None:
+        self._endpoint, self._now = endpoint, now
         self._model = endpoint.models[0] if endpoint.models else MODEL
         self._on_reworded = on_reworded
         self._tools: Tools | None = None
@@ -133,7 +139,7 @@ class RealtimeSpeech:
             session, kept = await self._session(manner)
             piece = session.read(request.text, task(request))
             try:
-                first = await self._first(piece, kept=kept)
+                first = await self._first(session, piece, kept=kept)
             except EndpointUnreachable:
                 piece.drop()
                 session.end()
@@ -151,13 +157,14 @@ class RealtimeSpeech:
                 raise errors.astray(self._endpoint, piece.transcript)
         raise errors.closed(self._endpoint, 1006, "more than once")
 
-    async def _first(self, piece: Piece, *, kept: bool) -> bytes:
+    async def _first(self, session: Session, piece: Piece, *, kept: bool) -> bytes:
         if kept:
             try:
                 async with asyncio.timeout(_TAKEN_S):
                     await piece.taken.wait()
             except TimeoutError as error:
-                raise errors.closed(self._endpoint, 1006, "a kept socket fell silent") from error
+                if session.heard <= piece.asked:
+                    raise errors.closed(self._endpoint, 1006, "a kept socket fell silent") from error
         first = await piece.chunk()
         if first is None:
             raise errors.no_sound(self._endpoint, "the response was empty")
@@ -188,7 +195,7 @@ class RealtimeSpeech:
                     model=self._model, websocket_connection_options=tools.options
                 )
                 connection = await connecting.enter()
-        session = Session(connection, self._endpoint, manner)
+        session = Session(connection, self._endpoint, manner, now=self._now)
         try:
             complaint = await session.set_up(self._model)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voicemode import clock
@@ -32,8 +33,10 @@ LONGEST_S = 55 * 60.0
 class Piece:
     """One text being read: its sound as it comes, and the model's own transcript of it."""
 
-    def __init__(self, session: Session, number: str, request: RealtimeClientEventParam) -> None:
-        self.number, self.request = number, request
+    def __init__(
+        self, session: Session, number: str, request: RealtimeClientEventParam, *, asked: float
+    ) -> None:
+        self.number, self.request, self.asked = number, request, asked
         self.response = ""
         self.transcript = ""
         self.received = 0
@@ -85,10 +88,18 @@ class Session:
     """An open socket in one manner of speaking. It lives until it is retired or the service ends it, and then closes
     by itself."""
 
-    def __init__(self, connection: AsyncRealtimeConnection, endpoint: Endpoint, manner: Manner) -> None:
+    def __init__(
+        self,
+        connection: AsyncRealtimeConnection,
+        endpoint: Endpoint,
+        manner: Manner,
+        *,
+        now: Callable[[], float] = clock.monotonic,
+    ) -> None:
         self.manner = manner
-        self.used = clock.monotonic()
-        self._began = clock.monotonic()
+        self.used = self.heard = self._began = now()
+        """When it was last given a text, last said anything, and was opened."""
+        self._now = now
         self._connection = connection
         self._endpoint = endpoint
         self._numbers = itertools.count(1)
@@ -104,7 +115,7 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        return self._open and clock.monotonic() - self._began < LONGEST_S
+        return self._open and self._now() - self._began < LONGEST_S
 
     @property
     def busy(self) -> bool:
@@ -132,8 +143,8 @@ class Session:
     def read(self, text: str, task: str) -> Piece:
         """Asks for `text` to be read; its sound comes out of the piece."""
         number = f"piece-{next(self._numbers)}"
-        piece = Piece(self, number, read_aloud(number, text, task))
-        self.used = clock.monotonic()
+        self.used = self._now()
+        piece = Piece(self, number, read_aloud(number, text, task), asked=self.used)
         self._pieces[number] = piece
         self._outbox.put_nowait(piece.request)
         return piece
@@ -207,6 +218,7 @@ class Session:
     # What comes.
 
     def _take(self, event: Received) -> None:
+        self.heard = self._now()
         match event.kind:
             case "session.updated":
                 self._is_set_up = True
