@@ -50,6 +50,11 @@ class ReadAhead:
     ) -> None:
         await self.close()
 
+    @property
+    def read(self) -> bool:
+        """Everything has come, as it should."""
+        return self._ended and self._error is None
+
     async def opened(self) -> EncodedAudio:
         """Who speaks, and how the chunks are to be read. Raises `VoiceModeError` when no engine gave a sound."""
         return await asyncio.shield(self._opened)

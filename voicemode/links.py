@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from voicemode.ledger import Measured
 from voicemode.speech import AudioFormat
 
 REMEMBERED = 5
@@ -80,6 +81,8 @@ class Links:
         self._links: dict[str, _Link] = {}
         self.latest = ""
         """The engine that spoke last."""
+        self.voices: dict[str, Measured] = {}
+        """How voices speak, by engine, name and speed."""
 
     def learn(self, engine: str, arrivals: Arrivals, seconds: float) -> None:
         """A stream of `engine` has ended; it held `seconds` of sound."""

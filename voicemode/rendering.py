@@ -11,7 +11,7 @@ from voicemode import clock
 from voicemode.ahead import ReadAhead
 from voicemode.errors import EngineError, InvalidRequest, StreamBroken, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechReceived, SpeechRequested
-from voicemode.joins import Joint
+from voicemode.joins import PAUSE_SECONDS, Contour, Joint, Voiced
 from voicemode.ledger import Ledger
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
@@ -59,7 +59,7 @@ class Rendering:
         emit: Emit,
         on_fill: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        self.ledger = Ledger(ports.format.rate, speed=request.speed)
+        self.ledger = Ledger(ports.format.rate, speed=request.speed, voices=ports.links.voices)
         self.engine = self.voice = ""
         self._ports = ports
         self._request = request
@@ -67,6 +67,7 @@ class Rendering:
         self._emit = emit
         self._on_fill = on_fill
         self._breaks = 0
+        self._asked_again = False
         self._next: ReadAhead | None = None
         self._wanted: int | None = None
         self._written = asyncio.Event()
@@ -89,8 +90,12 @@ class Rendering:
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-            if self._next is not None:
-                await self._next.close()
+            await self._drop_next()
+
+    async def _drop_next(self) -> None:
+        if self._next is not None:
+            await self._next.close()
+        self._next = None
 
     async def _read_text(self) -> None:
         try:
@@ -120,19 +125,22 @@ class Rendering:
     async def _say(self, number: int, write: Write) -> int:
         """One piece; gives the number of the piece to go on with, which after a break is the rest of this one."""
         ahead, self._next = self._next or self._ask(number), None
-        joint = Joint(self._ports.format)
+        if ahead.read:
+            self._ask_next(number + 1)
+        joint, contour = Joint(self._ports.format), Contour(self._ports.format)
         async with ahead:
             try:
                 audio = await ahead.opened()
                 self._note_first_byte(number, audio)
-                received = await self._decode(number, ahead, audio, joint, write)
+                received = await self._decode(number, ahead, audio, joint, contour, write)
             except VoiceModeError as error:
                 for frame in joint.fade():
                     await write(number, frame)
-                return self._break_off(number, error)
+                await self._drop_next()
+                return self._break_off(number, contour, error)
         for frame in joint.flush():
             await write(number, frame)
-        self.ledger.complete(number)
+        self.ledger.complete(number, voice=self._speaker, voiced=self._voiced(contour))
         self._emit(received)
         self._ports.links.learn(audio.engine, ahead.arrivals, received.seconds)
         return number + 1
@@ -153,7 +161,9 @@ class Rendering:
 
     def _ask_next(self, number: int) -> None:
         """The last piece has been read: the next one is asked for while it is still being played, or as soon as it
-        has been written."""
+        has been written; not before the last one is being played itself."""
+        if self._next is not None:
+            return
         self._wanted = number
         if number < len(self.ledger.pieces):
             self._next = self._ask(number)
@@ -175,7 +185,7 @@ class Rendering:
         )
 
     async def _decode(
-        self, number: int, ahead: ReadAhead, audio: EncodedAudio, joint: Joint, write: Write
+        self, number: int, ahead: ReadAhead, audio: EncodedAudio, joint: Joint, contour: Contour, write: Write
     ) -> SpeechReceived:
         began = clock.monotonic()
         decoder = _Timed(self._ports.open_decoder(audio, self._ports.format))
@@ -186,6 +196,7 @@ class Rendering:
             nonlocal samples
             for frame in frames:
                 samples += frame.samples
+                contour.feed(frame)
                 for part in joint.feed(frame):
                     await write(number, part)
 
@@ -212,11 +223,30 @@ class Rendering:
             decoding=decoder.seconds,
         )
 
-    def _break_off(self, number: int, error: VoiceModeError) -> int:
+    def _may_pass(self, error: VoiceModeError) -> bool:
+        """Whether asking again is worth it: after a stream that broke, and once where nobody gives any sound who gave
+        some a moment ago."""
+        if not isinstance(error, EngineError) or not error.retryable:
+            return False
+        if isinstance(error, StreamBroken):
+            return True
+        first, self._asked_again = not self._asked_again, True
+        return first and bool(self.engine)
+
+    def _voiced(self, contour: Contour) -> Voiced:
+        """What was heard; a slow voice is silent between words for longer, too."""
+        return contour.voiced(pause=PAUSE_SECONDS / min(self._request.speed, 1.0))
+
+    @property
+    def _speaker(self) -> str:
+        return f"{self.engine}/{self.voice}/{self._request.speed}"
+
+    def _break_off(self, number: int, contour: Contour, error: VoiceModeError) -> int:
         """What came is played; the rest is asked for again from the clause in which it broke, unless it is hopeless."""
         self._breaks += 1
-        hopeless = not isinstance(error, StreamBroken) or not error.retryable or self._breaks > MOST_BREAKS
-        following = number if hopeless else self.ledger.break_off(number)
+        hopeless = not self._may_pass(error) or self._breaks > MOST_BREAKS
+        voiced = self._voiced(contour)
+        following = number if hopeless else self.ledger.break_off(number, voice=self._speaker, voiced=voiced)
         rest = "" if hopeless or following >= len(self.ledger.pieces) else self.ledger.pieces[following]
         now = clock.monotonic()
         self._emit(
