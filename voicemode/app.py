@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicemode import clock
 from voicemode.chimes import ChimeRules
@@ -27,6 +28,8 @@ from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
+from voicemode.engines.phrases import PhraseCache
+from voicemode.engines.realtime import RealtimeSpeech, Reworded
 from voicemode.engines.system import SystemVoice
 from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeError
 from voicemode.eventlog import EventLog
@@ -98,7 +101,7 @@ class App:
         self._transcription_endpoints = _endpoints(config, config.transcription_endpoints(), ())
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
-        self.speech = FirstSpeech(self._speech_engines(), on_failure=self._failed)
+        self.speech = self._phrases(FirstSpeech(self._speech_engines(), on_failure=self._failed))
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
         place = config.sound.pan
@@ -174,10 +177,33 @@ class App:
 
     def _speech_engines(self) -> list[TtsEngine]:
         """Servers first; then the system's own voice where it is the better one; the embedded voice always answers."""
-        engines: list[TtsEngine] = [*self._servers]
+        engines: list[TtsEngine] = [*self._servers, *self._realtime()]
         if SYSTEM_VOICE:
             engines.append(SystemVoice())
         return [*engines, self._embedded]
+
+    def _realtime(self) -> list[RealtimeSpeech]:
+        """The cloud's next voice, behind its present one."""
+        model = self.config.speech.realtime_model
+        if model.lower() == "none":
+            return []
+        return [
+            RealtimeSpeech(replace(each, models=(model,)), on_reworded=self._reworded)
+            for each in self._speech_endpoints
+            if each.is_openai and each.api_key
+        ]
+
+    def _phrases(self, engine: TtsEngine) -> PhraseCache:
+        """What servers have said more than once comes from disk. The endpoints are part of what was asked for."""
+        asked_of = json.dumps([(each.base_url, each.models, each.voices) for each in self._speech_endpoints])
+        return PhraseCache(
+            engine,
+            self.places.data / "phrases",
+            max_bytes=int(self.config.files.phrases_mb * 1e6),
+            open_decoder=open_decoder,
+            asked_of=asked_of,
+            worth_keeping=[server.name for server in self._servers],
+        )
 
     def _transcription_engines(self) -> list[SttEngine]:
         """The embedded ear answers only for those who named no server: its wrong words are worse than a clear error."""
@@ -247,6 +273,10 @@ class App:
         self._emit(
             EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
         )
+
+    def _reworded(self, found: Reworded) -> None:
+        self.speech.reworded(found.engine, found.text)
+        self._warned(f"{found.engine} did not read the text as it stands: it {found.how}.")
 
     async def _devices(self) -> DeviceReport:
         try:

@@ -142,7 +142,8 @@ class Rendering:
             await write(number, frame)
         self.ledger.complete(number, voice=self._speaker, voiced=self._voiced(contour))
         self._emit(received)
-        self._ports.links.learn(audio.engine, ahead.arrivals, received.seconds)
+        if not audio.kept:
+            self._ports.links.learn(audio.engine, ahead.arrivals, received.seconds)
         return number + 1
 
     def _ask(self, number: int) -> ReadAhead:

@@ -82,6 +82,8 @@ class EncodedAudio:
     voice: str
     model: str = ""
     pcm: PcmFormat = SPEECH
+    kept: bool = False
+    """From a store on this machine: it says nothing about how fast the engine is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -109,7 +109,8 @@ async def test_a_phrase_said_twice_is_answered_from_disk_byte_for_byte(tmp_path:
         again, same = await said(cache)
     assert len(voice.asked) == asked_before
     assert same == sound == words_as_sound(DONE.text)
-    assert replace(again, chunks=first.chunks) == first
+    assert again.kept
+    assert replace(again, chunks=first.chunks, kept=False) == first
 
 
 @pytest.mark.spec("PLY-13")

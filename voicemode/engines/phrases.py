@@ -243,6 +243,7 @@ def _as_audio(phrase: Phrase) -> EncodedAudio:
         voice=phrase.voice,
         model=phrase.model,
         pcm=phrase.pcm,
+        kept=True,
     )
 
 
