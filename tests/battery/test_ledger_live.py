@@ -41,7 +41,9 @@ async def test_a_server_that_stalls_and_goes_on_costs_one_silence_and_no_word(
 ) -> None:
     with SpeechServer() as server:
         server.then(Behaviour(pace=1.2, stall_after_bytes=SECOND, stall_s=1.2))
-        async with wire(environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)) as host:
+        async with wire(
+            environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, PHRASE_CACHE_MB="0")
+        ) as host:
             with sound_card.recording() as heard:
                 said = await host.call("speak", message=TEXT, wait="finished")
                 words = heard_words(heard)
@@ -55,7 +57,9 @@ async def test_a_server_slower_than_its_sound_is_waited_for_longer_each_time_and
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
     with SpeechServer(Behaviour(pace=0.6)) as server:
-        async with wire(environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)) as host:
+        async with wire(
+            environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, PHRASE_CACHE_MB="0")
+        ) as host:
             with sound_card.recording() as heard:
                 said = await host.call("speak", message=PIECES, wait="finished")
                 words = heard_words(heard)
@@ -76,7 +80,9 @@ async def test_a_stream_that_breaks_in_mid_word_makes_no_click(
 ) -> None:
     source = steepest(voice.speak(TEXT, RATE))
     with SpeechServer() as server:
-        async with wire(environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)) as host:
+        async with wire(
+            environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, PHRASE_CACHE_MB="0")
+        ) as host:
             for cut in (SECOND // 2 + 1, SECOND + 4_001):
                 server.then(Behaviour(cut_after_bytes=cut, cut=Cut.RESET))
                 with sound_card.recording() as heard:
@@ -92,7 +98,9 @@ async def test_a_stream_that_breaks_in_mid_word_makes_no_click(
 async def harmed(card: VirtualSoundCard, folder: Path, harm: str) -> tuple[Answer, list[str]]:
     """What came back and what was heard of a message in whose middle the card is harmed."""
     with SpeechServer() as server:
-        async with wire(environment(card, folder, TTS_BASE_URLS=server.base_url)) as host:
+        async with wire(
+            environment(card, folder, TTS_BASE_URLS=server.base_url, PHRASE_CACHE_MB="0")
+        ) as host:
             with card.recording() as heard:
                 call = host.begin("speak", message=TEXT, wait="finished")
                 first = await asyncio.to_thread(heard.wait_for_sound, 10.0)
