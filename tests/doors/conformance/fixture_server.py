@@ -1,4 +1,5 @@
-"""Our server with the conformance suite's fixtures: `python -m tests.doors.conformance.fixture_server [--stdio]`.
+"""Our server with the conformance suite's fixtures: `python -m tests.doors.conformance.fixture_server [--stdio]`;
+with `--product` without them, as users get it.
 
 Over HTTP it takes a free port on loopback and writes one line with its URL to standard output. Its files go to
 a folder in HOME.
@@ -22,13 +23,14 @@ from voicemode.mcp_server.http import open_door
 from voicemode.mcp_server.serve import end_with_client, http_app
 
 
-async def serve(*, stdio: bool) -> None:
+async def serve(*, stdio: bool, product: bool) -> None:
     """Until it is stopped. The socket is bound before the URL is told, so a client cannot come too early."""
     environment = {"VOICEMODE_BASE_DIR": str(Path.home() / "voicemode-conformance")}
     config = Config.from_sources(environment, {}, {})
     async with open_app(config, environment) as app:
         server = build_server(app)
-        register_fixtures(server)
+        if not product:
+            register_fixtures(server)
         if stdio:
             await server.run_stdio_async()
             return
@@ -45,7 +47,7 @@ async def serve(*, stdio: bool) -> None:
 def main(arguments: list[str]) -> None:
     # The suite asks for what the newest revision has given up: logging, for one.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
-    asyncio.run(serve(stdio="--stdio" in arguments))
+    asyncio.run(serve(stdio="--stdio" in arguments, product="--product" in arguments))
 
 
 if __name__ == "__main__":

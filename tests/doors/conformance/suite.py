@@ -97,9 +97,9 @@ def conformance(url: str, revision: str, folder: Path) -> Result:
 
 
 @contextmanager
-def running_fixture_server(home: Path) -> Iterator[str]:
+def running_fixture_server(home: Path, *arguments: str) -> Iterator[str]:
     """The fixture server's URL; it writes below `home`, and is gone when the block is left."""
-    command = [sys.executable, "-m", "tests.doors.conformance.fixture_server"]
+    command = [sys.executable, "-m", "tests.doors.conformance.fixture_server", *arguments]
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -126,8 +126,8 @@ def running_fixture_server(home: Path) -> Iterator[str]:
                 process.kill()
 
 
-def baseline(revision: str) -> frozenset[str]:
+def baseline(name: str) -> frozenset[str]:
     """What is known to be wanting, one `scenario:check-id` in a line; # starts a comment."""
-    text = (Path(__file__).parent / f"baseline-{revision}.txt").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / f"baseline-{name}.txt").read_text(encoding="utf-8")
     lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
     return frozenset(line for line in lines if line)

@@ -39,6 +39,14 @@ def test_the_server_passes_everything_a_protocol_revision_requires(
     assert sorted(result.wanting) == sorted(suite.baseline(revision))
 
 
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_the_product_wants_nothing_but_the_fixtures(tools: None, revision: str, tmp_path: Path) -> None:
+    with suite.running_fixture_server(tmp_path, "--product") as url:
+        result = suite.conformance(url, revision, tmp_path)
+    assert result.passed > 10, result.output
+    assert sorted(result.wanting) == sorted(suite.baseline(f"product-{revision}"))
+
+
 def test_the_inspector_finds_no_fault_with_the_tools_schemas(tools: None, tmp_path: Path) -> None:
     command = (sys.executable, "-m", "tests.doors.conformance.fixture_server", "--stdio")
     done = suite.run_node(
