@@ -21,7 +21,9 @@ def environment(card: VirtualSoundCard | None, folder: Path, **settings: str) ->
     base = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
     named = {f"VOICEMODE_{name}": value for name, value in settings.items()}
     sound = card.environment if card is not None else {"XDG_RUNTIME_DIR": str(folder)}
-    return {**base, **sound, "VOICEMODE_BASE_DIR": str(folder), **named}
+    # What servers are asked is what these tests look at; what came from disk would not be.
+    kept = {"VOICEMODE_BASE_DIR": str(folder), "VOICEMODE_PHRASE_CACHE_MB": "0"}
+    return {**base, **sound, **kept, **named}
 
 
 @asynccontextmanager
