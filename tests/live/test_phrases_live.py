@@ -18,7 +18,9 @@ PHRASE = "All tests pass."
 
 
 @pytest.mark.spec("PLY-13")
-async def test_a_phrase_said_a_third_time_needs_no_server(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+async def test_a_phrase_said_a_third_time_needs_no_server(
+    sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
     with SpeechServer() as server:
         variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, PHRASE_CACHE_MB="50")
         async with asyncio.timeout(60), client(variables) as host:
