@@ -86,6 +86,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     gc.disable()
     from dataclasses import replace
 
+    from voicemode.kinds import is_loopback_host
     from voicemode.mcp_server.serve import serve_http, serve_stdio
 
     gc.freeze()
@@ -97,7 +98,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
         return DONE
     settings = config.server
     host = options.host or settings.host
-    if options.host and not settings.token and not _is_loopback(options.host):
+    if options.host and not settings.token and not is_loopback_host(options.host):
         print(
             f"voicemode: {host} can be reached by others: set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
             file=sys.stderr,
@@ -234,12 +235,6 @@ def _find_audio_server() -> None:
     from voicemode.devices.server import audio_server_variables
 
     os.environ.update(audio_server_variables(os.environ, uid=os.getuid(), exists=os.path.exists))
-
-
-def _is_loopback(host: str) -> bool:
-    from voicemode.kinds import is_loopback
-
-    return is_loopback(f"http://[{host}]/" if ":" in host else f"http://{host}/")
 
 
 def _parser() -> argparse.ArgumentParser:
