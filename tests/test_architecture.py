@@ -38,7 +38,7 @@ HOUSE = {
         "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files "
         "pronunciation_files"
     ),
-    Layer.FLOWS: "ahead rendering speaking listening calls conversation meanwhile",
+    Layer.FLOWS: "ahead rendering speaking listening exchanges calls conversation meanwhile",
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -77,7 +77,7 @@ class Call:
         """
         await asyncio.wait([self._task])
         if not self._task.cancelled():
-            return self._task.result()
+            return replace(self._task.result(), timings=self.timings())
         now = self.status()
         spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
         return Exchange(spoken=spoken, outcome=Outcome.CANCELLED, timings=self.timings())

@@ -1,30 +1,23 @@
-"""Turns: speak, listen, and speak-then-listen, one at a time on this machine. The doors call these."""
+"""What can be asked for: to speak, to listen, and both; and the book of the calls that were. The doors call these."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from voicemode import clock, metrics
-from voicemode.calls import Call, retrieve
-from voicemode.chimes import DONE_TONES, LISTENING_TONES, ChimeRules, chime
-from voicemode.errors import Busy, DeviceError, InvalidRequest, VoiceModeError
-from voicemode.events import (
-    Emit,
-    Event,
-    FloorTaken,
-    TurnFailed,
-    TurnFinished,
-    TurnStarted,
-)
-from voicemode.listening import Captured, ListeningPorts, capture, transcribe
+from voicemode import clock
+from voicemode.calls import Call
+from voicemode.chimes import LISTENING_TONES, ChimeRules, chime
+from voicemode.errors import Busy, InvalidRequest
+from voicemode.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
+from voicemode.exchanges import Exchanges
+from voicemode.listening import ListeningPorts
 from voicemode.ports import Floor
-from voicemode.speaking import SpeakingPorts, Utterance, play
-from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken
-from voicemode.turn import TurnRules, Why
+from voicemode.speaking import SpeakingPorts, Utterance
+from voicemode.speech import Exchange, SpeechRequest
+from voicemode.turn import TurnRules
 
 LONGEST_QUEUE = 32
 """Calls that may wait for their turn; more are refused, since nobody will hear them in time."""
@@ -32,12 +25,7 @@ LONGEST_QUEUE = 32
 REMEMBERED = 50
 """Calls that `playback` still knows after they ended."""
 
-LONGEST_CHIME_SECONDS = 1.0
-"""A chime lasts a quarter of that; a device that holds it up holds up nothing else."""
-
 LONGEST_LISTEN_SECONDS = 600.0
-
-NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
 class Conversation:
@@ -55,11 +43,12 @@ class Conversation:
         self._emit = emit
         self._mouth = replace(mouth, emit=self._note)
         self._ear = replace(ear, emit=self._note)
-        self._floor = floor
         self._chimes = chimes
+        self._exchanges = Exchanges(
+            mouth=self._mouth, ear=self._ear, floor=floor, emit=self._note, chimes=chimes
+        )
         self._calls: dict[str, Call] = {}
         self._turns: dict[str, list[Event]] = {}
-        self._sounding: set[asyncio.Task[None]] = set()
 
     # What can be asked for. Each raises `InvalidRequest` or `Busy` before anything happens.
 
@@ -81,7 +70,7 @@ class Conversation:
 
     def _say(self, turn: str, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
         utterance = Utterance(self._mouth, text, request, turn=turn)
-        return self._take(turn, utterance, self._speak(utterance))
+        return self._take(turn, utterance, self._exchanges.speak(utterance))
 
     def converse(
         self,
@@ -96,14 +85,14 @@ class Conversation:
         turn = self._new_turn()
         ready = chime(self._mouth.format, LISTENING_TONES, self._chimes) if self._chimes else None
         utterance = Utterance(self._mouth, text, request, turn=turn, kind="converse", chime=ready)
-        return self._take(turn, utterance, self._speak_and_listen(utterance, rules, language))
+        return self._take(turn, utterance, self._exchanges.speak_and_listen(utterance, rules, language))
 
     def listen(self, *, language: str | None = None, max_listen: float | None = None) -> Call:
         """Only listens."""
         rules = self.rules(max_listen)
         turn = self._new_turn()
         self._note(TurnStarted(at=clock.monotonic(), turn=turn, kind="listen", text=""))
-        return self._take(turn, None, self._listen(turn, rules, language))
+        return self._take(turn, None, self._exchanges.listen(turn, rules, language))
 
     def calls(self) -> list[Call]:
         """Those under way and the last that are over, oldest first."""
@@ -131,121 +120,9 @@ class Conversation:
         for call in calls:
             if call.utterance is not None:
                 call.utterance.stop()
-        for chiming in self._sounding:
-            chiming.cancel()
+        self._exchanges.silence()
         await asyncio.gather(*(call.end() for call in reversed(calls)))
-        if self._sounding:
-            await asyncio.wait(self._sounding)
-
-    # One turn.
-
-    async def _speak(self, utterance: Utterance) -> Exchange:
-        async with self._turn(utterance.turn, "speak", utterance):
-            spoken = await utterance.run()
-            return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
-
-    async def _speak_and_listen(
-        self, utterance: Utterance, rules: TurnRules, language: str | None
-    ) -> Exchange:
-        """The microphone opens while the last words sound; what it hears of them is thrown away. It stays closed when
-        the message broke off, was stopped or has no loudspeaker: nobody will be asked to answer."""
-
-        async def listen() -> Captured | None:
-            await utterance.ending.wait()
-            await utterance.started.wait()
-            if utterance.failed:
-                return None
-            return await capture(self._ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)
-
-        async with self._turn(utterance.turn, "converse", utterance):
-            hearing = asyncio.create_task(listen())
-            try:
-                spoken = await utterance.run()
-                if spoken.outcome is not Outcome.FINISHED:
-                    return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
-                captured = await _heard_after(hearing)
-                if captured is None:
-                    return self._exchange(utterance.turn, Exchange(spoken=spoken, outcome=Outcome.CANCELLED))
-                return await self._answer(utterance.turn, spoken, captured, language)
-            finally:
-                hearing.cancel()
-                await asyncio.wait([hearing])
-                retrieve(hearing)
-
-    async def _listen(self, turn: str, rules: TurnRules, language: str | None) -> Exchange:
-        async with self._turn(turn, "listen"), self._chiming(LISTENING_TONES):
-            captured = await capture(self._ear, turn=turn, rules=rules)
-            return await self._answer(turn, NOTHING_SAID, captured, language)
-
-    async def _answer(self, turn: str, spoken: Spoken, captured: Captured, language: str | None) -> Exchange:
-        if captured.audio is None:
-            return self._exchange(turn, Exchange(spoken=spoken, outcome=Outcome.NO_SPEECH))
-        async with self._chiming(DONE_TONES):
-            heard = await transcribe(self._ear, captured, turn=turn, language=language)
-        exchange = Exchange(
-            spoken=spoken,
-            outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
-            transcript=heard.transcript,
-            recording=heard.recording,
-        )
-        if heard.failure is not None:
-            exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=str(heard.failure))
-        elif heard.transcript is None or not heard.transcript.text:
-            exchange = replace(
-                exchange, outcome=Outcome.NO_SPEECH, note="There was a sound, but no words in it."
-            )
-        return self._exchange(turn, exchange)
-
-    def _exchange(self, turn: str, exchange: Exchange) -> Exchange:
-        spoken = exchange.spoken
-        self._note(
-            TurnFinished(
-                at=clock.monotonic(),
-                turn=turn,
-                outcome=exchange.outcome,
-                heard=spoken.heard,
-                unheard=spoken.unheard,
-            )
-        )
-        return replace(exchange, timings=metrics.timings(self._turns[turn]))
-
-    @asynccontextmanager
-    async def _turn(self, turn: str, kind: str, utterance: Utterance | None = None) -> AsyncIterator[None]:
-        try:
-            async with self._floor.hold(kind) as waited:
-                if self._sounding:  # The last turn's chime: one voice at a time.
-                    await asyncio.wait(self._sounding, timeout=LONGEST_CHIME_SECONDS)
-                self._note(FloorTaken(at=clock.monotonic(), turn=turn, waited=waited))
-                yield
-        except VoiceModeError as error:
-            self._note(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
-            raise
-        except asyncio.CancelledError:
-            self._note_cancelled(turn, utterance)
-            raise
-
-    def _note_cancelled(self, turn: str, utterance: Utterance | None) -> None:
-        heard, unheard = utterance.split_text() if utterance else ("", "")
-        outcome = Outcome.CANCELLED
-        self._note(
-            TurnFinished(at=clock.monotonic(), turn=turn, outcome=outcome, heard=heard, unheard=unheard)
-        )
-
-    @asynccontextmanager
-    async def _chiming(self, tones: tuple[float, ...]) -> AsyncIterator[None]:
-        """A chime beside the block, never waited for: one that cannot be played is left out."""
-        if not self._chimes:
-            yield
-            return
-        chiming = asyncio.create_task(play(self._mouth, chime(self._mouth.format, tones, self._chimes)))
-        self._sounding.add(chiming)
-        chiming.add_done_callback(self._sounding.discard)
-        try:
-            yield
-        except BaseException:
-            chiming.cancel()
-            await asyncio.wait([chiming])
-            raise
+        await self._exchanges.settled()
 
     # The book of calls.
 
@@ -271,7 +148,7 @@ class Conversation:
         """A call that was ended before it could begin has an end in the log all the same."""
         events = self._turns.get(call.handle, [])
         if not any(isinstance(event, TurnFinished | TurnFailed) for event in events):
-            self._note_cancelled(call.handle, call.utterance)
+            self._exchanges.note_cancelled(call.handle, call.utterance)
         self._turns.pop(call.handle, None)
 
     def rules(self, max_listen: float | None) -> TurnRules:
@@ -299,12 +176,3 @@ async def _stop(calls: list[Call]) -> None:
     """The last first, so that none moves up."""
     for call in reversed(calls):
         await call.stop()
-
-
-async def _heard_after(hearing: asyncio.Task[Captured | None]) -> Captured | None:
-    """A microphone that fails after the message was heard says so: the message need not be said again."""
-    try:
-        return await hearing
-    except DeviceError as error:
-        error.hint = f"{error.hint} The message itself was heard.".lstrip()
-        raise
