@@ -59,6 +59,8 @@ def environment(base: Mapping[str, str], home: Path, *, base_url: str, audio_for
         "PYTHONPATH": str(ROOT),
         "OPENAI_API_KEY": "not-a-key",
         "VOICEMODE_BASE_DIR": str(home / "data"),
+        # What is measured is the way from a server: nothing may come from a store of phrases.
+        "VOICEMODE_PHRASE_CACHE_MB": "0",
         "VOICEMODE_TTS_BASE_URLS": base_url,
         "VOICEMODE_STT_BASE_URLS": base_url,
         "VOICEMODE_VOICES": "alloy",
