@@ -45,7 +45,8 @@ class RenderingPorts:
 class Rendering:
     """One message becoming sound. Its pieces are in `ledger` from the start, or as they are written.
 
-    `engine` and `voice` say who spoke last; `on_fill` is told how many seconds to gather before the first sample.
+    `engine` and `voice` say who spoke last, `notes` what the listener has to know about that; `on_fill` is told how
+    many seconds to gather before the first sample.
     Raises `InvalidRequest` when there is nothing to say or too much.
     """
 
@@ -61,6 +62,7 @@ class Rendering:
     ) -> None:
         self.ledger = Ledger(ports.format.rate, speed=request.speed, voices=ports.links.voices)
         self.engine = self.voice = ""
+        self.notes: list[str] = []
         self._ports = ports
         self._request = request
         self._turn = turn
@@ -172,6 +174,8 @@ class Rendering:
     def _note_first_byte(self, number: int, audio: EncodedAudio) -> None:
         first = not self.engine
         self.engine, self.voice = audio.engine, audio.voice
+        if audio.note and audio.note not in self.notes:
+            self.notes.append(audio.note)
         if first:
             self._on_fill(self._ports.links.fill(audio.engine))
         self._emit(

@@ -318,7 +318,7 @@ class Utterance:
             metrics=metrics.figures(self.events),
             seconds_heard=round(seconds, 3),
             recording=recording,
-            note=str(problem) if problem is not None else "",
+            note=" ".join(([str(problem)] if problem is not None else []) + self._rendering.notes),
         )
 
     def _begin_recording(self) -> Recording:

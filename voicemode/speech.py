@@ -84,6 +84,8 @@ class EncodedAudio:
     pcm: PcmFormat = SPEECH
     kept: bool = False
     """From a store on this machine: it says nothing about how fast the engine is."""
+    note: str = ""
+    """What the listener has to know about who speaks, e.g. that the engine they chose refuses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
