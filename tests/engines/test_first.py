@@ -176,6 +176,109 @@ async def test_a_refusal_of_one_text_does_not_put_an_engine_to_rest(world: World
     assert await said(chain) == b"one"
 
 
+GONE_MODELS = {
+    "OpenAI's code": (404, "one refuses (HTTP 404, model_not_found): no"),
+    "OpenAI's text": (
+        400,
+        "one refuses (HTTP 400): The model `tts-1` does not exist or you do not have access to it.",
+    ),
+    "deprecated": (400, "one refuses (HTTP 400): The model `tts-1` has been deprecated, learn more here"),
+    "a version with dots": (422, "one refuses (HTTP 422): Model 'kokoro-v1.1' not found"),
+    "unsupported": (400, "one refuses (HTTP 400): Unsupported model: tts-1"),
+}
+
+
+@pytest.mark.spec("BAT-22")
+@pytest.mark.parametrize("name", GONE_MODELS)
+async def test_an_engine_whose_model_has_ended_rests_like_a_dead_one(world: World, name: str) -> None:
+    status, message = GONE_MODELS[name]
+    one = FakeSpeech(name="one", error=EndpointRefused(message, engine="one", status=status))
+    two = FakeSpeech(name="two")
+    chain = world.speech(one, two)
+    for rest in (30.0, 60.0):
+        asked = one.asked
+        assert await said(chain) == b"two"
+        world.now += rest - 0.01
+        assert await said(chain) == b"two"
+        assert one.asked == asked + 1
+        world.now += 0.01
+    one.error = None
+    assert await said(chain) == b"one"
+
+
+ABOUT_ONE_REQUEST = {
+    "a voice": "one refuses (HTTP 400): The voice bob does not exist.",
+    "a voice of a model": "one refuses (HTTP 400): Model tts-1: voice bob not found",
+    "a long text": "one refuses (HTTP 400): The input is too long: the model tts-1 takes at most 4096 characters.",
+    "a format": "one refuses (HTTP 400): The model tts-1 does not have this format: opus is not available.",
+    "nothing": "one refuses (HTTP 400).",
+    "an engine of that name": "no-such-model refuses (HTTP 400): busy",
+}
+
+
+@pytest.mark.spec("BAT-22")
+@pytest.mark.parametrize("name", ABOUT_ONE_REQUEST)
+async def test_a_refusal_that_is_not_about_the_model_itself_earns_no_rest(world: World, name: str) -> None:
+    refusal = EndpointRefused(ABOUT_ONE_REQUEST[name], engine="one", status=400)
+    one, two = FakeSpeech(name="one", error=refusal), FakeSpeech(name="two")
+    chain = world.speech(one, two)
+    assert await said(chain) == b"two"
+    assert await said(chain) == b"two"
+    assert one.asked == 2
+
+
+async def noted(engine: TtsEngine) -> str:
+    async with engine.synthesize(HELLO) as audio:
+        return audio.note
+
+
+@pytest.mark.spec("BAT-22")
+async def test_a_refusal_is_told_once_in_the_result_until_that_engine_has_answered(world: World) -> None:
+    refusal = EndpointRefused("one refuses (HTTP 401).", engine="one", status=401, hint="Check the key.")
+    one, two = FakeSpeech(name="one", error=refusal), FakeSpeech(name="two")
+    chain = world.speech(one, two)
+    told = "one refuses (HTTP 401). Check the key. two answers instead."
+    assert [await noted(chain) for _ in range(2)] == [told, ""]
+    world.now += 30.0
+    assert await noted(chain) == ""
+    world.now += 60.0
+    one.error = None
+    assert await noted(chain) == ""
+    one.error = refusal
+    assert await noted(chain) == told
+
+
+@pytest.mark.spec("BAT-22")
+async def test_what_passes_by_itself_is_not_told_in_the_result(world: World) -> None:
+    busy = EndpointRefused("one refuses (HTTP 503).", engine="one", status=503, retryable=True)
+    for error in (busy, dead("one")):
+        assert await noted(world.speech(FakeSpeech(name="one", error=error), FakeSpeech(name="two"))) == ""
+
+
+@pytest.mark.spec("BAT-22")
+async def test_an_ear_that_is_refused_is_told_beside_the_transcript(world: World) -> None:
+    status, message = GONE_MODELS["OpenAI's code"]
+    one = FakeEar(name="one", error=EndpointRefused(message, engine="one", status=status))
+    chain = world.ears(one, FakeEar(name="two"))
+    notes = [(await chain.transcribe(RECORDING)).note for _ in range(2)]
+    assert notes == [f"{message} two answers instead.", ""]
+    assert one.asked == 1
+
+
+@pytest.mark.spec("BAT-22")
+async def test_over_real_http_a_model_that_is_not_known_is_asked_for_once(world: World) -> None:
+    with SpeechServer(models=("other",)) as bare, SpeechServer() as good:
+        for body in ("", '{"error": {"message": "gone", "code": "model_not_found"}}'):
+            bare.behave(Behaviour(status=400, body=body) if body else Behaviour())
+            chain = world.speech(
+                *(OpenAiSpeech(Endpoint(base_url=each.base_url, voices=("alloy",))) for each in (bare, good))
+            )
+            before = len(bare.requests)
+            assert [await said(chain) for _ in range(2)] == [speak(TEXT)] * 2
+            assert len(bare.requests) == before + 1
+            await chain.close()
+
+
 async def test_when_all_fail_the_error_names_each_with_its_reason_and_the_ways_out(world: World) -> None:
     chain = world.speech(*(FakeSpeech(name=name, error=dead(name)) for name in ("one", "two")))
     with pytest.raises(EngineError) as caught:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, Self, TypeVar
 
 from voicemode import clock
+from voicemode.engines.http_errors import model_has_ended
 from voicemode.engines.http_voices import near
 from voicemode.errors import (
     EndpointRefused,
@@ -42,15 +43,18 @@ class _Named(Protocol):
 
 
 E = TypeVar("E", bound=_Named)
+A = TypeVar("A")
 
 
 @dataclass(kw_only=True, slots=True)
 class _Record:
-    """Failures in a row, the clock's time until which an engine is not asked first, streams broken in a row."""
+    """Failures in a row, the clock's time until which an engine is not asked first, streams broken in a row; `told` is
+    the refusal that a result has named already."""
 
     failures: int = 0
     until: float = 0.0
     breaks: int = 0
+    told: str = ""
 
 
 class _Chain(Generic[E]):
@@ -62,6 +66,31 @@ class _Chain(Generic[E]):
         self._now = now
         self._records = [_Record() for _ in self.engines]
 
+    async def ask(
+        self, attempt: Callable[[E], Awaitable[A]], failures: list[VoiceModeError]
+    ) -> tuple[E, A, str] | None:
+        """The first engine that answers, its answer, and what the caller has to be told; None when nobody is left.
+        `failures` is filled with what the others said. A voice that an engine does not have is no failure of it."""
+        order = self.order()
+        news: list[str] = []
+        for place, engine in enumerate(order):
+            try:
+                answer = await attempt(engine)
+            except UnknownVoice as error:
+                failures.append(error)
+            except EngineError as error:
+                failures.append(error)
+                self.failed(engine, error)
+                news += self._news(engine, error)
+                following = order[place + 1].name if place + 1 < len(order) else ""
+                self._on_failure(engine.name, error, following)
+            else:
+                record = self._record(engine)
+                record.failures, record.until, record.told = 0, 0.0, ""
+                note = f"{' '.join(news)} {engine.name} answers instead." if news else ""
+                return engine, answer, note
+        return None
+
     def order(self) -> list[E]:
         now = self._now()
         indexes = range(len(self.engines))
@@ -70,18 +99,24 @@ class _Chain(Generic[E]):
         resting.sort(key=lambda index: self._records[index].until)
         return [self.engines[index] for index in awake + resting]
 
-    def failed(self, engine: E, error: VoiceModeError) -> None:
-        """A rest of 30 s, doubled with each failure in a row up to 5 min."""
-        if isinstance(error, EndpointRefused) and error.status in _ABOUT_THE_REQUEST:
+    def failed(self, engine: E, error: EngineError) -> None:
+        """A rest of 30 s, doubled with each failure in a row up to 5 min. A refusal of one request earns none, unless
+        it is the model that is refused: that will be so for every request."""
+        refused = isinstance(error, EndpointRefused) and error.status in _ABOUT_THE_REQUEST
+        if refused and not model_has_ended(error):
             return
         record = self._record(engine)
         record.until = self._now() + min(FIRST_REST_S * 2**record.failures, LONGEST_REST_S)
         record.failures = min(record.failures + 1, 16)
 
-    def gave_up(self, engine: E, error: EngineError, after: Sequence[E]) -> None:
-        """Before it gave anything; `after` are those that are asked next."""
-        self.failed(engine, error)
-        self._on_failure(engine.name, error, after[0].name if after else "")
+    def _news(self, engine: E, error: EngineError) -> list[str]:
+        """A refusal that only a person can mend (a key, a model, an address) is told once, until the engine has
+        answered again."""
+        record = self._record(engine)
+        if not isinstance(error, EndpointRefused) or error.retryable or record.told == error.message:
+            return []
+        record.told = error.message
+        return [str(error)]
 
     def broke(self, engine: E, error: EngineError) -> None:
         """One broken stream is bad luck, two in a row are a failure."""
@@ -89,10 +124,6 @@ class _Chain(Generic[E]):
         record.breaks += 1
         if record.breaks > 1:
             self.failed(engine, error)
-
-    def answered(self, engine: E) -> None:
-        record = self._record(engine)
-        record.failures, record.until = 0, 0.0
 
     def ended(self, engine: E) -> None:
         self._record(engine).breaks = 0
@@ -133,8 +164,15 @@ class FirstSpeech:
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        failures: list[VoiceModeError] = []
         async with AsyncExitStack() as stack:
-            yield await self._open(request, stack)
+            found = await self._chain.ask(
+                lambda engine: stack.enter_async_context(engine.synthesize(request)), failures
+            )
+            if found is None:
+                raise await self._nobody(request, failures)
+            engine, audio, note = found
+            yield replace(_watched(audio, self._chain, engine), note=f"{note} {audio.note}".strip())
 
     async def voices(self) -> list[Voice]:
         """The voices of every engine that can be asked within 2 s."""
@@ -144,34 +182,21 @@ class FirstSpeech:
     async def close(self) -> None:
         await self._chain.close()
 
-    async def _open(self, request: SpeechRequest, stack: AsyncExitStack) -> EncodedAudio:
-        errors: list[EngineError] = []
-        unknown: list[UnknownVoice] = []
-        order = self._chain.order()
-        for place, engine in enumerate(order):
-            try:
-                audio = await stack.enter_async_context(engine.synthesize(request))
-            except UnknownVoice as error:
-                unknown.append(error)
-            except EngineError as error:
-                errors.append(error)
-                self._chain.gave_up(engine, error, order[place + 1 :])
-            else:
-                self._chain.answered(engine)
-                return _watched(audio, self._chain, engine)
-        if unknown:
-            raise await self._unknown_voice(request, unknown, errors)
-        raise _none_left(errors, "speech")
-
-    async def _unknown_voice(
-        self, request: SpeechRequest, unknown: list[UnknownVoice], errors: list[EngineError]
-    ) -> UnknownVoice:
-        """One refusal with the near choices of all engines, and those that could not be asked."""
+    async def _nobody(self, request: SpeechRequest, failures: list[VoiceModeError]) -> VoiceModeError:
+        """Nobody speaks. Where one does not know the voice: one refusal with the near choices of all engines, and
+        those that could not be asked."""
+        unknown = [error for error in failures if isinstance(error, UnknownVoice)]
+        if not unknown:
+            return _none_left(failures, "speech")
         if len(self._chain.engines) == 1:
             return unknown[0]
         wanted = request.voice or ""
         choices = near(wanted, [voice.id for voice in await self.voices()])
-        silent = "; ".join(f"{error.engine} could not be asked: {error.message}" for error in errors)
+        silent = "; ".join(
+            f"{error.engine} could not be asked: {error.message}"
+            for error in failures
+            if isinstance(error, EngineError)
+        )
         return UnknownVoice(
             f"No engine has the voice {wanted[:64]!r}." + (f" {silent}" if silent else ""),
             hint=f"Choose one of: {', '.join(choices)}; or leave the voice out."
@@ -204,18 +229,12 @@ class FirstTranscription:
         return self._chain.name
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
-        errors: list[EngineError] = []
-        order = self._chain.order()
-        for place, engine in enumerate(order):
-            try:
-                transcript = await engine.transcribe(request)
-            except EngineError as error:
-                errors.append(error)
-                self._chain.gave_up(engine, error, order[place + 1 :])
-            else:
-                self._chain.answered(engine)
-                return transcript
-        raise _none_left(errors, "transcription")
+        failures: list[VoiceModeError] = []
+        found = await self._chain.ask(lambda engine: engine.transcribe(request), failures)
+        if found is None:
+            raise _none_left(failures, "transcription")
+        _, transcript, note = found
+        return replace(transcript, note=f"{note} {transcript.note}".strip())
 
     async def close(self) -> None:
         await self._chain.close()
@@ -250,8 +269,9 @@ def _watched(audio: EncodedAudio, chain: _Chain[TtsEngine], engine: TtsEngine) -
     return replace(audio, chunks=chunks)
 
 
-def _none_left(errors: list[EngineError], what: str) -> EngineError:
+def _none_left(failures: Sequence[VoiceModeError], what: str) -> EngineError:
     """The one failure itself, or one that lists them all. Each engine's name is in its own message."""
+    errors = [error for error in failures if isinstance(error, EngineError)]
     if not errors:
         return EngineUnavailable(
             f"No {what} engine is set up.", engine=what, hint="See voice_status for what can be used."

@@ -5,13 +5,21 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from voicemode.engines.http_endpoint import Endpoint
-from voicemode.errors import BadContent, EndpointRefused, EndpointTimeout, EndpointUnreachable, StreamBroken
+from voicemode.errors import (
+    BadContent,
+    EndpointRefused,
+    EndpointTimeout,
+    EndpointUnreachable,
+    EngineError,
+    StreamBroken,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -26,6 +34,18 @@ _HINTS = {
     429: "The server has had enough requests for now: wait, or check the account's quota.",
 }
 _BUSY = frozenset({500, 502, 503, 504})
+
+MODEL_NOT_FOUND = "model_not_found"
+"""OpenAI's code, which others use too: of a model that never was, has ended, or is not for this account."""
+
+_ABOUT_A_MODEL = frozenset({400, 403, 404, 410, 422})
+_GONE = re.compile(
+    r"\bmodel\b.{0,80}?\b(not found|(does|do) ?n[o']t exist|not exist|unknown|deprecated|discontinued|retired|shut down"
+    r"|decommissioned|removed|no longer|has ended|not available|unavailable|not loaded)\b"
+    r"|\b(unknown|invalid|unsupported|deprecated|no such) model\b",
+    re.IGNORECASE,
+)
+_SOMETHING_ELSE = re.compile(r"\b(voices?|speed|format|too long|length|characters|tokens)\b", re.IGNORECASE)
 
 
 @contextmanager
@@ -106,8 +126,9 @@ def refusal(endpoint: Endpoint, response: httpx2.Response, body: bytes) -> Endpo
     """The error for an answer with a status that says no; `body` is the beginning of what came with it."""
     status = response.status_code
     said = endpoint.excerpt(server_message(body))
+    code = f", {MODEL_NOT_FOUND}" if MODEL_NOT_FOUND.encode() in body else ""
     return EndpointRefused(
-        f"{endpoint.name} refuses (HTTP {status}){': ' + said if said else '.'}",
+        f"{endpoint.name} refuses (HTTP {status}{code}){': ' + said if said else '.'}",
         engine=endpoint.name,
         status=status,
         retry_after_seconds=_retry_after(response.headers.get("retry-after", "")),
@@ -132,6 +153,17 @@ def redirected(endpoint: Endpoint, response: httpx2.Response, *, circle: bool = 
         status=response.status_code,
         hint="If that address is right, make it the base URL.",
     )
+
+
+def model_has_ended(error: EngineError) -> bool:
+    """Whether a refusal says that the model is not there (any more), and so will be repeated for every request.
+
+    Texts that name a model for another reason (a voice it does not have, a text that is too long for it) do not count.
+    """
+    if not isinstance(error, EndpointRefused) or error.status not in _ABOUT_A_MODEL:
+        return False
+    said = error.message.partition(" refuses ")[2] or error.message
+    return MODEL_NOT_FOUND in said or bool(_GONE.search(said) and not _SOMETHING_ELSE.search(said))
 
 
 def pause_before_retry(error: EndpointRefused, longest: float) -> float | None:
