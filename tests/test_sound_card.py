@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from tests.support.listening import (
     strongest_frequency,
     tone,
 )
+from tests.support.looking import look_for
 from tests.support.sound_card import MICROPHONE, RATE, VirtualSoundCard, what_is_missing
 from voicemode import clock
 
@@ -57,6 +57,7 @@ with sounddevice.RawOutputStream(
 
 HOLD_A_CARD = """
 import json, sys
+from tests.support.looking import look_for
 from tests.support.sound_card import VirtualSoundCard
 with VirtualSoundCard() as card:
     print(json.dumps({"pid": card.pid, "folder": str(card.folder)}), flush=True)
@@ -340,11 +341,11 @@ def test_a_card_whose_test_is_killed_leaves_nothing_and_needs_no_environment_but
         held: dict[str, str | int] = json.loads(holder.stdout.readline())
         assert _is_running(int(held["pid"]))
         holder.kill()
-    limit = clock.monotonic() + 10
-    pause = threading.Event()
-    while _is_running(int(held["pid"])) or Path(str(held["folder"])).exists():
-        assert clock.monotonic() < limit, "the daemon or its folder is still there"
-        pause.wait(0.02)
+    look_for(
+        lambda: not _is_running(int(held["pid"])) and not Path(str(held["folder"])).exists(),
+        10.0,
+        lambda: "the daemon and its folder did not go",
+    )
 
 
 def test_what_a_machine_lacks_is_named(tmp_path: Path) -> None:

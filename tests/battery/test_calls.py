@@ -11,7 +11,6 @@ import pytest
 from tests.battery.bad_servers import BAD, bad_servers
 from tests.battery.wire import Wire, events, wire
 from tests.live.host import environment
-from tests.live.test_hosts import microphone_users, until_users
 from tests.support import voice
 from tests.support.encoding import decode
 from tests.support.sound_card import RATE, Recording, VirtualSoundCard
@@ -67,14 +66,14 @@ async def test_a_call_that_is_cancelled_is_silent_closed_and_never_answered(
             server.then(Behaviour(accept=Accept.NEVER), route=Route.TRANSCRIPTIONS)
         async with wire(variables) as host:
             with sound_card.recording() as heard:
-                users = await asyncio.to_thread(microphone_users, sound_card)
+                users = await asyncio.to_thread(sound_card.microphone_users)
                 call = await _brought_to(state, host, server, sound_card, heard)
                 asked = monotonic()
                 host.cancel(call)
                 await host.tools()
                 if state == "waiting":
                     await host.call("playback", action="stop")
-                await asyncio.to_thread(until_users, sound_card, users)
+                await asyncio.to_thread(sound_card.wait_for_microphone_users, users)
                 assert monotonic() - asked < 1.0
                 if state == "speaking":
                     last = await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0)

@@ -14,6 +14,7 @@ from typing import IO
 
 from tests.live.host import COMMAND, ROOT
 from tests.support.encoding import decode
+from tests.support.looking import looked_for
 from voicemode.eventlog import LoggedEvent, read_events
 from voicemode.pcm import Frame
 
@@ -110,9 +111,11 @@ class Wire:
 
     async def until_state(self, state: str) -> None:
         """Until the youngest call is in this state."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            while (await self.states())[-1:] != [state]:
-                continue
+
+        async def there() -> bool:
+            return (await self.states())[-1:] == [state]
+
+        await looked_for(there, ANSWER_SECONDS)
 
     async def shake_hands(self) -> None:
         client = {"name": "battery", "version": "1"}

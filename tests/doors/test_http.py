@@ -245,20 +245,20 @@ async def test_a_client_that_vanishes_is_silence_a_closed_microphone_and_a_free_
         async with served(variables) as door:
             with sound_card.recording() as heard:
                 heard.wait_until_running()
-                before = microphone_users(sound_card)
+                before = sound_card.microphone_users()
                 tool, message = ("speak", LONG) if wait == "speaking" else ("converse", "")
                 async with door.caller(era, tool, message) as caller:
                     if wait == "speaking":
                         await asyncio.to_thread(heard.wait_for_sound, 15.0)
                     else:
-                        await asyncio.to_thread(until_users, sound_card, before + 1)
+                        await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
                     caller.kill()
                     vanished = monotonic()
                 if wait == "speaking":
                     last = await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0)
                     assert heard.time_of(last) - vanished < 0.15
                 else:
-                    await asyncio.to_thread(until_users, sound_card, before)
+                    await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
                     assert monotonic() - vanished < 0.5
                 async with door.client(era) as client:
                     again = await client.call_tool("speak", {"message": "free", "wait": "finished"})
@@ -273,16 +273,6 @@ def test_a_client_whose_machine_left_the_network_is_given_up() -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_MILLISECONDS
-
-
-def microphone_users(card: VirtualSoundCard) -> int:
-    return len(card.pactl("list", "short", "source-outputs").splitlines())
-
-
-def until_users(card: VirtualSoundCard, wanted: int) -> None:
-    limit = monotonic() + 15.0
-    while (users := microphone_users(card)) != wanted:
-        assert monotonic() < limit, f"the microphone has {users} users, not {wanted}"
 
 
 @pytest.mark.spec("HTTP-9")

@@ -6,15 +6,16 @@ import asyncio
 import json
 import shutil
 import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from mcp import Client
 
+from tests.battery.wire import events
 from tests.live.host import COMMAND, client, environment
 from tests.support import voice
 from tests.support.encoding import decode
+from tests.support.looking import look_for, looked_for
 from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.pcm import Frame
@@ -45,9 +46,13 @@ async def state_of(host: Client) -> str:
     return str(calls[-1]["state"]) if calls else ""
 
 
-async def when(state: str, ask: Callable[[], Awaitable[str]]) -> None:
-    while await ask() != state:  # noqa: ASYNC110  (the state is another process's: each look is a call)
-        await asyncio.sleep(0)
+async def when(state: str, host: Client) -> None:
+    """Until the youngest call is in this state."""
+
+    async def there() -> bool:
+        return await state_of(host) == state
+
+    await looked_for(there, LIMIT)
 
 
 @pytest.mark.spec("LIV-7")
@@ -64,7 +69,7 @@ async def test_a_turn_brings_back_exactly_what_was_said(sound_card: VirtualSound
             with sound_card.recording() as heard:
                 heard.wait_until_running()
                 call = asyncio.create_task(host.call_tool("converse", {"message": QUESTION}))
-                await when("listening", lambda: state_of(host))
+                await when("listening", host)
                 sound_card.say(voice.speak(ANSWER), 24_000).wait(10)
                 result = await call
                 samples = heard.samples()
@@ -90,7 +95,7 @@ async def test_the_embedded_ear_understands_short_answers(
     spoken = await asyncio.to_thread(flite, answer, tmp_path / "answer.wav")
     async with asyncio.timeout(LIMIT), client(environment(sound_card, tmp_path)) as host:
         call = asyncio.create_task(host.call_tool("converse", {"message": "Go on?"}))
-        await when("listening", lambda: state_of(host))
+        await when("listening", host)
         sound_card.say(spoken.data, spoken.format.rate).wait(10)
         result = await call
     assert not result.is_error, result.content
@@ -153,11 +158,8 @@ async def test_the_command_line_listens_and_converses(sound_card: VirtualSoundCa
 
 def _wait_for_event(folder: Path, name: str, pid: int) -> None:
     """Follows the event log until the process has written this event."""
-    from voicemode.eventlog import read_events
 
-    while not any(
-        event.name == name and event.pid == pid
-        for path in folder.glob("events/*.jsonl")
-        for event in read_events(path)
-    ):
-        continue
+    def written() -> bool:
+        return any(event.name == name and event.pid == pid for event in events(folder))
+
+    look_for(written, LIMIT, lambda: f"process {pid} wrote no {name}")

@@ -147,12 +147,12 @@ async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Pa
             sound_card, tmp_path, TTS_BASE_URLS=server.base_url, STT_BASE_URLS=server.base_url
         )
         async with serving(variables) as host:
-            before = await asyncio.to_thread(microphone_users, sound_card)
+            before = await asyncio.to_thread(sound_card.microphone_users)
             await host.call("converse", message="")
-            await asyncio.to_thread(until_users, sound_card, before + 1)
+            await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
             gone = await host.end(WAYS[way])
         assert gone < 0.6
-        await asyncio.to_thread(until_users, sound_card, before)
+        await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
         await floor_is_free(variables)
 
 
@@ -171,13 +171,3 @@ async def test_killed_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path
         await floor_is_free(variables)
         kept = await asyncio.to_thread(recordings, tmp_path)
         assert not any(path.name.endswith(".part.wav") for path in kept)
-
-
-def microphone_users(card: VirtualSoundCard) -> int:
-    return len(card.pactl("list", "short", "source-outputs").splitlines())
-
-
-def until_users(card: VirtualSoundCard, wanted: int) -> None:
-    limit = monotonic() + 10.0
-    while (users := microphone_users(card)) != wanted:
-        assert monotonic() < limit, f"the microphone has {users} users, not {wanted}"

@@ -14,6 +14,7 @@ from tests.live.host import COMMAND, client, environment
 from tests.support import voice
 from tests.support.encoding import decode
 from tests.support.listening import compare, samples_of
+from tests.support.looking import looked_for
 from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import Behaviour, SpeechServer
 from voicemode.clock import monotonic
@@ -93,11 +94,13 @@ async def test_speak_returns_when_sound_starts_and_goes_on(
                 assert result.structured_content["state"] == "speaking"
                 assert result.structured_content["timings"]["ttfa"] > 0
                 handle = result.structured_content["handle"]
-                while True:
+
+                async def finished() -> bool:
                     shown = await host.call_tool("playback", {"handle": handle})
                     assert shown.structured_content is not None
-                    if shown.structured_content["calls"][0]["state"] == "finished":
-                        break
+                    return bool(shown.structured_content["calls"][0]["state"] == "finished")
+
+                await looked_for(finished, LIMIT)
                 samples = heard.samples()
     assert voice.hear(samples.tobytes(), RATE) == voice.words(TEXT)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.live.host import client, environment
-from tests.live.test_converse import ANSWER, LIMIT, QUESTION, state_of, when
+from tests.live.test_converse import ANSWER, LIMIT, QUESTION, when
 from tests.support import voice
 from tests.support.listening import Samples
 from tests.support.sound_card import RATE, VirtualSoundCard
@@ -39,7 +39,7 @@ async def test_it_sounds_between_the_answer_and_the_next_call_at_the_assistants_
             with sound_card.recording(channels=2) as heard:
                 heard.wait_until_running()
                 call = asyncio.create_task(host.call_tool("converse", {"message": QUESTION}))
-                await when("listening", lambda: state_of(host))
+                await when("listening", host)
                 sound_card.say(voice.speak(ANSWER), 24_000).wait(10)
                 answer = (await call).structured_content
                 answered_at = heard.position

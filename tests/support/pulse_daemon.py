@@ -17,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicemode import clock
+from tests.support.looking import look_for
 
 _START_LIMIT_S = 10.0
 _TOOLS = ("pulseaudio", "pactl", "pacat", "parec")
@@ -179,12 +179,10 @@ class PulseDaemon:
             os.kill(self.pid, number)
 
     def _wait_for_door(self) -> None:
-        limit = clock.monotonic() + _START_LIMIT_S
-        pause = threading.Event()
-        while True:
+        def answers() -> bool:
             with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as door:
                 door.connect(str(self._socket))
-                return
-            if clock.monotonic() > limit:
-                raise TimeoutError(f"PulseAudio did not start within {_START_LIMIT_S} s:\n{self.log}")
-            pause.wait(0.01)
+                return True
+            return False
+
+        look_for(answers, _START_LIMIT_S, lambda: f"PulseAudio did not start ({self.log.strip()})")

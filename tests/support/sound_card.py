@@ -21,6 +21,7 @@ from typing import Self
 import numpy as np
 
 from tests.support.listening import FULL_SCALE
+from tests.support.looking import look_for
 from tests.support.pulse_daemon import PulseDaemon, what_is_missing
 from tests.support.recording import RATE, Recording
 from tests.support.saying import Saying
@@ -140,6 +141,17 @@ class VirtualSoundCard:
             noise = np.random.default_rng(70).normal(0, FULL_SCALE * 10 ** (NOISE_DBFS / 20), 4 * RATE)
             pcm = np.round(noise).astype("<i2").tobytes()
             self._bed = self._saying(pcm, RATE, sink=MIC_FEED, for_ever=True)
+
+    def microphone_users(self) -> int:
+        """Streams that are open on a source, those of recordings and of loopbacks included."""
+        return len(self.pactl("list", "short", "source-outputs").splitlines())
+
+    def wait_for_microphone_users(self, wanted: int, limit_s: float = 15.0) -> None:
+        look_for(
+            lambda: self.microphone_users() == wanted,
+            limit_s,
+            lambda: f"the microphone has {self.microphone_users()} users, not {wanted}",
+        )
 
     @contextlib.contextmanager
     def echo(self, *, loss_db: float = 20.0, delay_ms: int = 40) -> Iterator[None]:
