@@ -263,13 +263,40 @@ def test_each_underrun_doubles_the_mark_up_to_the_limit() -> None:
         marks.append(made.buffered)
         made.pull(made.buffered + 1)
     assert marks == [10, 20, 40, 50]
-    assert [position for moment, position in watched.moments if moment is Moment.UNDERRUN] == [
+    assert [position for moment, position in watched.moments if moment is Moment.RAN_DRY] == [
         10,
         30,
         70,
         120,
     ]
     assert watched.count(Moment.RESUMED) == 3
+
+
+@pytest.mark.spec("PLY-28")
+def test_a_silence_while_nothing_is_on_order_is_nobodys_lateness() -> None:
+    watched = Watched()
+    made = playback(fill=10, watch=watched)
+    made.write(sound(0, 10))
+    made.expecting = False
+    assert spoken(made.pull(50)) == values(sound(0, 10).data)
+    made.expecting = True
+    assert made.state is State.REBUFFERING
+    assert made.refill_seconds == pytest.approx(0.01)
+    made.write(sound(10, 10))
+    assert len(spoken(made.pull(10))) == 10
+    assert [moment for moment, _ in watched.moments] == [Moment.FIRST_AUDIO, Moment.RESUMED]
+
+
+@pytest.mark.spec("PLY-28")
+def test_an_end_that_is_told_late_resumes_nothing() -> None:
+    watched = Watched()
+    made = playback(watch=watched)
+    made.write(sound(0, 10))
+    made.pull(50)
+    made.end()
+    made.pull(50)
+    assert made.state is State.DONE
+    assert [moment for moment, _ in watched.moments] == [Moment.FIRST_AUDIO, Moment.RAN_DRY, Moment.OVER]
 
 
 @pytest.mark.spec("SPK-19")
@@ -369,7 +396,7 @@ def test_a_pause_before_the_first_mark_is_no_underrun(written: int) -> None:
     assert spoken(made.pull(50)) == []
     made.write(sound(written, 10))
     assert len(spoken(made.pull(10))) == 10
-    assert watched.count(Moment.UNDERRUN) == 0
+    assert watched.count(Moment.RAN_DRY) == 0
     assert made.refill_seconds == pytest.approx(0.01)
 
 

@@ -100,7 +100,8 @@ class FirstAudio(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Underrun(Event):
-    """The sound ran dry at `position` samples; silence is played until `refill` seconds are there."""
+    """The sound ran dry at `position` samples because more came too late, and went on once `refill` seconds were there:
+    `at` is when the silence began. Told when the sound goes on: a silence after which nothing came is none."""
 
     position: int
     refill: float
@@ -108,7 +109,7 @@ class Underrun(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackResumed(Event):
-    """Sound goes on after an underrun or a pause at `position` samples."""
+    """Sound goes on at `position` samples: after an underrun, a pause, or a wait for text that was still being written."""
 
     position: int
 

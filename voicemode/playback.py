@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
+from voicemode.joins import FADE_SECONDS
 from voicemode.pcm import Frame, PcmFormat
 
 
@@ -63,8 +64,10 @@ class Moment(Enum):
     """What the flow is told. Comes from the device's thread or from the caller's: the watcher must not block."""
 
     FIRST_AUDIO = "first audio"
-    UNDERRUN = "underrun"
+    RAN_DRY = "ran dry"
+    """Sound that was expected came too late; an underrun if more of it comes."""
     RESUMED = "resumed"
+    """Sound goes on after silence within it."""
     PAUSED = "paused"
     ROOM = "room"
     OVER = "over"
@@ -96,6 +99,9 @@ class Playback:
     ) -> None:
         self.format = fmt
         self.latency = 0.0
+        self.expecting = True
+        """Sound has been asked for and has not all come. A buffer that runs dry otherwise waits for text to be written:
+        the link is not to blame."""
         self._limit = max(fmt.samples(limit_seconds), 1)
         self._mark = min(fmt.samples(fill_seconds), self._limit)
         self._watch: Watch = watch or (lambda moment, position: None)
@@ -257,7 +263,9 @@ class Playback:
             self._full = False
             moments.append(Moment.ROOM)
         if len(data) < size and not self._ended:
-            self._mark = min(int(self._mark * REFILL_GROWTH) or self.format.samples(0.1), self._limit)
+            if self.expecting:
+                self._mark = min(int(self._mark * REFILL_GROWTH) or self.format.samples(0.1), self._limit)
+                moments.append(Moment.RAN_DRY)
             self._signal(Signal.RAN_DRY, moments)
         return data
 
@@ -331,14 +339,17 @@ class Playback:
         if after is before:
             return
         self._state = after
-        if signal is Signal.RAN_DRY:
-            moments.append(Moment.UNDERRUN)
-        elif after is State.PAUSED:
+        if after is State.PAUSED:
             moments.append(Moment.PAUSED)
-        elif before in (State.REBUFFERING, State.PAUSED) and after in (State.PLAYING, State.DRAINING):
+        elif before is State.REBUFFERING and self._goes_on(after):
             moments.append(Moment.RESUMED)
         elif after in (State.DONE, State.CUT):
             moments.append(Moment.OVER)
+
+    def _goes_on(self, after: State) -> bool:
+        """Sound follows the silence, and not only what is held back until the end is known to be one."""
+        least = self.format.samples(FADE_SECONDS) if after is State.DRAINING else 0
+        return after in (State.PLAYING, State.DRAINING) and self.buffered > least
 
     def _tell(self, moments: list[Moment], position: int) -> None:
         for moment in moments:

@@ -24,6 +24,9 @@ from voicemode.events import (
     PlaybackResumed,
     SinkLost,
     SinkOpened,
+    SpeechBroken,
+    SpeechReceived,
+    SpeechRequested,
     TurnStarted,
     Underrun,
 )
@@ -103,7 +106,9 @@ class Utterance:
             links=ports.links,
             new_splitter=ports.new_splitter,
         )
-        self._rendering = Rendering(rendering, text, request, turn=turn, emit=self._emit, on_fill=self._fill)
+        self._rendering = Rendering(
+            rendering, text, request, turn=turn, emit=self._rendered, on_fill=self._fill
+        )
         self._ledger = self._rendering.ledger
         self._speech_samples = 0
         self._changed = asyncio.Event()
@@ -113,6 +118,10 @@ class Utterance:
         self._lost: VoiceModeError | None = None
         self._recording: Recording | None = None
         self._unplayed = False
+        self._asked = 0
+        """The last piece that sound was asked for."""
+        self._dry: Underrun | None = None
+        """The loudspeaker ran dry; that it is an underrun shows when sound goes on."""
         self.playback = Playback(
             ports.format,
             fill_seconds=WHOLE,
@@ -259,10 +268,13 @@ class Utterance:
         elif moment is Moment.FIRST_AUDIO:
             self._emit(FirstAudio(at=at + self.playback.latency, turn=self.turn))
             self.started.set()
-        elif moment is Moment.UNDERRUN:
+        elif moment is Moment.RAN_DRY:
             refill = self.playback.refill_seconds
-            self._emit(Underrun(at=at, turn=self.turn, position=position, refill=refill))
+            self._dry = Underrun(at=at, turn=self.turn, position=position, refill=refill)
         elif moment is Moment.RESUMED:
+            if self._dry is not None:
+                self._emit(self._dry)
+                self._dry = None
             self._emit(PlaybackResumed(at=at, turn=self.turn, position=position))
         elif moment is Moment.PAUSED:
             self._emit(PlaybackPaused(at=at, turn=self.turn, position=position))
@@ -359,6 +371,17 @@ class Utterance:
                 buffered=round(playback.average_buffer, 4),
             )
         )
+
+    def _rendered(self, event: Event) -> None:
+        """While no sound is on order, a silence waits for text to be written."""
+        if isinstance(event, SpeechRequested):
+            self._asked = event.piece
+            self.playback.expecting = True
+        elif isinstance(event, SpeechReceived):
+            self.playback.expecting = self._asked > event.piece
+        elif isinstance(event, SpeechBroken):
+            self.playback.expecting = bool(event.again)
+        self._emit(event)
 
     def _emit(self, event: Event) -> None:
         self.events.append(event)

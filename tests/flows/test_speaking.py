@@ -13,6 +13,7 @@ from voicemode.errors import EndpointUnreachable, InvalidRequest, NoDevice, Stre
 from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
 from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame
+from voicemode.playback import State
 from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken
 
@@ -184,13 +185,76 @@ async def test_an_underrun_is_silence_and_then_goes_on_at_the_next_sample() -> N
     world.fill = 0.0
     utterance = world.say("alpha beta gamma delta.")
     running = asyncio.create_task(finished(utterance))
-    await until(lambda: "Underrun" in world.watched.names())
+    await until(lambda: utterance.playback.state is State.REBUFFERING)
     gate.release()
     gate.release()
     spoken = await running
-    assert spoken.metrics.underruns >= 1
+    names = world.watched.names()
+    assert names.count("Underrun") == names.count("PlaybackResumed") == spoken.metrics.underruns >= 1
     assert world.speaker.words == [1, 2, 3, 4]
     assert world.speaker.speech_samples == 4 * WORD
+
+
+class LateEnd(FakeVoice):
+    """All sound comes at once, and only later the word that this was all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = asyncio.Event()
+
+    async def _chunks(self, sound: bytes) -> AsyncIterator[bytes]:
+        async for chunk in super()._chunks(sound):
+            yield chunk
+        await self.end.wait()
+
+
+@pytest.mark.spec("PLY-28")
+async def test_waiting_for_the_end_behind_the_last_sample_is_no_underrun() -> None:
+    voice = LateEnd()
+    world = World(voice=voice)
+    utterance = world.say("alpha beta gamma delta.")
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: utterance.playback.state is State.REBUFFERING)
+    voice.end.set()
+    spoken = await running
+    assert spoken.outcome is Outcome.FINISHED
+    assert spoken.metrics.underruns == 0
+    assert not {"Underrun", "PlaybackResumed"} & set(world.watched.names())
+
+
+@pytest.mark.spec("PLY-28")
+async def test_waiting_for_text_is_no_underrun_and_gathers_no_more_sound_afterwards() -> None:
+    world = World()
+    more = asyncio.Semaphore(0)
+    sentences = [
+        "This is the first sentence.",
+        "The second one is written later, and it is so long that nobody has to wait for the third.",
+        "Over.",
+    ]
+
+    async def writing() -> AsyncIterator[str]:
+        yield f"{sentences[0]} {sentences[1][:1]}"
+        await more.acquire()
+        yield f"{sentences[1][1:]} {sentences[2][:1]}"
+        await more.acquire()
+        yield sentences[2][1:]
+
+    utterance = world.say(writing())
+    running = asyncio.create_task(finished(utterance))
+    gathered = []
+    words = 0
+    for sentence in sentences[:2]:
+        words += len(sentence.split())
+        await until(lambda: utterance.playback.written == words * WORD)  # noqa: B023  (awaited at once)
+        await until(lambda: utterance.playback.state is State.REBUFFERING)
+        gathered.append(utterance.playback.refill_seconds)
+        more.release()
+    spoken = await running
+    assert spoken.heard == " ".join(sentences)
+    assert [request.text for request in world.voice.asked] == sentences
+    assert spoken.metrics.underruns == 0
+    assert "Underrun" not in world.watched.names()
+    assert gathered[0] == gathered[1]
 
 
 @pytest.mark.spec("SPK-10")
