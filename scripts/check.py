@@ -1,11 +1,15 @@
 """Runs the checks and closes with one line: how many passed, failed and were skipped.
 
-`check.py` alone runs lint, format, types and every test; with a word (format, lint, types, live) only that. Each tool
-counts as one check beside the tests. The exit code is 0 only if nothing failed.
+`check.py` alone runs lint, format, types and every test; with a word (format, lint, types, tests, live) only that.
+Each tool counts as one check beside the tests. The exit code is 0 only if nothing failed.
+
+Most tests wait for sound, so more of them than there are cores run side by side, each process with a sound card and
+servers of its own. Those that measure time (`pytest.mark.alone`) run by themselves afterwards.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +20,8 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 1500.0
+SIDE_BY_SIDE = min(2 * (os.cpu_count() or 1), 8)
+"""Processes that run tests. Each plays and hears in real time: many more would starve each other's sound."""
 PYTEST_CLOSING_LINE = re.compile(r"^(=+ )?(\d+ \w+|no tests ran)(, \d+ \w+)* in [\d.]+s.*$")
 
 
@@ -49,7 +55,17 @@ def tool(name: str, *arguments: str) -> Tally:
     return ONE_FAILED if done.returncode else ONE_PASSED
 
 
-def tests(*arguments: str) -> Tally:
+def chosen_tests(chosen: str = "") -> Tally:
+    """All tests, or those that a marker expression chooses."""
+    beside = ("-n", str(SIDE_BY_SIDE), "--dist", "loadgroup")
+    return pytest(*beside, "-m", _both(chosen, "not alone")) + pytest("-m", _both(chosen, "alone"))
+
+
+def _both(chosen: str, when: str) -> str:
+    return f"({chosen}) and {when}" if chosen else when
+
+
+def pytest(*arguments: str) -> Tally:
     """pytest, its lines passed on as they come but for the closing one, which `main` writes for all."""
     print(f"--- pytest {' '.join(arguments)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,18 +106,25 @@ def types() -> Tally:
 
 
 def live() -> Tally:
-    return tests("-m", "live")
+    return chosen_tests("live")
 
 
 def everything() -> Tally:
-    return lint() + types() + tests()
+    return lint() + types() + chosen_tests()
 
 
 def reformat() -> Tally:
     return tool("ruff", "check", "--fix") + tool("ruff", "format")
 
 
-CHECKS = {"all": everything, "lint": lint, "types": types, "live": live, "format": reformat, "tests": tests}
+CHECKS = {
+    "all": everything,
+    "lint": lint,
+    "types": types,
+    "live": live,
+    "format": reformat,
+    "tests": chosen_tests,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,12 +1,26 @@
-"""What every test may ask for."""
+"""What every test may ask for, and in which order tests run beside each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.sound_card import VirtualSoundCard, what_is_missing
+
+
+def pytest_configure() -> None:
+    # How long a busy machine takes over an example says nothing about the example.
+    settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Beside others, what waits for sound begins first and shares the machine with its like; what computes fills the
+    cores at the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("live") is None)
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +30,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def sound_card() -> Iterator[VirtualSoundCard]:
-    """One virtual sound card for the whole run; a test that harms it (`kill`, `unplug_speaker`) opens its own."""
+    """One virtual sound card for all that a process runs; a test that harms it (`kill`, `unplug_speaker`) opens its
+    own."""
     _skip_without_sound_card()
     with VirtualSoundCard() as card:
         yield card

@@ -244,6 +244,7 @@ def test_the_microphone_has_a_faint_noise_unless_it_is_denied(sound_card: Virtua
 
 
 @pytest.mark.live
+@pytest.mark.alone
 def test_a_recording_knows_when_each_sample_was_audible(sound_card: VirtualSoundCard) -> None:
     click = tone(RATE, 0.01, 1_000)
     train = np.concatenate([np.concatenate((click, silence(0.24))) for _ in range(4)])

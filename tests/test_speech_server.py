@@ -196,6 +196,7 @@ def test_one_connection_carries_many_requests(server: SpeechServer, http: httpx2
     assert len({seen.connection for seen in server.requests[-3:]}) == 1
 
 
+@pytest.mark.alone
 def test_the_first_byte_waits_and_the_head_need_not(server: SpeechServer, http: httpx2.Client) -> None:
     for at_once in (True, False):
         server.then(Behaviour(time_to_first_byte_s=0.15, headers_at_once=at_once))

@@ -66,6 +66,7 @@ def play_undisturbed(card: VirtualSoundCard) -> tuple[Told, list[Samples]]:
     return played, heard
 
 
+@pytest.mark.alone
 @pytest.mark.spec("PLY-19")
 def test_a_loudspeaker_that_takes_48_khz_only_plays_every_sample_on_both_sides(
     picky: VirtualSoundCard,
@@ -83,6 +84,7 @@ def test_a_loudspeaker_that_takes_48_khz_only_plays_every_sample_on_both_sides(
         assert spans[0].samples / RATE == pytest.approx(CHIRP_SECONDS, abs=0.002)
 
 
+@pytest.mark.alone
 @pytest.mark.spec("PLY-19")
 def test_abort_stops_pulling_at_once_there_too(picky: VirtualSoundCard) -> None:
     with picky.recording(channels=2) as recording:

@@ -30,6 +30,7 @@ def play_undisturbed(sound_card: VirtualSoundCard, library: str) -> tuple[Told, 
     return played, heard
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_pulled_sample_is_heard_when_the_block_is_left_after_the_stated_latency(
     sound_card: VirtualSoundCard, library: str
@@ -46,6 +47,7 @@ def test_every_pulled_sample_is_heard_when_the_block_is_left_after_the_stated_la
     assert spans[0].samples / RATE == pytest.approx(CHIRP_SECONDS, abs=0.002)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_stated_latency_covers_the_real_one_from_the_start(
     sound_card: VirtualSoundCard, library: str
@@ -61,6 +63,7 @@ def test_the_stated_latency_covers_the_real_one_from_the_start(
     assert number(played, "stated") == pytest.approx(number(played, "latency"), rel=0.35)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_abort_is_silence_at_once_and_nothing_more_is_pulled(
     sound_card: VirtualSoundCard, library: str
@@ -111,6 +114,7 @@ def test_an_unplugged_loudspeaker_is_reported_as_lost(library: str) -> None:
     assert number(lost, "at") - number(opened, "at") < 5.0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_frozen_audio_server_does_not_keep_anyone_from_leaving(library: str) -> None:
     with VirtualSoundCard() as card, child(card.environment, "leave", library) as playing:

@@ -118,6 +118,7 @@ async def floor_is_free(variables: dict[str, str]) -> None:
     assert process.returncode == 0, errors
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.spec("LIV-12")
 async def test_ended_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
@@ -139,6 +140,7 @@ async def test_ended_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path,
         await floor_is_free(variables)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
 @pytest.mark.spec("LIV-12")
 async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
