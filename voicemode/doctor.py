@@ -6,16 +6,25 @@ import platform
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata, util
+from typing import Protocol
 
 from voicemode import __version__
-from voicemode.app import App, EngineStatus
+from voicemode.app import EngineStatus, Status
 from voicemode.devices.backend import DeviceReport, way_out
 from voicemode.engines.embedded.judgement import BETTER_EAR
+from voicemode.engines.http_probe import Health
 
 BETTER_VOICE = (
     "Start a speech server on port 8880 (`docker run -p 8880:8880 ghcr.io/remsky/kokoro-fastapi-cpu`), "
     "set OPENAI_API_KEY, or name a server in VOICEMODE_TTS_BASE_URLS."
 )
+
+ADVICE = {
+    Health.UNREACHABLE: "is it running, and does this machine reach it (address, network, proxy, firewall)?",
+    Health.KEY_REFUSED: "give it a key that it takes (OPENAI_API_KEY).",
+    Health.NOT_SPEECH: "check its address: something else listens there.",
+}
+"""For a server that somebody named or has a key for: it is wanted, so another one is not the first thing to advise."""
 
 LIBRARIES = (
     ("av", "decodes mp3, opus, aac and flac"),
@@ -40,7 +49,13 @@ class Finding:
     mend: str = ""
 
 
-async def examine(app: App) -> list[Finding]:
+class Examined(Protocol):
+    """What is asked how it is: the app."""
+
+    async def status(self, *, check: bool = False) -> Status: ...
+
+
+async def examine(app: Examined) -> list[Finding]:
     """Asks every endpoint; plays nothing and records nothing."""
     status = await app.status(check=True)
     return [
@@ -94,9 +109,8 @@ def _device(report: DeviceReport, *, output: bool) -> Finding:
     chosen = default or (usable[0] if usable else None)
     if chosen is None:
         return Finding(state=State.FAIL, what=what, found="none", mend=way_out(output=output))
-    return Finding(
-        state=State.OK, what=what, found=f"{chosen.name} ({chosen.rate} Hz, {len(usable)} to choose from)"
-    )
+    rate = f"{chosen.rate} Hz" if chosen.rate else "its own rate"
+    return Finding(state=State.OK, what=what, found=f"{chosen.name} ({rate}, {len(usable)} to choose from)")
 
 
 def _engines(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[Finding]:
@@ -110,10 +124,20 @@ def _engines(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[
         )
         for each in engines
     ]
+    mend = _advice(engines) or better
     if not any(each.state == "ready" for each in engines):
-        findings.append(Finding(state=State.FAIL, what=what, found="no engine is ready", mend=better))
+        findings.append(Finding(state=State.FAIL, what=what, found="no engine is ready", mend=mend))
     elif not servers:
         findings.append(
-            Finding(state=State.WARN, what=what, found="only the embedded engine is ready", mend=better)
+            Finding(state=State.WARN, what=what, found="only the embedded engine is ready", mend=mend)
         )
     return findings
+
+
+def _advice(engines: tuple[EngineStatus, ...]) -> str:
+    """What mends the servers that are wanted and do not answer; empty when there is none."""
+    return " ".join(
+        f"{each.name}: {ADVICE[Health(each.state)]}"
+        for each in engines
+        if each.kind == "server" and each.state in set(ADVICE)
+    )

@@ -109,7 +109,7 @@ class Underrun(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackResumed(Event):
-    """Sound goes on at `position` samples: after an underrun, a pause, or a wait for text that was still being written."""
+    """Sound goes on at `position` samples: after an underrun, a pause, or a wait for text still being written."""
 
     position: int
 

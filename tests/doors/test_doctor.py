@@ -1,0 +1,83 @@
+"""What the doctor says, and the advice that fits what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicemode.app import EngineStatus, Status
+from voicemode.devices.backend import DeviceInfo, DeviceReport
+from voicemode.doctor import BETTER_VOICE, Finding, State, examine
+from voicemode.settings_files import Folders
+
+pytestmark = [pytest.mark.anyio, pytest.mark.spec("CLI-7")]
+
+NOWHERE = Path("nowhere")
+EMBEDDED = EngineStatus(name="embedded voice", kind="embedded", state="ready")
+
+
+def device(*, rate: int, output: bool) -> DeviceInfo:
+    return DeviceInfo(
+        index=0,
+        name="default",
+        host_api="paplay",
+        input_channels=0 if output else 1,
+        output_channels=1 if output else 0,
+        rate=rate,
+        default_output=output,
+        default_input=not output,
+    )
+
+
+class Patient:
+    def __init__(self, *speech: EngineStatus, rate: int = 48_000) -> None:
+        self._speech = (*speech, EMBEDDED)
+        self._rate = rate
+
+    async def status(self, *, check: bool = False) -> Status:
+        assert check
+        devices = tuple(device(rate=self._rate, output=output) for output in (True, False))
+        return Status(
+            speech=self._speech,
+            transcription=(),
+            devices=DeviceReport(library="tools", version="1", devices=devices),
+            floor="",
+            problems=(),
+            folders=Folders(data=NOWHERE, events=NOWHERE, recordings=NOWHERE, user_file=NOWHERE),
+        )
+
+
+async def found(patient: Patient, what: str) -> Finding:
+    return next(finding for finding in await examine(patient) if finding.what == what)
+
+
+async def test_a_device_that_does_not_tell_its_rate_has_its_own() -> None:
+    assert (await found(Patient(rate=0), "loudspeaker")).found == "default (its own rate, 1 to choose from)"
+    assert (await found(Patient(), "microphone")).found == "default (48000 Hz, 1 to choose from)"
+
+
+async def test_who_has_no_server_is_told_how_to_get_one() -> None:
+    absent = EngineStatus(name="127.0.0.1:8880", kind="server", state="not running")
+    finding = await found(Patient(absent), "speech")
+    assert (finding.state, finding.mend) == (State.WARN, BETTER_VOICE)
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("unreachable", "network"), ("key_refused", "OPENAI_API_KEY"), ("not_speech", "address")],
+)
+async def test_who_has_a_server_that_does_not_answer_is_told_what_is_wrong_with_it(
+    state: str, word: str
+) -> None:
+    finding = await found(Patient(EngineStatus(name="api.example.com", kind="server", state=state)), "speech")
+    assert finding.mend.startswith("api.example.com: ")
+    assert word in finding.mend
+    assert "docker" not in finding.mend
+    assert ("OPENAI_API_KEY" in finding.mend) is (state == "key_refused")
+
+
+async def test_a_server_that_answers_needs_no_advice() -> None:
+    ready = EngineStatus(name="api.example.com", kind="server", state="ready")
+    broken = EngineStatus(name="other.example.com", kind="server", state="unreachable")
+    assert [finding for finding in await examine(Patient(ready, broken)) if finding.what == "speech"] == []
