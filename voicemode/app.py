@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from voicemode import clock
 from voicemode.chimes import ChimeRules
@@ -19,7 +20,7 @@ from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.soundcard import SoundCard
-from voicemode.ears.webrtc import WebRtcVad
+from voicemode.ears.choice import Detector, chosen, open_vad
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.ear import installed_files as ear_files
 from voicemode.engines.embedded.judgement import DICTATION_NOTE
@@ -141,6 +142,12 @@ class App:
         language = self.config.listening.language
         return None if language in ("", "auto") else language
 
+    @property
+    def detector(self) -> Detector:
+        """Who tells voice from noise here, and why it is this one."""
+        settings = self.config.listening
+        return chosen(settings.vad, settings.vad_aggressiveness)
+
     async def voices(self) -> list[Voice]:
         return await self.speech.voices()
 
@@ -237,7 +244,7 @@ class App:
         settings = self.config.listening
         return ListeningPorts(
             open_source=self.card.open_source,
-            open_vad=lambda: WebRtcVad(settings.vad_aggressiveness),
+            open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness),
             engine=self.transcription,
             begin_recording=self.recordings.begin,
             emit=self._emit,

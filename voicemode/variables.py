@@ -27,6 +27,15 @@ class Debug(StrEnum):
     TRACE = "trace"
 
 
+class DetectorChoice(StrEnum):
+    """Who tells voice from noise. `auto`: the neural detector, behind WebRTC's as its gate, where it is installed, else
+    WebRTC's alone; `neural`: the neural detector looks at every frame."""
+
+    AUTO = "auto"
+    NEURAL = "neural"
+    WEBRTC = "webrtc"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeechSettings:
     """Speaking. An empty `models` means: what each endpoint is known to have (see `Config.speech_endpoints`)."""
@@ -121,11 +130,17 @@ class ListeningSettings:
         1000,
         "Silence after speech that ends your turn.",
     )
+    vad: DetectorChoice = setting(
+        "VOICEMODE_VAD",
+        choice(*DetectorChoice),
+        DetectorChoice.AUTO,
+        "Voice detector: webrtc is small, neural also tells a voice from music and a fan; auto is both, as installed.",
+    )
     vad_aggressiveness: int = setting(
         "VOICEMODE_VAD_AGGRESSIVENESS",
         integer(0, 3),
         2,
-        "How sure the voice detector must be that it hears a voice: 0 is easily convinced, 3 is strict.",
+        "How sure WebRTC's voice detector must be that it hears a voice: 0 is easily convinced, 3 is strict.",
     )
     disable_silence_detection: bool = setting(
         "VOICEMODE_DISABLE_SILENCE_DETECTION",

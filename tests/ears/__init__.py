@@ -1,0 +1,1 @@
+"""Voice detectors, echo cancelling."""

@@ -1,0 +1,93 @@
+"""Two detectors as one: a cheap gate looks at every frame, a costly judge only while the gate has heard something."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from voicemode.errors import EngineUnavailable
+from voicemode.pcm import Frame, Framer, PcmFormat
+from voicemode.ports import Vad
+
+logger = logging.getLogger(__name__)
+
+VOICE = 0.5
+"""The probability from which a frame counts as voice to the gate, and from which the judge keeps the gate open."""
+
+HOLD_SECONDS = 0.5
+"""The gate stays open so long after the last voice: a pause between two words is no reason to begin anew."""
+
+KEPT_FRAMES = 8
+"""What the judge is given from before the gate opened: 256 ms at 32 ms a frame. It hears the onset that the gate took
+its time over, in about 10 ms of work; the judge alone is sure of an onset within that time (decision 0009)."""
+
+
+class Judge(Vad, Protocol):
+    """A detector that remembers: `reset` before a frame that does not follow the last one."""
+
+    def reset(self) -> None: ...
+
+
+class GatedVad:
+    """The judge's probability while the gate is open, 0 while it is closed.
+
+    `judge` is called when the gate first opens: the judge may be loading until then. When it raises `EngineUnavailable`
+    the gate decides alone, which is told once as a warning. `frame_samples` is that of the judge; the gate's own frames
+    are cut from the same sound, whatever their size.
+    """
+
+    def __init__(
+        self, gate: Vad, judge: Callable[[], Judge], *, frame_samples: int, hold_seconds: float = HOLD_SECONDS
+    ) -> None:
+        self._gate = gate
+        self._open_judge = judge
+        self._judge: Judge | None = None
+        self._alone = False
+        self._frame_samples = frame_samples
+        self._hold = gate.format.samples(hold_seconds)
+        self._framer = Framer(gate.format, gate.frame_samples)
+        self._kept: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self._open_for = 0
+        self._dropped = False
+
+    @property
+    def format(self) -> PcmFormat:
+        return self._gate.format
+
+    @property
+    def frame_samples(self) -> int:
+        return self._frame_samples
+
+    def feed(self, frame: Frame) -> float:
+        """Where the gate has just opened, the highest probability since `KEPT_FRAMES` ago: no onset is missed that
+        only the kept frames hold."""
+        heard = max((self._gate.feed(each) for each in self._framer.feed(frame.data)), default=0.0)
+        if self._alone:
+            return heard
+        self._open_for = self._hold if heard >= VOICE else self._open_for - frame.samples
+        self._dropped = self._dropped or len(self._kept) == self._kept.maxlen
+        self._kept.append(frame)
+        if self._open_for <= 0:
+            return 0.0
+        judge = self._opened()
+        if judge is None:
+            return heard
+        probability = max(judge.feed(each) for each in self._kept)
+        self._kept.clear()
+        if probability >= VOICE:
+            self._open_for = self._hold
+        return probability
+
+    def _opened(self) -> Judge | None:
+        try:
+            judge = self._judge = self._judge or self._open_judge()
+        except EngineUnavailable as error:
+            logger.warning("%s WebRTC's detector decides alone.", error)
+            self._alone = True
+            return None
+        if self._dropped:
+            judge.reset()
+            self._dropped = False
+        return judge
