@@ -24,7 +24,7 @@ from voicemode.speech import SpeechRequest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 
-TEXT = "The build is green again. All seven tests pass and the branch is merged."
+TEXT = "The build is green again. All tests pass."
 LIMIT = 60
 
 
