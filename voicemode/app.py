@@ -30,7 +30,7 @@ from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
-from voicemode.engines.realtime import RealtimeSpeech, Reworded
+from voicemode.engines.realtime import RealtimeSpeech
 from voicemode.engines.system import SystemVoice
 from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeError
 from voicemode.eventlog import EventLog
@@ -165,7 +165,7 @@ class App:
             speech=(*speech, *_system_voice(), _embedded("voice", installed_files)),
             transcription=transcription if config.listening.base_urls else (*transcription, _embedded_ear()),
             devices=devices,
-            floor=self.floor.holder(),
+            floor=self.floor.shown(),
             problems=self.config.problems,
             folders=self.places,
         )
@@ -195,7 +195,7 @@ class App:
         if model.lower() == "none":
             return []
         return [
-            RealtimeSpeech(replace(each, models=(model,)), on_reworded=self._reworded)
+            RealtimeSpeech(replace(each, models=(model,)))
             for each in self._speech_endpoints
             if each.is_openai and each.api_key
         ]
@@ -280,10 +280,6 @@ class App:
         self._emit(
             EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
         )
-
-    def _reworded(self, found: Reworded) -> None:
-        self.speech.reworded(found.engine, found.text)
-        self._warned(f"{found.engine} did not read the text as it stands: it {found.how}.")
 
     async def _devices(self) -> DeviceReport:
         try:

@@ -249,7 +249,7 @@ async def test_links_in_its_folder_lead_nowhere(tmp_path: Path) -> None:
     folder, victim = tmp_path / "voicemode", tmp_path / "victim"
     (folder / "events").mkdir(parents=True, mode=0o700)
     victim.write_text("precious")
-    for name in ("floor.lock", "floor.holder", f"events/voicemode-{wall().date().isoformat()}.jsonl"):
+    for name in ("floor", f"events/voicemode-{wall().date().isoformat()}.jsonl"):
         (folder / name).symlink_to(victim)
     with SpeechServer() as server:
         async with wire(environment(None, folder, TTS_BASE_URLS=server.base_url)) as host:
