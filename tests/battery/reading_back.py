@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from tests.support import voice
+from voicemode.errors import DeviceLost, NoDevice
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull, Sink
 
@@ -58,22 +60,48 @@ def clauses_in(words: Sequence[str], ends: frozenset[str]) -> int:
     return 1 + sum(1 for word, _ in pairwise(words) if word in ends)
 
 
+def peak(samples: bytes) -> float:
+    """The loudest sample, of full scale."""
+    return float(np.abs(_values(samples)).max(initial=0)) / 32_768
+
+
+def loudness(samples: bytes, rate: int) -> float:
+    """The square root of all the energy: silences, wherever they are, change nothing."""
+    return float(np.sqrt(np.square(_values(samples) / 32_768).sum() / rate))
+
+
 def steepest(samples: bytes) -> float:
     """The largest step between two samples, of full scale."""
-    values = np.frombuffer(samples, dtype="<i2").astype(np.int32)
-    return float(np.abs(np.diff(values)).max(initial=0)) / 32_768
+    return float(np.abs(np.diff(_values(samples))).max(initial=0)) / 32_768
+
+
+def _values(samples: bytes) -> npt.NDArray[np.int32]:
+    return np.frombuffer(samples, dtype="<i2").astype(np.int32)
 
 
 class QuickSpeaker:
-    """An `OpenSink` that pulls as fast as it is given sound and keeps everything."""
+    """An `OpenSink` that pulls blocks of 20 ms as fast as they hold sound, and keeps what became audible.
 
-    def __init__(self) -> None:
+    It holds `latency` seconds of sound. After so many samples of `losses` (each counted from the start, in order) it
+    goes away with what it holds, and cannot be opened the next `away` times.
+    """
+
+    def __init__(self, *, latency: float = 0.0, losses: Sequence[int] = (), away: int = 0) -> None:
         self.heard = bytearray()
+        self.opened = 0
+        self._latency = latency
+        self._losses = sorted(losses)
+        self._away = away
+        self._missing = 0
 
     @asynccontextmanager
     async def __call__(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
-        sink = _QuickSink()
-        pulling = asyncio.create_task(self._pull(sink, format, pull))
+        if self._missing:
+            self._missing -= 1
+            raise NoDevice("The quick loudspeaker is away.", hint="It comes back.")
+        self.opened += 1
+        sink = _QuickSink(self._latency)
+        pulling = asyncio.create_task(self._pull(sink, format, pull, lost))
         try:
             yield sink
         finally:
@@ -81,13 +109,22 @@ class QuickSpeaker:
             pulling.cancel()
             await asyncio.wait([pulling])
 
-    async def _pull(self, sink: _QuickSink, fmt: PcmFormat, pull: Pull) -> None:
+    async def _pull(self, sink: _QuickSink, fmt: PcmFormat, pull: Pull, lost: Lost) -> None:
+        held = bytearray()
+        holds = fmt.samples(self._latency) * fmt.bytes_per_sample
         while not sink.aborted:
+            if self._losses and len(self.heard) >= self._losses[0] * fmt.bytes_per_sample:
+                self._losses.pop(0)
+                self._missing = self._away
+                lost(DeviceLost("The quick loudspeaker went away.", hint="Plug it in."))
+                return
             block = pull(fmt.samples(BLOCK_SECONDS))
-            silent = not any(block)
+            held += block
+            audible = held[: max(len(held) - holds, 0)]
+            del held[: len(audible)]
             # Silence while waiting says nothing, and takes long to read back.
-            self.heard += b"" if silent and self._has_been_silent(fmt) else block
-            await asyncio.sleep(PATIENCE_SECONDS if silent else 0)
+            self.heard += b"" if not any(audible) and self._has_been_silent(fmt) else audible
+            await asyncio.sleep(0 if any(block) else PATIENCE_SECONDS)
 
     def _has_been_silent(self, fmt: PcmFormat) -> bool:
         size = fmt.samples(0.5) * fmt.bytes_per_sample
@@ -96,9 +133,9 @@ class QuickSpeaker:
 
 class _QuickSink:
     name = "quick loudspeaker"
-    latency = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, latency: float) -> None:
+        self.latency = latency
         self.aborted = False
 
     def abort(self) -> None:

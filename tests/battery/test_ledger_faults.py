@@ -5,43 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.battery.reading_back import (
-    QuickSpeaker,
-    clauses_in,
-    walk,
-    whole_words,
-    words_of,
-)
+from tests.battery.at_the_sink import LIMIT_S, Heard, new_links, say
+from tests.battery.reading_back import clauses_in, walk, words_of
 from tests.support import voice
 from tests.support.encoding import WavKind, WavSizes
-from tests.support.fakes import FakeVoice, Shelf, Watched, open_passing, until
+from tests.support.fakes import FakeVoice, Watched, open_passing, until
 from tests.support.speech_server import Behaviour, Cut, Length, SpeechServer, closed_port
 from tests.support.speech_service import sound_of
-from voicemode.codecs.opening import open_decoder
-from voicemode.engines.first import FirstSpeech
-from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech
 from voicemode.joins import Contour, Pause, Voiced
 from voicemode.ledger import Ledger, Measured, Reach, clauses_said, reach
 from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.rendering import Rendering, RenderingPorts
-from voicemode.speaking import SpeakingPorts, Utterance
-from voicemode.speech import AudioFormat, Outcome, SpeechRequest, Spoken
+from voicemode.speech import AudioFormat, Outcome, SpeechRequest
 from voicemode.text import Splitter, split
 
-LIMIT_S = 15.0
-GAP_S = 0.3
 HEAD_BYTES = 64
 """Less is no answer: where nobody gives one to the first request, the call fails."""
-LIMITS = Limits(connect_s=1.0, first_byte_s=3.0, gap_s=GAP_S)
 
-KNOWN_TEXT = " ".join(f"{word}{'.' if at % 7 == 6 else ''}" for at, word in enumerate(words_of(70))) * 4
+KNOWN_TEXT = " ".join(f"{word}{'.' if at % 7 == 6 else ''}" for at, word in enumerate(words_of(70))) * 3
 """After this much of a voice it is known whether it hesitates."""
 
 BREAKS = {
@@ -68,13 +56,6 @@ class Broken:
     dead: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Heard:
-    spoken: Spoken
-    samples: bytes
-    events: Watched = field(default_factory=Watched)
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[SpeechServer, str]]:
     """A server, and an address at which nobody answers."""
@@ -97,25 +78,8 @@ def behaviour_of(broken: Broken, pieces: list[str]) -> tuple[int, Behaviour]:
     return number, Behaviour(**kept, **place)  # type: ignore[arg-type]
 
 
-async def say(server: SpeechServer, urls: list[str], broken: Broken, links: Links) -> Heard:
-    speaker, watched = QuickSpeaker(), Watched()
-    engines = [OpenAiSpeech(Endpoint(base_url=url, voices=("alloy",), limits=LIMITS)) for url in urls]
-    chain = FirstSpeech(engines)
-    ports = SpeakingPorts(
-        engine=chain,
-        open_decoder=open_decoder,
-        open_sink=speaker,
-        begin_recording=Shelf(),
-        emit=watched,
-        links=links,
-    )
-    request = SpeechRequest(text="", format=broken.format, speed=broken.speed)
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            spoken = await Utterance(ports, broken.text, request, turn="t").run()
-    finally:
-        await chain.close()
-    return Heard(spoken=spoken, samples=bytes(speaker.heard), events=watched)
+def request_of(broken: Broken) -> SpeechRequest:
+    return SpeechRequest(text="", format=broken.format, speed=broken.speed)
 
 
 LINKS: dict[tuple[int, float], Links] = {}
@@ -123,13 +87,13 @@ LINKS: dict[tuple[int, float], Links] = {}
 
 def links_of(server: SpeechServer, broken: Broken) -> Links:
     if not broken.known:
-        return Links(fill_seconds=0.1, limit_seconds=2.0)
+        return new_links()
     key = (server.port, broken.speed)
     if key not in LINKS:
-        LINKS[key] = Links(fill_seconds=0.1, limit_seconds=2.0)
+        LINKS[key] = new_links()
         server.behave(Behaviour())
-        before = Broken(text=KNOWN_TEXT, how="closed", share=0.0, piece=0, speed=broken.speed)
-        asyncio.run(say(server, [server.base_url], before, LINKS[key]))
+        before = SpeechRequest(text="", speed=broken.speed)
+        asyncio.run(say(KNOWN_TEXT, [server.base_url], request=before, links=LINKS[key]))
     return LINKS[key]
 
 
@@ -141,7 +105,7 @@ def hear(servers: tuple[SpeechServer, str], broken: Broken) -> Heard:
     server.behave(Behaviour())
     server.then(*[Behaviour()] * well, breaking)
     urls = [nobody, server.base_url] if broken.dead else [server.base_url]
-    return asyncio.run(say(server, urls, broken, links))
+    return asyncio.run(say(broken.text, urls, request=request_of(broken), links=links))
 
 
 @st.composite
@@ -177,7 +141,7 @@ def test_wherever_a_stream_breaks_every_word_is_heard_in_order(
 ) -> None:
     heard = hear(servers, broken)
     words = voice.words(broken.text)
-    found = walk(whole_words(heard.samples, SPEECH.rate), words)
+    found = walk(heard.words, words)
     assert not found.lost
     assert len(found.again) <= 1
     assert heard.spoken.outcome is Outcome.FINISHED
