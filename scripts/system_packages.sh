@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the system packages that the virtual sound card and PortAudio need (Debian and its relatives).
+# Installs the system packages that the virtual sound card, PortAudio and the people who speak in tests need (Debian and
+# its relatives). pocketsphinx-testdata is recordings of people: nothing but the tests hears them.
 # Quiet when everything is there; says what to do and goes on where nothing can be installed.
 set -eu
 
-packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite"
+packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite pocketsphinx-testdata"
 
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then

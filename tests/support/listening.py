@@ -136,7 +136,7 @@ def compare(
     """Finds `source` in `heard`. `likeness` is the correlation from which a 10 ms block counts as found."""
     sent = resampled(source, source_rate, heard_rate)
     got = heard.astype(np.float64)
-    start = _best_offset(got, sent)
+    start = best_offset(got, sent)
     stretch = _stretch(got, start, len(sent))
     fraction = _fraction(stretch, sent)
     shifted = _delayed(sent, fraction)
@@ -169,7 +169,7 @@ def _loud(source: Samples, rate: int) -> npt.NDArray[np.bool_]:
     return loud
 
 
-def _best_offset(got: Wave, sent: Wave) -> int:
+def best_offset(got: Wave, sent: Wave) -> int:
     """Where `sent` begins in `got`, to the nearest sample; negative when its beginning is missing."""
     if not len(got) or not len(sent):
         return 0
@@ -226,7 +226,7 @@ class _Finder:
         """Places the blocks of `source` within `heard`, then tries what is left on either side."""
         if source.samples < 2 * self._block or heard.samples < self._block:
             return
-        offset = heard.start + _best_offset(
+        offset = heard.start + best_offset(
             self._got[heard.start : heard.end], self._sent[source.start : source.end]
         )
         shift = offset - source.start
