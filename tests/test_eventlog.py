@@ -22,7 +22,15 @@ import voicemode
 from voicemode import events
 from voicemode.background import Background
 from voicemode.eventlog import LONGEST_TEXT, EventLog, LoggedEvent, event_name, read_events
-from voicemode.events import Event, FirstAudio, TurnFinished, TurnStarted, Underrun
+from voicemode.events import (
+    Event,
+    FirstAudio,
+    SpeechBroken,
+    SpeechReworded,
+    TurnFinished,
+    TurnStarted,
+    Underrun,
+)
 
 ROOT = Path(voicemode.__file__).parents[1]
 LIMIT_S = 20.0
@@ -170,6 +178,8 @@ def test_the_words_can_be_left_out(tmp_path: Path) -> None:
     with EventLog(tmp_path, keep_text=False, wall=noon) as log:
         log.emit(started("private words"))
         log.emit(TurnFinished(at=2.0, turn="t", outcome="finished", heard="private", unheard="words"))
+        log.emit(SpeechReworded(at=3.0, turn="t", piece=0, engine="e", how="left out “private”"))
+        log.emit(SpeechBroken(at=4.0, turn="t", piece=0, code="c", reason="r", again="private"))
         lines = logged(log)
     assert "private" not in only_file(tmp_path).read_text()
     assert lines[0].fields["text"] == "(13 characters)"

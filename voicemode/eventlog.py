@@ -32,7 +32,7 @@ Value = str | int | float | bool | None
 Warn = Callable[[str], None]
 """Told one sentence, once, from the log's thread."""
 
-WORDS = frozenset({"text", "heard", "unheard"})
+WORDS = frozenset({"text", "heard", "unheard", "again", "how"})
 """Fields that hold what people said. They are replaced by their length where words are not kept."""
 
 LONGEST_TEXT = 20_000

@@ -84,6 +84,15 @@ class SpeechBroken(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechReworded(Event):
+    """A piece was said in other words than were written: `how` is the difference."""
+
+    piece: int
+    engine: str
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SinkOpened(Event):
     """`latency` is the seconds from pull to audible sound that the device states."""
 

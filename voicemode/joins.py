@@ -1,4 +1,4 @@
-"""Where sound breaks off: its last few milliseconds fade, and its pauses tell how far the voice has come."""
+"""Where sounds meet: pauses between pieces, a fade where one breaks off, and the place at which it goes on."""
 
 from __future__ import annotations
 
@@ -22,13 +22,31 @@ SILENCE = 60
 PAUSE_SECONDS = 0.1
 """Shorter ones are the closed lips of a `p` or the gap between two words."""
 
+SENTENCE_PAUSE_SECONDS, CLAUSE_PAUSE_SECONDS = 0.25, 0.1
+"""A reader breathes after a sentence, and is heard to end a clause."""
+
+_SENTENCE_ENDS = tuple(".!?…؟۔।॥。！？")
+_CLAUSE_ENDS = tuple(",;:–—，；：、")
+_CLOSING = " \t\"'”’»)]}」』）*_`"
+
+TORN_SECONDS = 0.1
+"""What a decoder makes of the torn end of a stream may be noise."""
+
+ALIKE = 0.1
+"""How far the levels of two sounds differ at most, as a share of them, that are the same sound: encoding it another
+time changes them by a few hundredths, another rendering of the text by a third and more."""
+
+SAME_TEXT, SAME_TEXT_SECONDS = 1.25, 0.1
+"""How much longer one voice takes for a text one time than another, at most."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """`after` seconds of voice the voice was silent for `seconds`."""
+    """`after` seconds of voice the voice was silent for `seconds`; it fell silent `at` seconds into the sound."""
 
     after: float
     seconds: float
+    at: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +57,36 @@ class Voiced:
     pauses: tuple[Pause, ...] = ()
 
 
+def pause_after(text: str) -> float:
+    """The quiet that a reader leaves after `text`, in seconds; none where it was cut without a mark."""
+    bare = text.rstrip(_CLOSING)
+    if bare.endswith(_SENTENCE_ENDS):
+        return SENTENCE_PAUSE_SECONDS
+    return CLAUSE_PAUSE_SECONDS if bare.endswith(_CLAUSE_ENDS) else 0.0
+
+
 class Contour:
     """How loud the sound was, block by block. Takes two bytes for each 5 ms of it."""
 
     def __init__(self, fmt: PcmFormat) -> None:
+        self._format = fmt
         self._size = max(fmt.samples(BLOCK_SECONDS), 1) * fmt.channels
         self._levels = array("H")
         self._rest = array("h")
+
+    @property
+    def seconds(self) -> float:
+        """In whole blocks."""
+        return len(self._levels) * BLOCK_SECONDS
+
+    @property
+    def quiet_at_end(self) -> float:
+        """Seconds since the last voice."""
+        quiet = self._quiet
+        silent = next(
+            (at for at, level in enumerate(reversed(self._levels)) if level > quiet), len(self._levels)
+        )
+        return silent * BLOCK_SECONDS
 
     def feed(self, frame: Frame) -> None:
         values = array("h", frame.data)
@@ -58,24 +99,86 @@ class Contour:
             self._levels.append(max(max(block), -min(block)))
         del self._rest[:whole]
 
+    def first(self, seconds: float) -> Contour:
+        """The beginning of it."""
+        part = Contour(self._format)
+        part._levels = self._levels[: max(round(seconds / BLOCK_SECONDS), 0)]
+        return part
+
+    def begins_like(self, other: Contour) -> bool:
+        """Whether both are the same sound, as far as the shorter one goes."""
+        both = list(zip(self._levels, other._levels, strict=False))
+        loudness = sum(max(pair) for pair in both)
+        return sum(abs(one - two) for one, two in both) <= ALIKE * loudness
+
     def voiced(self, *, pause: float = PAUSE_SECONDS) -> Voiced:
         """The voice so far. Silence shorter than `pause` seconds belongs to it."""
-        loud = sorted(self._levels)[len(self._levels) * 9 // 10 :]
-        quiet = max(loud[0] * QUIET, SILENCE) if loud else SILENCE
+        quiet = self._quiet
         least = round(pause / BLOCK_SECONDS)
         pauses: list[Pause] = []
         voiced = silent = 0
-        for level in [*self._levels, 0xFFFF]:
+        for at, level in enumerate([*self._levels, 0xFFFF]):
             if level <= quiet:
                 silent += 1
                 continue
             if voiced and silent >= least:
-                pauses.append(Pause(after=voiced * BLOCK_SECONDS, seconds=silent * BLOCK_SECONDS))
+                after, seconds, began = (n * BLOCK_SECONDS for n in (voiced, silent, at - silent))
+                pauses.append(Pause(after=after, seconds=seconds, at=began))
             elif voiced:
                 voiced += silent
             silent = 0
             voiced += 1
         return Voiced(seconds=(voiced - 1) * BLOCK_SECONDS, pauses=tuple(pauses))
+
+    @property
+    def _quiet(self) -> float:
+        """The loudest that is no voice."""
+        loud = sorted(self._levels)[len(self._levels) * 9 // 10 :]
+        return max(loud[0] * QUIET, SILENCE) if loud else SILENCE
+
+
+class PassOver:
+    """Stage: a piece said again by the voice that broke off in it, from the last pause on that was certainly heard.
+
+    Which place in the sound is which in the text need not be known: it is one text, said twice. Where both sounds
+    are the same, all is heard that stands before the break; otherwise, what stands well before it.
+    """
+
+    def __init__(self, fmt: PcmFormat, heard: Contour, *, pause: float = PAUSE_SECONDS) -> None:
+        """`heard` is the sound up to the break; shorter silences than `pause` seconds end nothing."""
+        self._format = fmt
+        self._heard = heard
+        self._pause = pause
+        self._contour = Contour(fmt)
+        self._held = bytearray()
+        self._passed = False
+
+    def feed(self, item: Frame) -> list[Frame]:
+        if self._passed:
+            return [item]
+        self._held += item.data
+        self._contour.feed(item)
+        return self._go_on() if self._contour.seconds >= self._heard.seconds else []
+
+    def flush(self) -> list[Frame]:
+        return [] if self._passed else self._go_on()
+
+    def _go_on(self) -> list[Frame]:
+        self._passed = True
+        start = self._format.samples(self._heard_until()) * self._format.bytes_per_sample
+        data = bytes(self._held[start:])
+        self._held.clear()
+        return [Frame(data=data, format=self._format)] if data else []
+
+    def _heard_until(self) -> float:
+        """Seconds into the new sound; the beginning of a pause in it."""
+        again = self._contour.first(self._heard.seconds)
+        pauses = again.voiced(pause=self._pause).pauses
+        sure = self._heard.first(self._heard.seconds - TORN_SECONDS)
+        if sure.begins_like(again):
+            return max((pause.at for pause in pauses if pause.at <= sure.seconds), default=0.0)
+        voice = self._heard.voiced(pause=self._pause).seconds / SAME_TEXT - SAME_TEXT_SECONDS
+        return max((pause.at for pause in pauses if pause.after <= voice), default=0.0)
 
 
 class Joint:

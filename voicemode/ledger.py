@@ -116,8 +116,11 @@ class Ledger:
         return [piece.text for piece in self._pieces]
 
     def sound(self, piece: int, *, at: int, samples: int) -> None:
-        """`samples` more samples of `piece` stand at position `at` (samples since the utterance began)."""
+        """`samples` more samples of `piece` stand at position `at` (samples since the utterance began). What follows
+        once it is complete is the pause after its words."""
         entry = self._pieces[piece]
+        if entry.complete:
+            return
         if entry.start is None:
             entry.start = at
         entry.samples = at + samples - entry.start
@@ -141,13 +144,31 @@ class Ledger:
         heard = voiced or Voiced(seconds=entry.samples / self._rate)
         said = clauses_said([reach(entry.text[:end]) for end in ends], heard, self._pace(voice))
         if not said:
-            entry.start, entry.samples = None, 0
+            self.say_again(piece)
             return piece
         clause = ends[said - 1]
         before, rest = entry.text[:clause], entry.text[clause:]
         entry.text, entry.complete = before.rstrip(), True
         self._pieces.insert(piece + 1, _Piece(rest.lstrip(), joined=before.rstrip() == before))
         return piece + 1
+
+    def say_again(self, piece: int) -> None:
+        """What there was of its sound counts no more."""
+        entry = self._pieces[piece]
+        entry.start, entry.samples = None, 0
+
+    def may_repeat(self, piece: int, *, voice: str) -> bool:
+        """Whether a break in `piece` may cost more than one clause: it has several, and the pauses of this voice do
+        not tell which of them were said."""
+        measured = self._voices.get(voice)
+        return bool(_clause_ends(self._pieces[piece].text)) and (
+            measured is None or measured.sure_pause > 0.0
+        )
+
+    def too_short(self, piece: int, *, voice: str, voiced: Voiced) -> bool:
+        """Whether not even half of `piece` can have been said: faster than twice the fastest that `voice` may be."""
+        least = reach(self._pieces[piece].text).least / self._pace(voice).fastest
+        return voiced.seconds < least / 2
 
     def split(self, heard: int) -> tuple[str, str]:
         """(heard text, unheard text) when `heard` samples have been audible. Together they are the whole text."""

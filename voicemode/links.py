@@ -30,15 +30,15 @@ class Arrivals:
     """When the bytes of one stream came. `hold` says that we stopped reading: what comes later says nothing."""
 
     def __init__(self) -> None:
+        self.bytes = 0
         self._times: list[tuple[float, int]] = []
-        self._bytes = 0
         self._held = False
 
     def came(self, at: float, size: int) -> None:
         """`size` bytes at `at` (monotonic seconds)."""
-        self._bytes += size
+        self.bytes += size
         if not self._held:
-            self._times.append((at, self._bytes))
+            self._times.append((at, self.bytes))
 
     def hold(self) -> None:
         self._held = True
@@ -54,7 +54,7 @@ class Arrivals:
         for at, size in self._times:
             # Just before this chunk came, `there` seconds had come and `at - began` would have been played.
             most = max(most, at - began - there)
-            there = size / self._bytes * seconds
+            there = size / self.bytes * seconds
         return most
 
     def speed(self, seconds: float) -> float | None:
@@ -62,7 +62,7 @@ class Arrivals:
         if len(self._times) < 2:
             return None
         elapsed = self._times[-1][0] - self._times[0][0]
-        came = (self._times[-1][1] - self._times[0][1]) / self._bytes * seconds
+        came = (self._times[-1][1] - self._times[0][1]) / self.bytes * seconds
         return came / elapsed if elapsed > 0.05 else None
 
 
@@ -102,10 +102,11 @@ class Links:
             return self._fill
         return min(max(max(link.needed) * SAFETY, LEAST_FILL_SECONDS), self._limit)
 
-    def format(self, engine: str, wanted: AudioFormat) -> AudioFormat:
-        """`wanted`, or a small format where the link has been slower than the sound."""
+    def format(self, engine: str, wanted: AudioFormat, *, running: float | None = None) -> AudioFormat:
+        """`wanted`, or a small format where the link has been slower than the sound. `running` is the speed of a
+        stream that has not been learned yet, as far as it has come."""
         link = self._links.get(engine)
-        if link is None or not link.speeds or wanted not in LARGE:
+        speeds = [*(link.speeds if link else ()), *([] if running is None else [running])][-REMEMBERED:]
+        if not speeds or wanted not in LARGE:
             return wanted
-        recent = sorted(link.speeds)[len(link.speeds) // 2]
-        return SMALL if recent < SLOW else wanted
+        return SMALL if sorted(speeds)[len(speeds) // 2] < SLOW else wanted

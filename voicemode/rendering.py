@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from voicemode import clock
 from voicemode.ahead import ReadAhead
 from voicemode.errors import EngineError, InvalidRequest, StreamBroken, VoiceModeError
-from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechReceived, SpeechRequested
-from voicemode.joins import PAUSE_SECONDS, Contour, Joint, Voiced
+from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
+from voicemode.joins import PAUSE_SECONDS, Contour, Joint, PassOver, Voiced, pause_after
 from voicemode.ledger import Ledger
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
+from voicemode.receiving import Receiving
 from voicemode.speech import EncodedAudio, SpeechRequest
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter
 
 MOST_BREAKS = 6
 """Streams of one message that may break off before it is given up."""
+
+PATIENCE_SECONDS = 3.0
+"""Hearing a piece again from its beginning is better than a silence that is longer."""
 
 Write = Callable[[int, Frame], Awaitable[None]]
 """Takes a frame of a piece (by its number); waiting in it holds the decoder back."""
@@ -40,6 +44,14 @@ class RenderingPorts:
     chunk_bytes: int
     links: Links
     new_splitter: NewSplitter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Begun:
+    """What `speaker` had said of a piece when its stream broke."""
+
+    speaker: str
+    contour: Contour
 
 
 class Rendering:
@@ -70,6 +82,15 @@ class Rendering:
         self._on_fill = on_fill
         self._breaks = 0
         self._asked_again = False
+        self._begun: _Begun | None = None
+        """What was said already of the piece that comes next."""
+        self._believed = -1
+        """The piece that is not doubted a second time, however short its sound."""
+        self._hasty = ""
+        """The speaker that is believed to read faster than anybody."""
+        self._pause: tuple[int, Frame] | None = None
+        """What is still to be added after a piece, if another one follows."""
+        self._running: Receiving | None = None
         self._next: ReadAhead | None = None
         self._wanted: int | None = None
         self._written = asyncio.Event()
@@ -87,6 +108,8 @@ class Rendering:
         try:
             number = 0
             while await self._has(number):
+                if self._pause is not None:
+                    await write(*self._pause)
                 number = await self._say(number, write)
             await reading
         finally:
@@ -129,30 +152,75 @@ class Rendering:
         ahead, self._next = self._next or self._ask(number), None
         if ahead.read:
             self._ask_next(number + 1)
-        joint, contour = Joint(self._ports.format), Contour(self._ports.format)
+        begun, self._begun, self._pause = self._begun, None, None
+        ports = self._ports
+        piece = self._running = Receiving(ahead, ports.format, chunk_bytes=ports.chunk_bytes)
+        joint = Joint(ports.format)
+        way: list[Stage[Frame, Frame]] = [joint]
+
+        async def give(frame: Frame) -> None:
+            for part in _through(way, [frame]):
+                await write(number, part)
+
         async with ahead:
             try:
                 audio = await ahead.opened()
                 self._note_first_byte(number, audio)
-                received = await self._decode(number, ahead, audio, joint, contour, write)
+                if begun is not None and begun.speaker == self._speaker:
+                    way.insert(0, PassOver(ports.format, begun.contour, pause=self._least_pause))
+                await piece.run(audio, ports.open_decoder, give)
+                self._doubt(number, audio, piece.contour)
             except VoiceModeError as error:
                 for frame in joint.fade():
                     await write(number, frame)
                 await self._drop_next()
-                return self._break_off(number, contour, error)
-        for frame in joint.flush():
+                self._running = None
+                return self._break_off(number, piece, begun, error)
+        for frame in _ending(way):
             await write(number, frame)
-        self.ledger.complete(number, voice=self._speaker, voiced=self._voiced(contour))
-        self._emit(received)
+        self._complete(number, audio, piece)
         if not audio.kept:
-            self._ports.links.learn(audio.engine, ahead.arrivals, received.seconds)
+            ports.links.learn(audio.engine, ahead.arrivals, piece.seconds)
+        self._running = None
         return number + 1
+
+    def _complete(self, number: int, audio: EncodedAudio, piece: Receiving) -> None:
+        voiced = self._voiced(piece.contour)
+        hasty = self.ledger.too_short(number, voice=self._speaker, voiced=voiced)
+        self.ledger.complete(number, voice=self._speaker, voiced=None if hasty else voiced)
+        fmt, text = self._ports.format, self.ledger.pieces[number]
+        samples = fmt.samples(pause_after(text) - piece.contour.quiet_at_end)
+        if samples > 0:
+            self._pause = (number, Frame(data=fmt.silence(samples), format=fmt))
+        self._emit(piece.received(turn=self._turn, piece=number))
+        how = audio.reworded()
+        if how is not None:
+            now = clock.monotonic()
+            self._emit(SpeechReworded(at=now, turn=self._turn, piece=number, engine=audio.engine, how=how))
+
+    def _doubt(self, number: int, audio: EncodedAudio, contour: Contour) -> None:
+        """A stream that only its closing ends, and that cannot have said its text, has broken off; where it is as
+        short the second time, the voice is believed to be so fast."""
+        if not audio.unsealed or self._hasty == self._speaker:
+            return
+        if not self.ledger.too_short(number, voice=self._speaker, voiced=self._voiced(contour)):
+            return
+        if number == self._believed:
+            self._hasty = self._speaker
+            return
+        self._believed = number
+        raise StreamBroken(
+            f"{audio.engine} closed the connection after {contour.seconds:.1f} s of sound, too little for its text.",
+            engine=audio.engine,
+            retryable=True,
+        )
 
     def _ask(self, number: int) -> ReadAhead:
         self._wanted = None
         links, turn = self._ports.links, self._turn
         text = self.ledger.pieces[number]
-        wanted = links.format(self.engine or links.latest, self._request.format)
+        running = self._running.speed if self._running is not None else None
+        wanted = links.format(self.engine or links.latest, self._request.format, running=running)
         request = replace(self._request, text=text, format=wanted)
         engine = self._ports.engine.name
         self._emit(
@@ -189,45 +257,6 @@ class Rendering:
             )
         )
 
-    async def _decode(
-        self, number: int, ahead: ReadAhead, audio: EncodedAudio, joint: Joint, contour: Contour, write: Write
-    ) -> SpeechReceived:
-        began = clock.monotonic()
-        decoder = _Timed(self._ports.open_decoder(audio, self._ports.format))
-        size = self._ports.chunk_bytes
-        chunks = received = samples = 0
-
-        async def give(frames: list[Frame]) -> None:
-            nonlocal samples
-            for frame in frames:
-                samples += frame.samples
-                contour.feed(frame)
-                for part in joint.feed(frame):
-                    await write(number, part)
-
-        try:
-            async for chunk in ahead:
-                chunks, received = chunks + 1, received + len(chunk)
-                for start in range(0, len(chunk), size):
-                    await give(decoder.feed(chunk[start : start + size]))
-        except StreamBroken:
-            # What came is played out; a decoder that cannot make sense of a torn end has given all it can.
-            with suppress(EngineError):
-                await give(decoder.flush())
-            raise
-        await give(await asyncio.to_thread(decoder.flush))
-        now = clock.monotonic()
-        return SpeechReceived(
-            at=now,
-            turn=self._turn,
-            piece=number,
-            chunks=chunks,
-            bytes_received=received,
-            seconds=self._ports.format.seconds(samples),
-            elapsed=now - began,
-            decoding=decoder.seconds,
-        )
-
     def _may_pass(self, error: VoiceModeError) -> bool:
         """Whether asking again is worth it: after a stream that broke, and once where nobody gives any sound who gave
         some a moment ago."""
@@ -238,20 +267,23 @@ class Rendering:
         first, self._asked_again = not self._asked_again, True
         return first and bool(self.engine)
 
+    @property
+    def _least_pause(self) -> float:
+        """A slow voice is silent between words for longer, too."""
+        return PAUSE_SECONDS / min(self._request.speed, 1.0)
+
     def _voiced(self, contour: Contour) -> Voiced:
-        """What was heard; a slow voice is silent between words for longer, too."""
-        return contour.voiced(pause=PAUSE_SECONDS / min(self._request.speed, 1.0))
+        return contour.voiced(pause=self._least_pause)
 
     @property
     def _speaker(self) -> str:
         return f"{self.engine}/{self.voice}/{self._request.speed}"
 
-    def _break_off(self, number: int, contour: Contour, error: VoiceModeError) -> int:
-        """What came is played; the rest is asked for again from the clause in which it broke, unless it is hopeless."""
+    def _break_off(self, number: int, piece: Receiving, begun: _Begun | None, error: VoiceModeError) -> int:
+        """What came is played; what is missing is asked for again, unless it is hopeless."""
         self._breaks += 1
         hopeless = not self._may_pass(error) or self._breaks > MOST_BREAKS
-        voiced = self._voiced(contour)
-        following = number if hopeless else self.ledger.break_off(number, voice=self._speaker, voiced=voiced)
+        following = number if hopeless else self._go_on_at(number, piece, begun)
         rest = "" if hopeless or following >= len(self.ledger.pieces) else self.ledger.pieces[following]
         now = clock.monotonic()
         self._emit(
@@ -263,27 +295,36 @@ class Rendering:
             raise error
         return following
 
+    def _go_on_at(self, number: int, piece: Receiving, begun: _Begun | None) -> int:
+        """The number of the piece to go on with: the rest from the clause in which it broke, or the same piece, of
+        which what was heard will be passed over if the same voice says it again."""
+        broken = _Begun(speaker=self._speaker, contour=piece.contour)
+        if begun is not None and begun.speaker == broken.speaker:
+            broken = max(begun, broken, key=lambda each: each.contour.seconds)
+        voiced = self._voiced(broken.contour)
+        silence = broken.contour.seconds / (piece.speed or math.inf)
+        unsure = self.ledger.may_repeat(number, voice=broken.speaker)
+        if unsure and voiced.pauses and silence <= PATIENCE_SECONDS:
+            self._begun = broken
+            self.ledger.say_again(number)
+            return number
+        following = self.ledger.break_off(number, voice=broken.speaker, voiced=voiced)
+        if number == self._believed:
+            self._believed = following
+        return following
 
-class _Timed:
-    """A decoder, and the seconds it took."""
 
-    def __init__(self, stage: Stage[bytes, Frame]) -> None:
-        self.seconds = 0.0
-        self._stage = stage
+def _through(stages: Sequence[Stage[Frame, Frame]], frames: list[Frame]) -> list[Frame]:
+    for stage in stages:
+        frames = [part for frame in frames for part in stage.feed(frame)]
+    return frames
 
-    def feed(self, data: bytes) -> list[Frame]:
-        began = clock.monotonic()
-        try:
-            return self._stage.feed(data)
-        finally:
-            self.seconds += clock.monotonic() - began
 
-    def flush(self) -> list[Frame]:
-        began = clock.monotonic()
-        try:
-            return self._stage.flush()
-        finally:
-            self.seconds += clock.monotonic() - began
+def _ending(stages: Sequence[Stage[Frame, Frame]]) -> list[Frame]:
+    frames: list[Frame] = []
+    for stage in stages:
+        frames = [*_through([stage], frames), *stage.flush()]
+    return frames
 
 
 def _pieces_of(text: str, splitter: Splitter) -> list[str]:

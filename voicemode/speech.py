@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from voicemode.pcm import SPEECH, Frame, PcmFormat
+
+
+def as_written() -> str | None:
+    """The `reworded` of an engine that says what is written."""
+    return None
 
 
 class AudioFormat(StrEnum):
@@ -86,6 +91,10 @@ class EncodedAudio:
     """From a store on this machine: it says nothing about how fast the engine is."""
     note: str = ""
     """What the listener has to know about who speaks, e.g. that the engine they chose refuses."""
+    unsealed: bool = False
+    """Its end is no more than a connection that closes: a stream that broke off looks the same."""
+    reworded: Callable[[], str | None] = as_written
+    """How the words said depart from the text; None where they do not. Known when the chunks have ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

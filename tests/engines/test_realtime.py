@@ -18,7 +18,7 @@ from tests.support.realtime_server import Conduct, RealtimeServer
 from tests.support.speech_server import closed_port
 from tests.support.voice import hear_text, speak
 from voicemode.engines.http_endpoint import Endpoint, Limits
-from voicemode.engines.realtime import RealtimeSpeech, Reworded
+from voicemode.engines.realtime import RealtimeSpeech
 from voicemode.errors import (
     BadContent,
     EndpointRefused,
@@ -45,13 +45,11 @@ async def realtime(
     voices: tuple[str, ...] = (),
     models: tuple[str, ...] = (),
     limits: Limits | None = None,
-    heard: list[Reworded] | None = None,
 ) -> AsyncIterator[RealtimeSpeech]:
     endpoint = Endpoint(
         base_url=server.base_url, api_key=key, voices=voices, models=models, limits=limits or Limits()
     )
-    found = [] if heard is None else heard
-    engine = RealtimeSpeech(endpoint, on_reworded=found.append)
+    engine = RealtimeSpeech(endpoint)
     try:
         yield engine
     finally:
@@ -217,30 +215,26 @@ async def test_warming_up_opens_no_connection() -> None:
 # Words.
 
 
+async def reworded(conduct: Conduct) -> tuple[str, str | None]:
+    """What was heard of `HELLO`, and how it is said to depart from it."""
+    async with (
+        RealtimeServer(conduct) as server,
+        realtime(server) as engine,
+        engine.synthesize(HELLO) as audio,
+    ):
+        sound = b"".join([chunk async for chunk in audio.chunks])
+        return hear_text(sound, SPEECH.rate), audio.reworded()
+
+
 async def test_a_text_read_as_it_stands_is_not_reported() -> None:
-    heard: list[Reworded] = []
-    conduct = Conduct(said="The harbour is QUIET, tonight!")
-    async with RealtimeServer(conduct) as server, realtime(server, heard=heard) as engine:
-        assert await said(engine, HELLO)
-    assert heard == []
+    _, how = await reworded(Conduct(said="The harbour is QUIET, tonight!"))
+    assert how is None
 
 
 async def test_a_reworded_text_is_heard_and_reported() -> None:
-    heard: list[Reworded] = []
-    conduct = Conduct(said="the harbour is very quiet")
-    async with RealtimeServer(conduct) as server, realtime(server, heard=heard) as engine:
-        assert hear_text(await said(engine, HELLO), SPEECH.rate) == "the harbour is very quiet"
-    (found,) = heard
-    assert (found.text, found.said) == (TEXT, "the harbour is very quiet")
-    assert found.how == "added “very”; left out “tonight”"
-
-
-async def test_without_a_watcher_a_rewording_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async with RealtimeServer(Conduct(said="the harbour is quiet")) as server:
-        engine = RealtimeSpeech(Endpoint(base_url=server.base_url))
-        await said(engine, HELLO)
-        await engine.close()
-    assert "left out “tonight”" in caplog.text
+    heard, how = await reworded(Conduct(said="the harbour is very quiet"))
+    assert heard == "the harbour is very quiet"
+    assert how == "added “very”; left out “tonight”"
 
 
 async def test_an_answer_is_not_heard_and_the_text_is_asked_for_again() -> None:

@@ -36,6 +36,13 @@ def most_seconds(request: SpeechRequest) -> float:
     return _LEAD_S + _SLOWEST_S_PER_LETTER * len(request.text) / request.speed
 
 
+def _ends_by_closing(response: httpx2.Response) -> bool:
+    """HTTP/1 without a length and without chunks (RFC 9112, 6.3)."""
+    headers = response.headers
+    framed = "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
+    return not framed and response.http_version in ("HTTP/1.0", "HTTP/1.1")
+
+
 class SoundBody:
     """The body of one answer, chunk by chunk as the network gives them.
 
@@ -49,6 +56,8 @@ class SoundBody:
         self._whole_s = endpoint.limits.whole_s
         self._endpoint = endpoint
         self._response = response
+        self.unsealed = _ends_by_closing(response)
+        """A connection that was lost ends it just as its end does."""
         self._chunks = response.aiter_bytes()
         self._held: deque[bytes] = deque()
         self._ended = False

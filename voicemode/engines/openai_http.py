@@ -138,7 +138,13 @@ class OpenAiSpeech:
             await body.aclose()
             raise
         audio = EncodedAudio(
-            chunks=body, format=fmt, engine=self.name, voice=voice, model=model, pcm=_pcm_format(content_type)
+            chunks=body,
+            format=fmt,
+            engine=self.name,
+            voice=voice,
+            model=model,
+            pcm=_pcm_format(content_type),
+            unsealed=body.unsealed,
         )
         return audio, body
 

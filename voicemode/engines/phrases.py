@@ -68,8 +68,6 @@ class PhraseCache:
         self._secret = secrets.token_bytes(32)
         self._said: OrderedDict[bytes, int] = OrderedDict()
         """Salted hash of what was said → bytes of its sound."""
-        self._reworded: set[tuple[str, str]] = set()
-        """(engine, text) of streams that are ending; emptied when they have."""
         self._speaker = ""
         """The engine that spoke last."""
         self._tidied = False
@@ -96,11 +94,7 @@ class PhraseCache:
             return
         async with self._engine.synthesize(request) as audio:
             self._speaker = audio.engine
-            yield replace(audio, chunks=self._noted(asked, request.text, audio))
-
-    def reworded(self, engine: str, text: str) -> None:
-        """`engine` did not say `text` as it stands, in the stream that is ending now: that one is not kept."""
-        self._reworded.add((engine, text))
+            yield replace(audio, chunks=self._noted(asked, audio))
 
     async def voices(self) -> list[Voice]:
         return await self._engine.voices()
@@ -151,16 +145,14 @@ class PhraseCache:
         except TimeoutError:
             return None
 
-    def _noted(self, asked: bytes, text: str, audio: EncodedAudio) -> AsyncIterator[bytes]:
+    def _noted(self, asked: bytes, audio: EncodedAudio) -> AsyncIterator[bytes]:
         """The chunks, and at the stream's good end a note of what it was."""
         mark = hashlib.blake2b(asked, key=self._secret, digest_size=16).digest()
         keep = mark in self._said and audio.engine in self._worth_keeping
 
         def ended(size: int, data: bytes | None) -> None:
-            if (audio.engine, text) in self._reworded:
-                self._reworded.clear()
+            if audio.reworded() is not None:
                 return
-            self._reworded.clear()  # what is too long to be kept ends unseen
             before = self._said.pop(mark, 0)
             self._said[mark] = size
             if len(self._said) > REMEMBERED:

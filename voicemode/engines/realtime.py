@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Self
 
 from voicemode import clock
@@ -21,8 +19,6 @@ from voicemode.engines.realtime_words import FASTEST, SLOWEST, rewording, strays
 from voicemode.errors import EndpointUnreachable, InvalidRequest, StreamBroken
 from voicemode.pcm import SPEECH
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
-
-logger = logging.getLogger(__name__)
 
 REALTIME_VOICES = tuple("marin cedar alloy ash ballad coral echo sage shimmer verse".split())  # noqa: SIM905
 """The API has no route to list them. OpenAI recommends the first two."""
@@ -39,41 +35,21 @@ _TAKEN_S = 2.0
 _ATTEMPTS = 3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reworded:
-    """A text was not read as it stands. `how` says what differs; `said` is the model's transcript."""
-
-    engine: str
-    text: str
-    said: str
-    how: str
-
-
-OnReworded = Callable[[Reworded], None]
-
-
-def note_in_log(found: Reworded) -> None:
-    """The `OnReworded` of someone who does not watch."""
-    logger.warning("%s did not read the text as it stands: it %s.", found.engine, found.how)
-
-
 class RealtimeSpeech:
     """A `TtsEngine` behind the Realtime API at `endpoint` (the same base URL and key as for HTTP).
 
-    Sockets stay open between requests, and several texts may be read over one at a time. `on_reworded` hears, when a
-    text has been read to its end, that the words were not the text's.
+    Sockets stay open between requests, and several texts may be read over one at a time. When a text has been read to
+    its end, its sound tells whether the words were the text's.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         *,
-        on_reworded: OnReworded = note_in_log,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._endpoint, self._now = endpoint, now
         self._model = endpoint.models[0] if endpoint.models else MODEL
-        self._on_reworded = on_reworded
         self._tools: Tools | None = None
         self._sessions: dict[Manner, Session] = {}
         self._retired: set[Session] = set()
@@ -104,7 +80,7 @@ class RealtimeSpeech:
         except TimeoutError as error:
             self._retire(manner)
             raise errors.late(self._endpoint, limit) from error
-        sound = _Sound(self._endpoint, request, piece, first, self._on_reworded)
+        sound = _Sound(self._endpoint, request, piece, first)
         try:
             yield EncodedAudio(
                 chunks=sound,
@@ -113,6 +89,7 @@ class RealtimeSpeech:
                 voice=manner.voice,
                 model=self._model,
                 pcm=SPEECH,
+                reworded=sound.reworded,
             )
         finally:
             piece.drop()
@@ -234,16 +211,17 @@ class RealtimeSpeech:
 class _Sound:
     """The sound of one piece, with a limit on every wait and a cap on the whole."""
 
-    def __init__(
-        self, endpoint: Endpoint, request: SpeechRequest, piece: Piece, first: bytes, on_reworded: OnReworded
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, request: SpeechRequest, piece: Piece, first: bytes) -> None:
         self._endpoint, self._request, self._piece = endpoint, request, piece
-        self._on_reworded = on_reworded
         self._first: bytes | None = first
-        self._told = False
         seconds = most_seconds(request)
         self._cap = int(endpoint.limits.excess * seconds) * SPEECH.rate * SPEECH.bytes_per_sample
         self._left_s = endpoint.limits.whole_s + seconds
+
+    def reworded(self) -> str | None:
+        """How the model's transcript departs from the text."""
+        said = self._piece.transcript
+        return rewording(self._request.text, said) if said else None
 
     def __aiter__(self) -> Self:
         return self
@@ -251,7 +229,6 @@ class _Sound:
     async def __anext__(self) -> bytes:
         chunk, self._first = (self._first, None) if self._first else (await self._next(), None)
         if chunk is None:
-            self._compare()
             raise StopAsyncIteration
         if self._piece.received > self._cap:
             self._piece.drop()
@@ -273,17 +250,6 @@ class _Sound:
 
     def _silent(self, seconds: float) -> StreamBroken:
         return errors.broken(self._endpoint, f"nothing came for {seconds:.3g} s", self._piece.received)
-
-    def _compare(self) -> None:
-        if self._told or not self._piece.transcript:
-            return
-        self._told = True
-        how = rewording(self._request.text, self._piece.transcript)
-        if how is not None:
-            name = errors.name_of(self._endpoint)
-            self._on_reworded(
-                Reworded(engine=name, text=self._request.text, said=self._piece.transcript, how=how)
-            )
 
 
 def _check(request: SpeechRequest) -> None:

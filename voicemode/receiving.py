@@ -1,0 +1,97 @@
+"""One stream of speech becoming frames, and what it has shown of itself so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from voicemode import clock
+from voicemode.ahead import ReadAhead
+from voicemode.errors import EngineError, StreamBroken
+from voicemode.events import SpeechReceived
+from voicemode.joins import Contour
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import OpenDecoder, Stage
+from voicemode.speech import EncodedAudio
+
+TELLING_SECONDS = 0.5
+"""Less decoded sound says little about a link: decoders hold some back."""
+
+Give = Callable[[Frame], Awaitable[None]]
+"""Takes a frame; waiting in it holds the decoder back."""
+
+
+class Receiving:
+    """Decodes what `ahead` reads, `chunk_bytes` at a time, so that a large chunk does not hold up the loop."""
+
+    def __init__(self, ahead: ReadAhead, fmt: PcmFormat, *, chunk_bytes: int) -> None:
+        self.contour = Contour(fmt)
+        self._ahead = ahead
+        self._format = fmt
+        self._chunk_bytes = chunk_bytes
+        self._kept = False
+        self._chunks = self._bytes = self._samples = 0
+        self._decoding = self._elapsed = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of sound, so far."""
+        return self._format.seconds(self._samples)
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound that come per second, as far as it can be told by now."""
+        if self._kept or self.seconds < TELLING_SECONDS:
+            return None
+        arrivals = self._ahead.arrivals
+        return arrivals.speed(self.seconds * arrivals.bytes / self._bytes)
+
+    async def run(self, audio: EncodedAudio, open_decoder: OpenDecoder, give: Give) -> None:
+        """Raises `EngineError` where the stream breaks, after all that came of it has been given."""
+        began = clock.monotonic()
+        self._kept = audio.kept
+        decoder = open_decoder(audio, self._format)
+        try:
+            async for chunk in self._ahead:
+                self._chunks += 1
+                for start in range(0, len(chunk), self._chunk_bytes):
+                    part = chunk[start : start + self._chunk_bytes]
+                    self._bytes += len(part)
+                    await self._give(self._timed(decoder, part), give)
+        except StreamBroken:
+            # A decoder that cannot make sense of a torn end has given all it can.
+            with suppress(EngineError):
+                await self._give(decoder.flush(), give)
+            raise
+        before = clock.monotonic()
+        frames = await asyncio.to_thread(decoder.flush)
+        self._decoding += clock.monotonic() - before
+        await self._give(frames, give)
+        self._elapsed = clock.monotonic() - began
+
+    def received(self, *, turn: str, piece: int) -> SpeechReceived:
+        """The event that tells the whole of it, once `run` is over."""
+        return SpeechReceived(
+            at=clock.monotonic(),
+            turn=turn,
+            piece=piece,
+            chunks=self._chunks,
+            bytes_received=self._bytes,
+            seconds=self.seconds,
+            elapsed=self._elapsed,
+            decoding=self._decoding,
+        )
+
+    def _timed(self, decoder: Stage[bytes, Frame], data: bytes) -> list[Frame]:
+        before = clock.monotonic()
+        try:
+            return decoder.feed(data)
+        finally:
+            self._decoding += clock.monotonic() - before
+
+    async def _give(self, frames: list[Frame], give: Give) -> None:
+        for frame in frames:
+            self._samples += frame.samples
+            self.contour.feed(frame)
+            await give(frame)
