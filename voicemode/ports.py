@@ -75,6 +75,22 @@ class Vad(Protocol):
     def feed(self, frame: Frame) -> float: ...
 
 
+class EchoCanceller(Protocol):
+    """Takes what the loudspeaker says out of what the microphone hears. One for one loudspeaker and one microphone."""
+
+    @property
+    def format(self) -> PcmFormat:
+        """Of the microphone's frames: mono."""
+
+    def far(self, frame: Frame) -> None:
+        """What the loudspeaker is given, as it is pulled: any cut, any format. From any thread; never blocks."""
+
+    def near(self, frame: Frame) -> Frame:
+        """A microphone frame of exactly 10 ms → the same length without the echo. One thread at a time."""
+
+    def close(self) -> None: ...
+
+
 Pull = Callable[[int], bytes]
 """samples wanted → exactly that many samples in the sink's format, silence where there is nothing to say.
 Called from the sink's own thread; never blocks."""
