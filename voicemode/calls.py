@@ -9,26 +9,41 @@ from types import TracebackType
 from typing import Any
 
 from voicemode import metrics
+from voicemode.errors import InvalidRequest
 from voicemode.events import Event, FirstAudio, FloorTaken, MicrophoneOpened, TranscriptionRequested
+from voicemode.playback import State
 from voicemode.speaking import Utterance
-from voicemode.speech import Exchange, Outcome, Spoken, Timings
+from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
+
+LONGEST_PAUSE_SECONDS = 300.0
+"""A paused message has the floor, and others wait for it: then it is stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallStatus:
-    """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, listening, transcribing,
-    failed or an `Outcome`."""
+    """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, paused, listening,
+    transcribing, failed or an `Outcome`; `note` is what else the caller should know."""
 
     handle: str
     state: str
     heard: str
     unheard: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """What a call was asked to say. `text` is empty where it was written while it was spoken."""
+
+    text: str
+    request: SpeechRequest
 
 
 class Call:
     """A call that was taken: waiting for the floor, under way, or over.
 
-    It goes on by itself; `async with call:` ties it to a block, and leaving the block ends it.
+    It goes on by itself; `async with call:` ties it to a block, and leaving the block ends it. `message` is None when
+    it only listens.
     """
 
     def __init__(
@@ -38,9 +53,18 @@ class Call:
         work: Awaitable[Exchange],
         events: list[Event],
         on_over: Callable[[Call], object],
+        *,
+        message: Message | None = None,
+        listens: bool = False,
     ) -> None:
         self.handle = handle
         self.utterance = utterance
+        self.message = message
+        self.listens = listens
+        self.pending = False
+        """Its caller was told to come back for the answer, and has not got it yet."""
+        self._pause: asyncio.TimerHandle | None = None
+        self._note = ""
         self._events = events
         self._task = asyncio.ensure_future(work)
         self._task.add_done_callback(retrieve)
@@ -77,10 +101,50 @@ class Call:
         """
         await asyncio.wait([self._task])
         if not self._task.cancelled():
-            return replace(self._task.result(), timings=self.timings())
+            exchange = self._task.result()
+            note = f"{exchange.note} {self._note}".strip()
+            return replace(exchange, timings=self.timings(), note=note)
         now = self.status()
         spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
         return Exchange(spoken=spoken, outcome=Outcome.CANCELLED, timings=self.timings())
+
+    def pause(self, longest_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
+        """Silence until `resume`; a message that is paused for longer is stopped. Raises `InvalidRequest` when
+        nothing is sounding or about to sound."""
+        state = self._state()
+        playback = self.utterance.playback if self.utterance is not None else None
+        if playback is not None and state in ("starting", "speaking", "paused"):
+            playback.pause()
+        if playback is None or playback.state is not State.PAUSED:
+            raise InvalidRequest(
+                f"Call {self.handle} is {state}; only a message that is sounding can be paused.",
+                hint="Stop it instead, or leave it alone.",
+            )
+        if self._pause is None:
+            loop = asyncio.get_running_loop()
+            self._pause = loop.call_later(longest_seconds, self._end_pause, longest_seconds)
+            self._task.add_done_callback(lambda task: self._forget_pause())
+
+    def resume(self) -> None:
+        """Goes on at the sample where `pause` came. Raises `InvalidRequest` when it is not paused."""
+        if self.utterance is None or self._state() != "paused":
+            raise InvalidRequest(
+                f"Call {self.handle} is {self._state()}, not paused.", hint="Say it again with action replay."
+            )
+        self._forget_pause()
+        self.utterance.playback.resume()
+
+    def _end_pause(self, after: float) -> None:
+        self._note = (
+            f"It was paused for {after:g} s and then stopped, since a paused message keeps others waiting."
+        )
+        if self.utterance is not None:
+            self.utterance.stop()
+
+    def _forget_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
 
     async def stop(self) -> None:
         """Silence at once; `result` then says what was heard, if anything was."""
@@ -101,7 +165,15 @@ class Call:
 
     def status(self) -> CallStatus:
         heard, unheard = self.utterance.split_text() if self.utterance else ("", "")
-        return CallStatus(handle=self.handle, state=self._state(), heard=heard, unheard=unheard)
+        return CallStatus(
+            handle=self.handle, state=self._state(), heard=heard, unheard=unheard, note=self._told()
+        )
+
+    def _told(self) -> str:
+        if not self.pending:
+            return self._note
+        got = "its result waits" if self.over else "its caller comes back for the answer"
+        return f"{self._note} {got}: converse with this handle".lstrip()
 
     def _state(self) -> str:
         if self._task.cancelled():
@@ -111,6 +183,8 @@ class Call:
         happened = {type(event) for event in self._events}
         if FloorTaken not in happened:
             return "waiting"
+        if self.utterance is not None and self.utterance.playback.state is State.PAUSED:
+            return "paused"
         if TranscriptionRequested in happened:
             return "transcribing"
         hearing = MicrophoneOpened in happened

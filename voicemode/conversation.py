@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 
 from voicemode import clock
-from voicemode.calls import Call
+from voicemode.calls import LONGEST_PAUSE_SECONDS, Call, Message
 from voicemode.chimes import LISTENING_TONES, ChimeRules, chime
 from voicemode.errors import Busy, InvalidRequest
 from voicemode.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
@@ -39,8 +39,10 @@ class Conversation:
         floor: Floor,
         emit: Emit,
         chimes: ChimeRules | None = None,
+        longest_pause: float = LONGEST_PAUSE_SECONDS,
     ) -> None:
         self._emit = emit
+        self._longest_pause = longest_pause
         self._mouth = replace(mouth, emit=self._note)
         self._ear = replace(ear, emit=self._note)
         self._chimes = chimes
@@ -70,7 +72,7 @@ class Conversation:
 
     def _say(self, turn: str, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
         utterance = Utterance(self._mouth, text, request, turn=turn)
-        return self._take(turn, utterance, self._exchanges.speak(utterance))
+        return self._take(turn, utterance, self._exchanges.speak(utterance), message=_message(text, request))
 
     def converse(
         self,
@@ -85,14 +87,15 @@ class Conversation:
         turn = self._new_turn()
         ready = chime(self._mouth.format, LISTENING_TONES, self._chimes) if self._chimes else None
         utterance = Utterance(self._mouth, text, request, turn=turn, kind="converse", chime=ready)
-        return self._take(turn, utterance, self._exchanges.speak_and_listen(utterance, rules, language))
+        work = self._exchanges.speak_and_listen(utterance, rules, language)
+        return self._take(turn, utterance, work, message=_message(text, request), listens=True)
 
     def listen(self, *, language: str | None = None, max_listen: float | None = None) -> Call:
         """Only listens."""
         rules = self.rules(max_listen)
         turn = self._new_turn()
         self._note(TurnStarted(at=clock.monotonic(), turn=turn, kind="listen", text=""))
-        return self._take(turn, None, self._exchanges.listen(turn, rules, language))
+        return self._take(turn, None, self._exchanges.listen(turn, rules, language), listens=True)
 
     def calls(self) -> list[Call]:
         """Those under way and the last that are over, oldest first."""
@@ -114,6 +117,45 @@ class Conversation:
         await _stop(chosen)
         return chosen
 
+    def pause(self, handle: str | None = None) -> Call:
+        """Silences a call, or the one that sounds, until it is resumed. Raises `InvalidRequest`."""
+        call = self.call(handle) if handle else self._foremost("pause")
+        call.pause(self._longest_pause)
+        return call
+
+    def resume(self, handle: str | None = None) -> Call:
+        call = self.call(handle) if handle else self._foremost("resume")
+        call.resume()
+        return call
+
+    async def skip(self, handle: str | None = None) -> Call:
+        """Ends a call, or the one that has the floor; the next one begins. Raises `InvalidRequest`."""
+        call = self.call(handle) if handle else self._foremost("skip")
+        await call.stop()
+        return call
+
+    def replay(self, handle: str | None = None) -> Call:
+        """Says the message of a call again, or the last one that was begun: a new call, without listening."""
+        begun = (call for call in reversed(self.calls()) if call.message and call.status().state != "waiting")
+        call = self.call(handle) if handle else next(begun, None)
+        if call is None or call.message is None:
+            raise InvalidRequest(
+                f"Call {handle} only listened." if handle else "Nothing has been said yet.",
+                hint="Say a message with the speak tool.",
+            )
+        now = call.status()
+        return self.speak(call.message.text or f"{now.heard} {now.unheard}", call.message.request)
+
+    def _foremost(self, what: str) -> Call:
+        """The call that has the floor."""
+        for call in self._calls.values():
+            if not call.over and call.status().state != "waiting":
+                return call
+        raise InvalidRequest(
+            f"There is nothing to {what}: nothing is sounding here.",
+            hint="playback status shows the last calls.",
+        )
+
     async def close(self) -> None:
         """Silence, now, and everything put away."""
         calls = list(self._calls.values())
@@ -126,11 +168,22 @@ class Conversation:
 
     # The book of calls.
 
-    def _take(self, turn: str, utterance: Utterance | None, work: Awaitable[Exchange]) -> Call:
-        over = [handle for handle, call in self._calls.items() if call.over]
-        for handle in over[: max(len(self._calls) - REMEMBERED, 0)]:
-            del self._calls[handle]
-        call = Call(turn, utterance, work, self._turns[turn], self._put_away)
+    def _take(
+        self,
+        turn: str,
+        utterance: Utterance | None,
+        work: Awaitable[Exchange],
+        *,
+        message: Message | None = None,
+        listens: bool = False,
+    ) -> Call:
+        over = [call for call in self._calls.values() if call.over]
+        over.sort(key=lambda call: call.pending)  # An answer that nobody has fetched goes last.
+        for old in over[: max(len(self._calls) - REMEMBERED, 0)]:
+            del self._calls[old.handle]
+        call = Call(
+            turn, utterance, work, self._turns[turn], self._put_away, message=message, listens=listens
+        )
         self._calls[turn] = call
         return call
 
@@ -170,6 +223,10 @@ class Conversation:
         if event.turn in self._turns:
             self._turns[event.turn].append(event)
         self._emit(event)
+
+
+def _message(text: str | AsyncIterator[str], request: SpeechRequest) -> Message:
+    return Message(text=text if isinstance(text, str) else "", request=request)
 
 
 async def _stop(calls: list[Call]) -> None:

@@ -297,10 +297,10 @@ async def test_stopping_all_lets_none_move_up() -> None:
 
 
 @pytest.mark.spec("CNV-10")
-@pytest.mark.parametrize("state", ["waiting", "starting", "speaking", "listening", "transcribing"])
+@pytest.mark.parametrize("state", ["waiting", "starting", "speaking", "paused", "listening", "transcribing"])
 @pytest.mark.parametrize("how", ["end", "stop", "close", "leave"])
 async def test_whatever_a_call_is_doing_its_end_leaves_everything_closed(state: str, how: str) -> None:
-    voice = {"starting": starved(0), "speaking": starved()}.get(state)
+    voice = {"starting": starved(0), "speaking": starved(), "paused": starved()}.get(state)
     ear = SlowEar() if state == "transcribing" else None
     blocks = [ROOM] * 10 if state == "listening" else ANSWER
     rules = ENDLESS if state == "listening" else RULES
@@ -311,6 +311,9 @@ async def test_whatever_a_call_is_doing_its_end_leaves_everything_closed(state: 
         before = conversation.speak(LONG, REQUEST)
         await until(at("speaking", before))
     call = conversation.converse(LONG, REQUEST)
+    if state == "paused":
+        await until(lambda: bool(call.status().heard))
+        conversation.pause()
     await until(at(state, call))
     await until(lambda: state != "speaking" or bool(call.status().heard))
     async with asyncio.timeout(LIMIT_SECONDS):
@@ -328,9 +331,9 @@ async def test_whatever_a_call_is_doing_its_end_leaves_everything_closed(state: 
     ends = [event for event in world.of(call.handle) if isinstance(event, TurnFinished)]
     assert [event.outcome for event in ends] == [Outcome.CANCELLED]
     assert f"{ends[0].heard} {ends[0].unheard}".strip() == LONG
-    assert bool(ends[0].heard) == (state in ("speaking", "listening", "transcribing"))
+    assert bool(ends[0].heard) == (state in ("speaking", "paused", "listening", "transcribing"))
     assert [recording.kind for recording in world.shelf.recordings] == ["stt"] * (state == "transcribing")
-    if state in ("waiting", "starting", "speaking"):
+    if state in ("waiting", "starting", "speaking", "paused"):
         assert world.microphone.opened == 0
     await conversation.close()
     await assert_usable(world, conversation)
