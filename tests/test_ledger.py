@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voicemode.joins import Voiced
 from voicemode.ledger import USUAL_CHARACTERS_PER_SECOND, Ledger
 
 RATE = 1_000
@@ -121,3 +122,42 @@ def test_a_piece_that_never_came_is_unheard() -> None:
     ledger.add("never said")
     assert ledger.split(10**9) == ("", "never said")
     assert Ledger(RATE).split(5) == ("", "")
+
+
+@pytest.mark.spec("SPK-53")
+def test_what_follows_a_complete_piece_takes_nothing_from_its_words() -> None:
+    ledger = Ledger(RATE)
+    first, second = ledger.add("one two"), ledger.add("three")
+    ledger.sound(first, at=0, samples=700)
+    ledger.complete(first)
+    ledger.sound(first, at=700, samples=250)
+    ledger.sound(second, at=950, samples=500)
+    assert ledger.split(700) == ("one two", "three")
+    assert ledger.split(950) == ("one two", "three")
+
+
+@pytest.mark.spec("PLY-30")
+def test_a_sound_is_too_short_where_not_half_of_the_text_can_have_been_said() -> None:
+    ledger = Ledger(RATE)
+    text = "a" * 119 + "."
+    number = ledger.add(text)
+    # At 30 letters a second it takes 4 s, at 10 letters and a quarter more 9.5 s.
+    assert ledger.too_short(number, voice="new", voiced=Voiced(seconds=1.9))
+    assert not ledger.too_short(number, voice="new", voiced=Voiced(seconds=2.1))
+    ledger.complete(ledger.add("a" * 100), voice="slow", voiced=Voiced(seconds=10.0))
+    assert ledger.too_short(number, voice="slow", voiced=Voiced(seconds=4.6))
+    assert not ledger.too_short(number, voice="slow", voiced=Voiced(seconds=4.9))
+    fast = Ledger(RATE, speed=2.0)
+    assert not fast.too_short(fast.add(text), voice="new", voiced=Voiced(seconds=1.1))
+
+
+@pytest.mark.spec("PLY-29")
+def test_a_break_may_repeat_more_than_a_clause_until_a_voice_has_shown_that_it_does_not_hesitate() -> None:
+    ledger = Ledger(RATE)
+    several, one = ledger.add("One two, three four."), ledger.add("Five six seven.")
+    assert ledger.may_repeat(several, voice="v")
+    assert not ledger.may_repeat(one, voice="v")
+    ledger.complete(ledger.add("a" * 100), voice="v", voiced=Voiced(seconds=8.0))
+    assert ledger.may_repeat(several, voice="v")
+    ledger.complete(ledger.add("a" * 800), voice="v", voiced=Voiced(seconds=64.0))
+    assert not ledger.may_repeat(several, voice="v")

@@ -85,6 +85,20 @@ def test_a_link_slower_than_its_sound_is_asked_for_a_small_format() -> None:
     assert links.format("server:1", AudioFormat.PCM) is AudioFormat.PCM
 
 
+@pytest.mark.spec("PLY-7")
+def test_a_stream_that_is_still_running_counts_as_one_more() -> None:
+    links = Links(fill_seconds=0.15, limit_seconds=2.0)
+    assert links.format("server:1", AudioFormat.PCM, running=0.6) is SMALL
+    assert links.format("server:1", AudioFormat.PCM, running=3.0) is AudioFormat.PCM
+    for _ in range(5):
+        links.learn("server:1", arrived([(0.0, 1000)] + [(0.1, 1000)] * 9), 5.0)
+    assert links.format("server:1", AudioFormat.PCM, running=0.6) is AudioFormat.PCM
+    for _ in range(2):
+        links.learn("server:1", arrived([(0.0, 1000)] + [(1.0, 1000)] * 9), 5.0)
+    assert links.format("server:1", AudioFormat.PCM) is AudioFormat.PCM
+    assert links.format("server:1", AudioFormat.PCM, running=0.6) is SMALL
+
+
 @pytest.mark.spec("PLY-5")
 def test_what_comes_after_we_stopped_reading_says_nothing_about_the_link() -> None:
     arrivals = arrived([(0.0, 1000), (0.1, 1000)])

@@ -33,8 +33,8 @@ TORN_SECONDS = 0.1
 """What a decoder makes of the torn end of a stream may be noise."""
 
 ALIKE = 0.1
-"""How far the levels of two sounds differ at most, as a share of them, that are the same sound: encoding it another
-time changes them by a few hundredths, another rendering of the text by a third and more."""
+"""How far the levels of two sounds differ at most, as a share of them, that are one and the same: noise changes them by
+a few hundredths, another saying of the text by a third and more."""
 
 SAME_TEXT, SAME_TEXT_SECONDS = 1.25, 0.1
 """How much longer one voice takes for a text one time than another, at most."""
@@ -172,13 +172,18 @@ class PassOver:
 
     def _heard_until(self) -> float:
         """Seconds into the new sound; the beginning of a pause in it."""
+        before = self._heard.voiced(pause=self._pause)
         again = self._contour.first(self._heard.seconds)
-        pauses = again.voiced(pause=self._pause).pauses
         sure = self._heard.first(self._heard.seconds - TORN_SECONDS)
-        if sure.begins_like(again):
-            return max((pause.at for pause in pauses if pause.at <= sure.seconds), default=0.0)
-        voice = self._heard.voiced(pause=self._pause).seconds / SAME_TEXT - SAME_TEXT_SECONDS
-        return max((pause.at for pause in pauses if pause.after <= voice), default=0.0)
+        known = {round(pause.at / BLOCK_SECONDS) for pause in before.pauses if pause.at <= sure.seconds}
+        known = known if sure.begins_like(again) else set()
+        enough = before.seconds / SAME_TEXT - SAME_TEXT_SECONDS
+        passed = (
+            pause.at
+            for pause in again.voiced(pause=self._pause).pauses
+            if pause.after <= enough or round(pause.at / BLOCK_SECONDS) in known
+        )
+        return max(passed, default=0.0)
 
 
 class Joint:

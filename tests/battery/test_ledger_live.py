@@ -71,7 +71,7 @@ async def test_a_server_slower_than_its_sound_is_waited_for_longer_each_time_and
     assert grown == sorted(grown)
     assert grown[-1] > grown[0]
     assert formats[0] == "pcm"
-    assert formats[-1] == "mp3"
+    assert set(formats[1:]) == {"mp3"}
 
 
 @pytest.mark.spec("PLY-26")
