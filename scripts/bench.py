@@ -13,13 +13,16 @@ import platform
 import sys
 from pathlib import Path
 
+from scripts.measuring import rows as speaking_rows
+from scripts.measuring import turn_rows
 from scripts.measuring.contenders import BARE, OURS, PEER, Contender, install_peer, ours_runs
-from scripts.measuring.rows import ROWS, Plan, Row
+from scripts.measuring.rows import Plan, Row
 from scripts.measuring.stage import stage
 from scripts.measuring.table import Report, measured, table
 from tests.support.sound_card import what_is_missing
 from voicemode import clock
 
+ROWS = {**speaking_rows.ROWS, **turn_rows.ROWS}
 WHO = {"ours": OURS, "peer": PEER, "bare": BARE}
 FORMATS = ("pcm", "wav", "mp3", "opus", "aac", "flac")
 
@@ -38,6 +41,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
         help="seconds of sound the server sends per second, in the row speaking",
     )
     parser.add_argument("--long-runs", type=int, default=1, help="of speech of 10 s and more")
+    parser.add_argument(
+        "--echo-minutes", type=float, default=10.0, help="of its own speech for each loudness of the row echo"
+    )
     parser.add_argument("--without", default="", help=f"leave out: {', '.join(WHO)}")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     chosen = parser.parse_args(arguments)
@@ -79,6 +85,7 @@ def main(arguments: list[str]) -> int:
             paces=[None if pace == "unlimited" else float(pace) for pace in chosen.paces.split(",")],
             lengths=[float(length) for length in chosen.lengths.split(",")],
             long_runs=chosen.long_runs,
+            echo_minutes=chosen.echo_minutes,
         )
         for name in chosen.rows.split(","):
             rows += ROWS[name](plan)

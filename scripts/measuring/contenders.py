@@ -8,7 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.parser import Parser
 from pathlib import Path
 
@@ -22,13 +22,19 @@ INSTALL_LIMIT_SECONDS = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """`tool` and `arguments` say a message and return when it has been said; a bare server cannot."""
+    """`tool` and `arguments` say a message and return when it has been said; `asks` and `asking` also listen to the
+    answer. A bare server can neither."""
 
     name: str
     command: tuple[str, ...]
     tool: str = ""
     arguments: Mapping[str, JsonValue]
     text_argument: str = "message"
+    asks: str = ""
+    asking: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def question(self, text: str, **more: JsonValue) -> dict[str, JsonValue]:
+        return {**self.asking, self.text_argument: text, **more}
 
     def saying(self, text: str) -> dict[str, JsonValue]:
         return {**self.arguments, self.text_argument: text}
@@ -39,12 +45,15 @@ OURS = Contender(
     command=(sys.executable, "-m", "voicemode"),
     tool="speak",
     arguments={"wait": "finished"},
+    asks="converse",
 )
 PEER = Contender(
     name="voice-mode",
     command=(str(PEER_FOLDER / "venv" / "bin" / "voice-mode"),),
     tool="converse",
     arguments={"wait_for_response": False, "chime_enabled": False},
+    asks="converse",
+    asking={"wait_for_response": True, "chime_enabled": False},
 )
 BARE = Contender(
     name="bare SDK", command=(sys.executable, "-m", "scripts.measuring.bare_server"), arguments={}

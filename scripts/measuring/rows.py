@@ -55,6 +55,11 @@ class Plan:
     paces: list[float | None]
     lengths: list[float]
     long_runs: int
+    echo_minutes: float
+
+    @property
+    def listeners(self) -> list[Contender]:
+        return [contender for contender in self.contenders if contender.asks]
 
     @property
     def speakers(self) -> list[Contender]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +18,35 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from scripts.measuring.contenders import ROOT, Contender, environment
 from scripts.measuring.host import Host
+from tests.support.listening import Samples, samples_of
 from tests.support.sound_card import Recording, VirtualSoundCard
 
 _START_LIMIT_SECONDS = 30.0
 
 
+class Uploaded(BaseModel):
+    """Sound that was sent to be transcribed, s16le."""
+
+    rate: int
+    channels: int
+    base64: str
+
+    def samples(self) -> Samples:
+        return samples_of(base64.b64decode(self.base64), self.channels)
+
+
 class Seen(BaseModel):
-    """A request that the speech server got. Times are monotonic seconds, the same clock as everyone's here."""
+    """A request that the speech server got. Times are monotonic seconds, the same clock as everyone's here;
+    `aborted_at` is when the client dropped it."""
 
     path: str = ""
     text: str = ""
     format: str = ""
     received_at: float
     first_byte_sent_at: float | None = None
+    aborted_at: float | None = None
     bytes_sent: int = 0
+    recording: Uploaded | None = None
 
 
 _REQUESTS = TypeAdapter(list[Seen])
@@ -43,16 +59,22 @@ class SpeechService:
         self.origin = origin
         self.base_url = f"{origin}/v1"
 
-    def behave(self, **knobs: JsonValue) -> None:
-        body = json.dumps({"route": "speech", "default": knobs}).encode()
+    def behave(self, *, route: str = "speech", **knobs: JsonValue) -> None:
+        body = json.dumps({"route": route, "default": knobs}).encode()
         self._http("PUT", "/_behaviour", body)
 
     def forget(self) -> None:
         self._http("DELETE", "/_requests")
 
     def speech_requests(self) -> list[Seen]:
+        return self._asked("/audio/speech")
+
+    def transcription_requests(self) -> list[Seen]:
+        return self._asked("/audio/transcriptions")
+
+    def _asked(self, path: str) -> list[Seen]:
         seen = _REQUESTS.validate_json(self._http("GET", "/_requests"))
-        return [request for request in seen if request.path.endswith("/audio/speech")]
+        return [request for request in seen if request.path.endswith(path)]
 
     def _http(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.origin + path, data=body, method=method)
@@ -104,13 +126,17 @@ class Stage:
         )
 
     @contextmanager
-    def hosts(self, contenders: list[Contender], audio_format: str) -> Iterator[dict[str, Host]]:
-        """All of them running at once and past their handshake, so that what is measured can be interleaved."""
+    def hosts(
+        self, contenders: list[Contender], audio_format: str, settings: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, Host]]:
+        """All of them running at once and past their handshake, so that what is measured can be interleaved.
+        `settings` are variables on top of those that all get."""
         with ExitStack() as stack:
             hosts: dict[str, Host] = {}
             for contender in contenders:
                 log = self.folder / f"{contender.name.replace(' ', '-')}.log"
-                host = Host(contender.command, self.environment(contender, audio_format), log)
+                variables = {**self.environment(contender, audio_format), **(settings or {})}
+                host = Host(contender.command, variables, log)
                 hosts[contender.name] = stack.enter_context(host)
                 host.shake_hands()
             yield hosts

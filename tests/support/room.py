@@ -39,7 +39,7 @@ MARK_LIMIT_S = 5.0
 END_LIMIT_S = 10.0
 LEAST_BLOCK = RATE // 200
 LONGEST_BLOCK = RATE // 20
-CALM_MS = 150
+CALM_MS = 300
 """Sound in store without an echo: what a busy machine does to this thread is not to be taken for the user's pauses."""
 LEAST_MS, STORE_SHARE = 10, 0.6
 """With an echo most of its delay is sound in store: the rest is what the way in and out takes."""
@@ -159,7 +159,7 @@ class Room:
             ear, env=self._card.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._mouth = subprocess.Popen(
-            mouth, env=self._card.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+            mouth, env=self._card.environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
         )
         assert self._mouth.stderr is not None
         self._teller = threading.Thread(target=self._told, args=(self._mouth.stderr,), daemon=True)
@@ -193,8 +193,7 @@ class Room:
                 rest = rest[whole:]
                 try:
                     mouth.write(self._block(far))
-                    mouth.flush()
-                except (BrokenPipeError, ValueError):  # closed from outside
+                except BrokenPipeError:
                     return
 
     def _block(self, far: Wave) -> bytes:

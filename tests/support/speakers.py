@@ -24,7 +24,7 @@ SPEECH_DBFS = -26.0
 """Of every speaker, over their voiced parts. Taken for 70 dB at the microphone: a person half a metre away."""
 FULL_SCALE_DB_SPL = 96.0
 """What `SPEECH_DBFS` makes of full scale."""
-VOICED_DB = 30.0
+VOICED_DB = 25.0
 """A block of 10 ms this far below the loudest one is no voice any more: breath and room."""
 WORD_GAP_S = 0.06
 TRIMMED = 330
