@@ -26,6 +26,7 @@ from scripts.measuring.rows import (
 )
 from scripts.measuring.stage import Seen, Stage
 from tests.support import voice
+from tests.support.human_voice import HumanVoice
 from tests.support.room import Echo, Room
 from tests.support.speakers import Speech, Survived, counting, survived
 from voicemode import clock
@@ -186,26 +187,27 @@ def _interrupted(stage: Stage, room: Room, host: Host, contender: Contender, run
 
 
 def echoing(plan: Plan) -> list[Row]:
-    """Nobody says a word while the embedded voice speaks, is heard by the microphone, and listens."""
-    rows: list[Row] = []
+    """Nobody says a word while it speaks in a person's voice, is heard by the microphone, and listens."""
+    with HumanVoice() as human:
+        settings = {**BARGE_IN, "VOICEMODE_TTS_BASE_URLS": human.base_url}
+        return [row for loss_db in (LOUD, FAINT) for row in _echoing(plan, loss_db, settings)]
+
+
+def _echoing(plan: Plan, loss_db: float, settings: dict[str, str]) -> list[Row]:
     ours = [contender for contender in plan.listeners if contender.name == "voicemode"]
-    # Without a speech server the embedded voice speaks: speech as a detector knows it.
-    settings = {**BARGE_IN, "VOICEMODE_TTS_BASE_URLS": "", "OPENAI_API_KEY": ""}
-    for loss_db in (LOUD, FAINT):
-        what = f"in {plan.echo_minutes:g} min of its own speech, echo of −{loss_db:g} dB"
-        cut = Row(name=f"false interruptions {what}", unit="", goal="0")
-        held = Row(name=f"needless pauses {what}", unit="", goal="0")
-        sent = Row(name=f"own words sent to be transcribed {what}", unit="", goal="0")
-        echo = Echo(loss_db=loss_db, delay_ms=ECHO_DELAY_MS)
-        with Room(plan.stage.card, echo=echo) as room, plan.stage.hosts(ours, "pcm", settings) as hosts:
-            note(f"echo: its path is {room.path}")
-            for contender in ours:
-                counts = _alone(plan, hosts[contender.name], contender)
-                for row, value in zip((cut, held, sent), counts, strict=True):
-                    row.add(contender, value)
-            note(f"echo −{loss_db:g} dB: its path is {room.measure_path()}, {room.underruns} underruns")
-        rows += [cut, held, sent]
-    return rows
+    what = f"in {plan.echo_minutes:g} min of its own speech, echo of −{loss_db:g} dB"
+    cut = Row(name=f"false interruptions {what}", unit="", goal="0")
+    held = Row(name=f"needless pauses {what}", unit="", goal="0")
+    sent = Row(name=f"own words sent to be transcribed {what}", unit="", goal="0")
+    echo = Echo(loss_db=loss_db, delay_ms=ECHO_DELAY_MS)
+    with Room(plan.stage.card, echo=echo) as room, plan.stage.hosts(ours, "pcm", settings) as hosts:
+        note(f"echo: its path is {room.path}")
+        for contender in ours:
+            counts = _alone(plan, hosts[contender.name], contender)
+            for row, value in zip((cut, held, sent), counts, strict=True):
+                row.add(contender, value)
+        note(f"echo −{loss_db:g} dB: its path is {room.measure_path()}, {room.underruns} underruns")
+    return [cut, held, sent]
 
 
 def _alone(plan: Plan, host: Host, contender: Contender) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,14 @@ LIMIT_S = 30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """What became of one call. Moments are monotonic seconds; `own_end` is the last of its own voice at the
-    loudspeaker, `said_from` and `said_to` the user's first and last voiced moment at the microphone."""
+    """What became of one call. Moments are monotonic seconds; `own_start` is the first of its own voice at the
+    loudspeaker and `own_end` the last, had nobody interrupted it (word-coded voice only); `said_from` and `said_to`
+    are the user's first and last voiced moment at the microphone."""
 
     answer: dict[str, object]
     error: str
     came_at: float
+    own_start: float
     own_end: float
     said_from: float
     said_to: float
@@ -68,10 +70,11 @@ class Scene:
         speech: Speech | Samples | None,
         *,
         pause_s: float = 0.5,
+        into_s: float | None = None,
         max_listen_s: float | None = None,
     ) -> Answered:
-        """Says `message` in the word-coded voice; the user speaks (or something sounds) `pause_s` after its last word,
-        or begins before it ends where that is negative."""
+        """Says `message`; the user speaks (or something sounds) `pause_s` after its last word in the word-coded voice,
+        or `into_s` after its first sound in any voice."""
         before, log_before = self.loudspeaker.position, len(self.server.requests)
         known = {(event.pid, event.sequence) for event in self._events()}
         arguments: dict[str, object] = {"message": message}
@@ -79,14 +82,16 @@ class Scene:
             arguments["max_listen_seconds"] = max_listen_s
         call = asyncio.create_task(self.host.call_tool("converse", arguments))
         first = await asyncio.to_thread(self.loudspeaker.wait_for_sound, LIMIT_S, after=before)
-        own_end = self.loudspeaker.time_of(first) + voice.timetable(message)[-1].end
+        own_start = self.loudspeaker.time_of(first)
+        own_end = own_start + voice.timetable(message)[-1].end
         said_from = said_to = own_end
+        begins = own_end + pause_s if into_s is None else own_start + into_s
         if isinstance(speech, Speech):
-            placed = self.room.say(speech, at=own_end + pause_s - speech.starts_s)
+            placed = self.room.say(speech, at=begins - speech.starts_s)
             said_from = self.room.moment(placed, speech.starts_s)
             said_to = self.room.moment(placed, speech.ends_s)
         elif speech is not None:
-            said_from = said_to = self.room.moment(self.room.sound(speech, at=own_end + pause_s))
+            said_from = said_to = self.room.moment(self.room.sound(speech, at=begins))
         async with asyncio.timeout(LIMIT_S):
             result = await call
         came_at = clock.monotonic()
@@ -95,6 +100,7 @@ class Scene:
             answer=dict(result.structured_content or {}),
             error=str(result.content) if result.is_error else "",
             came_at=came_at,
+            own_start=own_start,
             own_end=own_end,
             said_from=said_from,
             said_to=said_to,
@@ -127,7 +133,7 @@ async def scene(
     echo: Echo | None = None,
     noise: Samples | None = None,
     prepare: Callable[[SpeechServer], None] = lambda server: None,
-    **settings: str,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
     """`settings` are variables without their prefix; chimes are off unless they say otherwise."""
     with (
@@ -143,7 +149,7 @@ async def scene(
                 "TTS_BASE_URLS": server.base_url,
                 "STT_BASE_URLS": server.base_url,
                 "AUDIO_FEEDBACK": "false",
-                **settings,
+                **(settings or {}),
             },
         )
         async with client(variables) as host:
