@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from voicemode import clock
 from voicemode.ahead import ReadAhead
-from voicemode.errors import EngineError, InvalidRequest, StreamBroken, VoiceModeError
+from voicemode.errors import BadContent, EngineError, InvalidRequest, StreamBroken, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Contour, Joint, PassOver, Voiced, pause_after
 from voicemode.ledger import Ledger
@@ -168,7 +168,11 @@ class Rendering:
                 self._note_first_byte(number, audio)
                 if begun is not None and begun.speaker == self._speaker:
                     way.insert(0, PassOver(ports.format, begun.contour, pause=self._least_pause))
-                await piece.run(audio, ports.open_decoder, give)
+                try:
+                    await piece.run(audio, ports.open_decoder, give)
+                except BadContent:
+                    self._doubt(number, audio, piece.contour)  # Too little to be decoded at all.
+                    raise
                 self._doubt(number, audio, piece.contour)
             except VoiceModeError as error:
                 for frame in joint.fade():

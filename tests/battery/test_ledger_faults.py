@@ -39,6 +39,7 @@ BREAKS = {
     "last chunk missing": Behaviour(last_chunk=False),
     "silent for ever": Behaviour(),
 }
+UNSEALED = Behaviour(cut=Cut.CLOSE, length=Length.CLOSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def behaviour_of(broken: Broken, pieces: list[str]) -> tuple[int, Behaviour]:
         pieces[number], broken.speed, broken.format, SPEECH, WavKind.S16, WavSizes.STREAMING, 0
     ).body
     at = max(int(len(body) * broken.share), 0 if number else HEAD_BYTES)
-    behaviour = BREAKS[broken.how]
+    behaviour = BREAKS.get(broken.how, UNSEALED)
     if broken.how == "last chunk missing":
         return number, behaviour
     place = {"stall_after_bytes": at} if broken.how == "silent for ever" else {"cut_after_bytes": at}
@@ -150,6 +151,35 @@ def test_wherever_a_stream_breaks_every_word_is_heard_in_order(
     if broken.speed == 1.0:
         # What is taken for noise at a torn end may reach into the clause before.
         assert all(clauses_in(run, ends) <= 2 for run in found.again)
+
+
+@pytest.mark.spec("PLY-30")
+@settings(max_examples=12, deadline=None, database=None)
+@given(
+    share=st.floats(0.0, 0.3),
+    format_=st.sampled_from([AudioFormat.PCM, AudioFormat.MP3]),
+    known=st.booleans(),
+)
+def test_a_body_without_a_length_that_ends_far_too_early_loses_no_word(
+    servers: tuple[SpeechServer, str], share: float, format_: AudioFormat, known: bool
+) -> None:
+    text = " ".join(words_of(24)) + "."
+    broken = Broken(text=text, how="unsealed", share=share, piece=0, format=format_, known=known)
+    assert not walk(hear(servers, broken).words, voice.words(text)).lost
+
+
+@pytest.mark.spec("PLY-7")
+def test_where_the_first_piece_came_slower_than_it_sounds_the_second_is_asked_for_small(
+    servers: tuple[SpeechServer, str],
+) -> None:
+    server, _ = servers
+    server.behave(Behaviour())
+    server.then(Behaviour(pace=0.7))
+    text = "Harbour quiet tonight. Seven boats wait there, nobody sails; the wind is north and very cold."
+    before = len(server.requests)
+    heard = asyncio.run(say(text, [server.base_url], request=SpeechRequest(text=""), links=new_links()))
+    assert [asked.format for asked in server.requests[before:]] == ["pcm", "mp3"]
+    assert heard.words == voice.words(text)
 
 
 @pytest.mark.spec("PLY-22")

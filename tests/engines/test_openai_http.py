@@ -11,7 +11,7 @@ import pytest
 
 from tests.engines.http import HELLO, KEY, RECORDING, TEXT, WAIT_S, asked, said, seen, speech, transcription
 from tests.support.encoding import encode
-from tests.support.speech_server import Accept, Behaviour, Route, SpeechServer
+from tests.support.speech_server import Accept, Behaviour, Length, Route, SpeechServer
 from tests.support.voice import speak
 from voicemode.engines.openai_http import Endpoint, Health, OpenAiSpeech, Purpose, probe
 from voicemode.errors import (
@@ -39,6 +39,14 @@ async def test_sound_comes_through_byte_for_byte_in_every_format(fmt: AudioForma
     assert len(data) == request.bytes_sent > 1_000
     if fmt is AudioFormat.PCM:
         assert data == speak(TEXT)
+
+
+@pytest.mark.spec("PLY-30")
+@pytest.mark.parametrize("length", list(Length))
+async def test_a_body_that_only_the_closing_ends_is_marked(length: Length) -> None:
+    with SpeechServer(Behaviour(length=length)) as server:
+        async with speech(server) as engine, engine.synthesize(HELLO) as audio:
+            assert audio.unsealed == (length is Length.CLOSE)
 
 
 async def test_what_was_asked_reaches_the_server_as_the_openai_package_would_say_it() -> None:
