@@ -152,7 +152,8 @@ def _speaking(
     overhead = Row(name=f"TTFA overhead, {what}", unit="ms", goal=f"≤ {ceiling} ms")
     whole = Row(name=f"call → audible, {what}", unit="ms", goal=f"≤ {200 + ceiling + 20} ms")
     complete = Row(name=f"completeness, {what}", unit="%", goal="100 %", more_is_better=True)
-    pieces = Row(name=f"unbroken pieces, {what}", unit="", goal="1")
+    sentences = message(1, length).count(".")
+    pieces = Row(name=f"unbroken pieces, {what}", unit="", goal=f"≤ {sentences}, one a sentence")
     # The first run is not counted, except where one takes half a minute and more.
     runs = range(plan.runs + 1) if length < LONG_SECONDS else range(1, plan.long_runs + 1)
     for run in runs:
