@@ -31,14 +31,17 @@ HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
         "config kinds peer_names settings variables markdown names symbols pronunciations reading tables text "
-        "playback turn ledger links joins "
-        "mixing chimes thinking metrics sniff redaction wav"
+        "playback patience turn interruption meanings captions levels ledger links joins "
+        "echo mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
         "settings_files pronunciation_files"
     ),
-    Layer.FLOWS: "ahead receiving rendering speaking listening exchanges calls conversation meanwhile",
+    Layer.FLOWS: (
+        "ahead receiving rendering speaking guessing listening interrupting capturing transcribing exchanges calls "
+        "conversation meanwhile"
+    ),
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
 }

@@ -154,6 +154,22 @@ class MicrophoneOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ListeningStarted(Event):
+    """From now on what the microphone gives is the user's, after our own speech; `deaf` seconds lie between the last
+    sample of that and the first that was looked at."""
+
+    deaf: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterruptionJudged(Event):
+    """A voice while we speak: `verdict` is suspected (our speech pauses), confirmed, stopped (a stop word) or false (it
+    goes on)."""
+
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VoiceStarted(Event):
     """Voice opened the turn; `position` is where it began, in seconds of microphone time."""
 
@@ -170,8 +186,11 @@ class TurnEnded(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptionRequested(Event):
+    """`seconds` of sound are asked for; `speculative`: at a short silence, before the turn is over."""
+
     engine: str
     seconds: float
+    speculative: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

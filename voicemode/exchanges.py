@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from voicemode import clock
-from voicemode.chimes import DONE_TONES, LISTENING_TONES, ChimeRules, chime
+from voicemode.capturing import capture
+from voicemode.chimes import DONE_TONES, LISTENING_TONES, TONE_SECONDS, ChimeRules, chime
 from voicemode.errors import DeviceError, VoiceModeError
 from voicemode.events import Emit, FloorTaken, TurnFailed, TurnFinished
-from voicemode.listening import Captured, ListeningPorts, capture, transcribe
+from voicemode.guessing import Guess
+from voicemode.listening import Captured, ListeningPorts
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts, Utterance, play
 from voicemode.speech import Exchange, Outcome, Spoken
+from voicemode.transcribing import guessing, keep, transcribe
 from voicemode.turn import TurnRules, Why
 
 LONGEST_CHIME_SECONDS = 1.0
@@ -46,35 +49,57 @@ class Exchanges:
     async def speak_and_listen(
         self, utterance: Utterance, rules: TurnRules, language: str | None
     ) -> Exchange:
-        """The microphone opens while the last words sound; what it hears of them is thrown away. It stays closed when
-        the message broke off, was stopped or has no loudspeaker: nobody will be asked to answer."""
+        """The microphone opens while the last words sound, or the first where the user may talk over us. It stays
+        closed when the message broke off, was stopped or has no loudspeaker: nobody will be asked to answer."""
+        turn = utterance.turn
+        own = _Message(utterance, chime=self._listening_chime_seconds)
 
-        async def listen() -> Captured | None:
-            await utterance.ending.wait()
+        async def listen(guess: Guess) -> Captured | None:
+            if not self.ear.barge_in:
+                await utterance.ending.wait()
             await utterance.started.wait()
             if utterance.failed:
                 return None
-            return await capture(self.ear, turn=utterance.turn, rules=rules, ready=lambda: utterance.said)
+            own.expect_end()
+            return await capture(self.ear, turn=turn, rules=rules, guess=guess, own=own)
 
-        async with self._turn(utterance.turn, "converse", utterance):
-            hearing = asyncio.create_task(listen())
+        async with (
+            self._turn(turn, "converse", utterance),
+            guessing(self.ear, turn=turn, language=language) as guess,
+        ):
+            hearing = asyncio.create_task(listen(guess))
+            answering = False
             try:
                 spoken = await utterance.run()
-                if spoken.outcome is not Outcome.FINISHED:
-                    return self._ended(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
-                captured = await _heard_after(hearing)
+                if own.interrupted:
+                    spoken = replace(spoken, outcome=Outcome.INTERRUPTED)
+                elif spoken.outcome is not Outcome.FINISHED:
+                    return self._ended(turn, Exchange(spoken=spoken, outcome=spoken.outcome))
+                captured = await _heard_after(hearing, spoken)
                 if captured is None:
-                    return self._ended(utterance.turn, Exchange(spoken=spoken, outcome=Outcome.CANCELLED))
-                return await self._answer(utterance.turn, spoken, captured, language)
+                    return self._ended(turn, Exchange(spoken=spoken, outcome=Outcome.CANCELLED))
+                answering = True
+                return await self._answer(turn, spoken, captured, language, guess)
             finally:
                 hearing.cancel()
                 await asyncio.wait([hearing])
-                _retrieve(hearing)
+                unanswered = _retrieve(hearing)
+                if unanswered is not None and not answering:
+                    keep(self.ear, unanswered, turn=turn)
 
     async def listen(self, turn: str, rules: TurnRules, language: str | None) -> Exchange:
-        async with self._turn(turn, "listen"), self._chiming(LISTENING_TONES):
-            captured = await capture(self.ear, turn=turn, rules=rules)
-            return await self._answer(turn, NOTHING_SAID, captured, language)
+        async with (
+            self._turn(turn, "listen"),
+            self._chiming(LISTENING_TONES),
+            guessing(self.ear, turn=turn, language=language) as guess,
+        ):
+            captured = await capture(self.ear, turn=turn, rules=rules, guess=guess)
+            return await self._answer(turn, NOTHING_SAID, captured, language, guess)
+
+    @property
+    def _listening_chime_seconds(self) -> float:
+        rules = self.chimes
+        return rules.lead + len(LISTENING_TONES) * TONE_SECONDS + rules.trail if rules else 0.0
 
     def silence(self) -> None:
         """Chimes that still sound end now; `settled` waits for them."""
@@ -92,23 +117,28 @@ class Exchanges:
             TurnFinished(at=clock.monotonic(), turn=turn, outcome=outcome, heard=heard, unheard=unheard)
         )
 
-    async def _answer(self, turn: str, spoken: Spoken, captured: Captured, language: str | None) -> Exchange:
+    async def _answer(
+        self, turn: str, spoken: Spoken, captured: Captured, language: str | None, guess: Guess
+    ) -> Exchange:
+        interrupted = spoken.outcome is Outcome.INTERRUPTED
+        silent = Outcome.INTERRUPTED if interrupted else Outcome.NO_SPEECH
         if captured.audio is None:
-            return self._ended(turn, Exchange(spoken=spoken, outcome=Outcome.NO_SPEECH))
+            return self._ended(turn, Exchange(spoken=spoken, outcome=silent))
         async with self._chiming(DONE_TONES):
-            heard = await transcribe(self.ear, captured, turn=turn, language=language)
+            heard = await transcribe(self.ear, captured, turn=turn, language=language, guess=guess)
+        answered = Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED
         exchange = Exchange(
             spoken=spoken,
-            outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
+            outcome=Outcome.INTERRUPTED if interrupted else answered,
             transcript=heard.transcript,
             recording=heard.recording,
         )
         if heard.failure is not None:
             exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=str(heard.failure))
         elif heard.transcript is None or not heard.transcript.text:
-            exchange = replace(
-                exchange, outcome=Outcome.NO_SPEECH, note="There was a sound, but no words in it."
-            )
+            why = heard.transcript.note if heard.transcript is not None else ""
+            note = f"There was a sound, but no words in it. {why}".rstrip()
+            exchange = replace(exchange, outcome=silent, note=note)
         return self._ended(turn, exchange)
 
     def _ended(self, turn: str, exchange: Exchange) -> Exchange:
@@ -156,16 +186,49 @@ class Exchanges:
             raise
 
 
-async def _heard_after(hearing: asyncio.Task[Captured | None]) -> Captured | None:
+class _Message:
+    """The `OwnSpeech` of an utterance. `chime` is the seconds of sound that follow its last word."""
+
+    def __init__(self, utterance: Utterance, *, chime: float) -> None:
+        self.interrupted = False
+        self.ended: float | None = None
+        self._utterance = utterance
+        self._chime = chime
+
+    @property
+    def said(self) -> bool:
+        return self._utterance.said
+
+    def expect_end(self) -> None:
+        """All sound is in the buffer: what is left of it lasts as long as it is."""
+        if self._utterance.ending.is_set():
+            playback = self._utterance.playback
+            left = playback.format.seconds(playback.written - playback.heard) - self._chime
+            self.ended = clock.monotonic() + left
+
+    def pause(self) -> None:
+        self._utterance.playback.pause()
+
+    def resume(self) -> None:
+        self._utterance.playback.resume()
+
+    def cut(self) -> None:
+        self.interrupted = not self._utterance.said
+        self._utterance.stop()
+
+
+async def _heard_after(hearing: asyncio.Task[Captured | None], spoken: Spoken) -> Captured | None:
     """A microphone that fails after the message was heard says so: the message need not be said again."""
     try:
         return await hearing
     except DeviceError as error:
+        if spoken.outcome is not Outcome.FINISHED:
+            raise
         error.hint = f"{error.hint} The message itself was heard.".lstrip()
         raise
 
 
-def _retrieve(task: asyncio.Task[Captured | None]) -> None:
-    """Looks at a failure that came with another one, so that asyncio does not report it as forgotten."""
-    if not task.cancelled():
-        task.exception()
+def _retrieve(task: asyncio.Task[Captured | None]) -> Captured | None:
+    """What it gave; a failure that came with another one is looked at, so that asyncio does not report it as
+    forgotten."""
+    return None if task.cancelled() or task.exception() is not None else task.result()

@@ -1,40 +1,64 @@
-"""From spoken sound to text: microphone → voice activity → turn → recording → recogniser → transcript."""
+"""What is heard: microphone → echo → voice activity → turn → recording. `capturing` runs it, `transcribing` goes on."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from voicemode import clock
-from voicemode.errors import DeviceError, EngineError, MicrophoneSilent
-from voicemode.events import (
-    Emit,
-    MicrophoneOpened,
-    Transcribed,
-    TranscriptionRequested,
-    TurnEnded,
-    TurnFailed,
-    VoiceStarted,
-)
-from voicemode.pcm import Frame, Framer
+from voicemode.errors import MicrophoneSilent
+from voicemode.events import Emit, TurnEnded, VoiceStarted
+from voicemode.guessing import EARLY_SILENCE, Guess
+from voicemode.interruption import InterruptionRules
+from voicemode.levels import Room, decibels
+from voicemode.patience import Patience, Pauses
+from voicemode.pcm import Frame, Framer, PcmFormat
 from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Vad
-from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest
-from voicemode.text import clean_transcript
+from voicemode.speech import Outcome, RecordingNote, Transcript
 from voicemode.turn import Turn, TurnRules, Why
 
 LEAD_SECONDS = 0.3
 """Kept before the first voice: soft onsets (h, f, s) are no voice to a detector."""
 
-TAIL_SECONDS = 0.3
+TAIL_SECONDS = EARLY_SILENCE
+"""Kept after the last voice. What is transcribed early is thereby all that will be there at the end."""
 
 VOICE = 0.5
 """The probability from which a frame counts as voice."""
 
+OPENING_DECIBELS = 6.0
+"""A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
+
+
+class Echo(Protocol):
+    """What knows our own sound, as the loudspeaker was given it, and takes it out of what the microphone gives."""
+
+    @property
+    def frame_samples(self) -> int: ...
+
+    @property
+    def clean(self) -> bool:
+        """What now sounds like a voice is not ours: the canceller has adapted, or the loudspeaker cannot be heard."""
+
+    def near(self, frame: Frame) -> Frame:
+        """A frame of `frame_samples` from the microphone → the same, cleaned."""
+
+    def free(self, raw: Frame, cleaned: Frame) -> bool:
+        """Whether the microphone holds clearly more than the echo that is to be expected."""
+
+    def close(self) -> None: ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListeningPorts:
+    """What listening needs of the world.
+
+    `open_echo` None: we may hear ourselves, and nothing that comes while we speak counts as the user's.
+    `barge_in` lets the user talk over us, where there is an echo side. `speculative`: what was said is transcribed at
+    the first short silence. `pauses` is what is known of the speaker.
+    """
+
     open_source: OpenSource
     open_vad: Callable[[], Vad]
     engine: SttEngine
@@ -44,85 +68,162 @@ class ListeningPorts:
     keep_recording: bool = False
     prompt: str | None = None
     """Names and words that the recogniser should expect."""
+    speculative: bool = True
+    barge_in: bool = False
+    interruption: InterruptionRules = field(default_factory=InterruptionRules)
+    open_echo: Callable[[PcmFormat], Echo] | None = None
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Captured:
     """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
-    `began` is when its first sample was heard (monotonic seconds)."""
+    `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
+    stood out of the room by `margin` dB; `interrupted`: it cut our own speech short."""
 
     audio: Frame | None
     why: Why
     began: float
+    voice: float = 0.0
+    margin: float | None = None
+    interrupted: bool = False
 
 
-async def capture(
-    ports: ListeningPorts, *, turn: str, rules: TurnRules, ready: Callable[[], bool] = lambda: True
-) -> Captured:
-    """Opens the microphone, waits for a turn and closes it again.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """A frame of the detector's size. `began` is when its first sample was heard, `free` that it holds more than our
+    own sound."""
 
-    The microphone may be opened before it is wanted: frames that come before `ready` are thrown away, so that no
-    time is deaf between the last word spoken and the first word heard. Raises `DeviceError`. What had been said
-    when the device went away or someone cancelled is kept as a recording.
+    frame: Frame
+    began: float
+    free: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A sound and what the detector takes it for. `margin` is how many dB it stands out of the room."""
+
+    frame: Frame
+    began: float
+    voice: bool = False
+    margin: float = 0.0
+
+
+class Ear:
+    """The microphone as a turn hears it: cut to the detector's frames, without our own sound, judged."""
+
+    def __init__(self, ports: ListeningPorts) -> None:
+        self._vad = ports.open_vad()
+        self.format = self._vad.format
+        self._echo = ports.open_echo(self.format) if ports.open_echo is not None else None
+        self._room = Room()
+
+    @property
+    def hears_past_us(self) -> bool:
+        """Whether there is anything that could tell a voice from ours."""
+        return self._echo is not None
+
+    @property
+    def clean(self) -> bool:
+        return self._echo is not None and self._echo.clean
+
+    async def sounds(self, source: AsyncIterator[Frame]) -> AsyncIterator[Sound]:
+        framer = Framer(self.format, self._vad.frame_samples)
+        pieces = Framer(self.format, self._echo.frame_samples) if self._echo is not None else None
+        free = False
+        async for block in source:
+            heard = pieces.feed(block.data) if pieces is not None else [block]
+            for piece in heard:
+                cleaned = self._cleaned(piece)
+                free = free or self._echo is None or self._echo.free(piece, cleaned)
+                for frame in framer.feed(cleaned.data):
+                    yield Sound(frame=frame, began=clock.monotonic() - frame.seconds, free=free)
+                    free = False
+
+    def judge(self, sound: Sound) -> Judged:
+        """Every frame in order, or none: detectors remember."""
+        voice = self._vad.feed(sound.frame) >= VOICE
+        margin = self._room.feed(decibels(sound.frame), sound.frame.seconds, voice=voice)
+        return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin)
+
+    def close(self) -> None:
+        if self._echo is not None:
+            self._echo.close()
+
+    def _cleaned(self, piece: Frame) -> Frame:
+        return self._echo.near(piece) if self._echo is not None else piece
+
+
+class Hearing:
+    """What the microphone has given since it was wanted, and what the turn machine makes of it.
+
+    `lead` came before and may belong to what is said, but opens no turn. `guess` is asked for the words at short
+    silences. An `untold` hearing emits nothing before `tell`.
     """
-    hearing = _Hearing(ports, turn, rules)
-    try:
-        async with ports.open_source(hearing.vad.format) as source:
-            ports.emit(MicrophoneOpened(at=clock.monotonic(), turn=turn, rate=hearing.vad.format.rate))
-            async for frame in _frames(source, hearing.vad):
-                if (hearing.kept or ready()) and hearing.feed(frame) is not None:
-                    break
-    except DeviceError as error:
-        kept = hearing.keep(Outcome.BROKEN)
-        if kept is not None and (path := await kept.saved()) is not None:
-            error.hint = f"{error.hint} What was said until then is kept in {path}.".lstrip()
-        raise
-    except asyncio.CancelledError:
-        hearing.keep(Outcome.CANCELLED)
-        raise
-    return hearing.captured()
 
-
-class _Hearing:
-    """What the microphone has given since it was wanted, and what the turn machine makes of it."""
-
-    def __init__(self, ports: ListeningPorts, turn: str, rules: TurnRules) -> None:
-        self.vad = ports.open_vad()
-        self.kept = bytearray()
+    def __init__(
+        self,
+        ports: ListeningPorts,
+        fmt: PcmFormat,
+        *,
+        turn: str,
+        rules: TurnRules,
+        guess: Guess,
+        lead: Iterable[Judged] = (),
+        untold: bool = False,
+    ) -> None:
         self._ports = ports
+        self._format = fmt
         self._turn = turn
-        self._machine = Turn(rules)
-        self._opened = clock.monotonic()
+        self._guess = guess
+        self._patience = Patience(rules.patience, ports.pauses)
+        self._machine = Turn(rules, self._patience)
+        self._kept = bytearray()
+        self._opened: float | None = None
+        self._margins: list[float] = []
+        self._untold = untold
+        self._words: Transcript | None = None
+        for each in lead:
+            self._keep(each)
+        self._lead = fmt.seconds(len(self._kept) // fmt.bytes_per_sample)
 
-    def feed(self, frame: Frame) -> Why | None:
-        if not self.kept:
-            self._opened = clock.monotonic() - frame.seconds
-        self.kept += frame.data
-        machine = self._machine
+    @property
+    def why(self) -> Why | None:
+        return self._machine.why
+
+    def feed(self, judged: Judged) -> Why | None:
+        """One more frame; why the turn has ended, once it has."""
+        if self._machine.why is not None:
+            return self._machine.why
+        self._keep(judged)
+        self._heed_the_words()
+        machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
-        voice = self.vad.feed(frame) >= VOICE
-        why = machine.feed(frame.seconds, voice=voice, zeros=not any(frame.data))
-        if not spoken and machine.voice_from is not None:
-            at = clock.monotonic()
-            self._ports.emit(VoiceStarted(at=at, turn=self._turn, position=machine.voice_from))
+        voice = judged.voice and (spoken or judged.margin >= OPENING_DECIBELS)
+        if voice:
+            self._margins.append(judged.margin)
+        why = machine.feed(seconds, voice=voice, zeros=not any(judged.frame.data))
+        if not spoken and machine.voice_from is not None and not self._untold:
+            self.tell()
+        if why is None and machine.voice_from is not None:
+            self._guess.consider(self.speech, seconds=seconds, silent=machine.silent)
         return why
+
+    def tell(self) -> None:
+        """Somebody has begun to speak, if somebody has."""
+        self._untold = False
+        position = self._machine.voice_from
+        if position is not None:
+            self._ports.emit(VoiceStarted(at=clock.monotonic(), turn=self._turn, position=position))
 
     def speech(self) -> Frame | None:
         """What was said, with its lead and tail; None while nobody has spoken."""
-        machine = self._machine
+        machine, fmt = self._machine, self._format
         if machine.voice_from is None or machine.voice_to is None:
             return None
-        fmt = self.vad.format
-        start, end = (fmt.samples(seconds) * fmt.bytes_per_sample for seconds in (self._start, self._end))
-        return Frame(data=bytes(self.kept[start:end]), format=fmt)
-
-    @property
-    def _start(self) -> float:
-        return max((self._machine.voice_from or 0.0) - LEAD_SECONDS, 0.0)
-
-    @property
-    def _end(self) -> float:
-        return (self._machine.voice_to or 0.0) + TAIL_SECONDS
+        bounds = (self._start, self._lead + machine.voice_to + TAIL_SECONDS)
+        start, end = (fmt.samples(seconds) * fmt.bytes_per_sample for seconds in bounds)
+        return Frame(data=bytes(self._kept[start:end]), format=fmt)
 
     def keep(self, outcome: Outcome) -> Recording | None:
         """Puts away what was said before the turn could end; None when nobody had spoken."""
@@ -131,16 +232,16 @@ class _Hearing:
             return None
         recording = self._ports.begin_recording(kind="stt", turn=self._turn, format=speech.format)
         recording.write(speech)
-        position = self._opened + self._start
         recording.finish(
-            RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=position)
+            RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=self._began)
         )
         return recording
 
-    def captured(self) -> Captured:
+    def captured(self, *, interrupted: bool = False) -> Captured:
+        """The turn is over. Raises `MicrophoneSilent`."""
         machine = self._machine
-        why = machine.why or Why.NO_SPEECH
         speech = self.speech()
+        why = machine.why or (Why.SILENCE if speech else Why.NO_SPEECH)
         seconds = speech.seconds if speech else 0.0
         self._ports.emit(TurnEnded(at=clock.monotonic(), turn=self._turn, why=why, seconds=seconds))
         if why is Why.DEAD:
@@ -149,74 +250,33 @@ class _Hearing:
                 hint="It is muted, unplugged or not permitted: check the system's microphone permission for this "
                 "program and `voicemode doctor`.",
             )
-        return Captured(audio=speech, why=why, began=self._opened + self._start)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Heard:
-    """What became of a recording: its words, or why there are none (`failure`), and where it is kept."""
-
-    transcript: Transcript | None
-    recording: Path | None
-    failure: EngineError | None = None
-
-
-async def transcribe(ports: ListeningPorts, captured: Captured, *, turn: str, language: str | None) -> Heard:
-    """The recording's words. Until there are any the recording is kept: nobody is asked to say a thing twice."""
-    audio = captured.audio
-    if audio is None:
-        raise ValueError("nobody spoke: there is nothing to transcribe")
-    engine = ports.engine.name
-    recording = _record(ports, audio, turn) if ports.keep_recording else None
-    ports.emit(TranscriptionRequested(at=clock.monotonic(), turn=turn, engine=engine, seconds=audio.seconds))
-    transcript: Transcript | None = None
-    failure: EngineError | None = None
-    try:
-        found = await ports.engine.transcribe(
-            TranscriptionRequest(audio=audio, language=language, prompt=ports.prompt)
+        margins = self._margins
+        return Captured(
+            audio=speech,
+            why=why,
+            began=self._began,
+            voice=machine.voiced,
+            margin=sum(margins) / len(margins) if margins else None,
+            interrupted=interrupted,
         )
-        transcript = replace(found, text=clean_transcript(found.text))
-    except EngineError as error:
-        failure = error
-        ports.emit(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
-    finally:
-        if transcript is None and recording is None:
-            recording = _record(ports, audio, turn)
-        if recording is not None:
-            recording.finish(_note(turn, transcript, captured))
-    if transcript is not None:
-        text, confidence = transcript.text, transcript.confidence
-        ports.emit(
-            Transcribed(
-                at=clock.monotonic(), turn=turn, engine=transcript.engine, text=text, confidence=confidence
-            )
-        )
-    kept = await recording.saved() if recording is not None else None
-    return Heard(transcript=transcript, recording=kept, failure=failure)
 
+    @property
+    def _start(self) -> float:
+        """In seconds of what is kept."""
+        return max(self._lead + (self._machine.voice_from or 0.0) - LEAD_SECONDS, 0.0)
 
-def _record(ports: ListeningPorts, audio: Frame, turn: str) -> Recording:
-    recording = ports.begin_recording(kind="stt", turn=turn, format=audio.format)
-    recording.write(audio)
-    return recording
+    @property
+    def _began(self) -> float:
+        return (self._opened if self._opened is not None else clock.monotonic()) + self._start
 
+    def _keep(self, judged: Judged) -> None:
+        if self._opened is None:
+            self._opened = judged.began
+        self._kept += judged.frame.data
 
-def _note(turn: str, transcript: Transcript | None, captured: Captured) -> RecordingNote:
-    began = captured.began
-    if transcript is None:
-        return RecordingNote(kind="stt", turn=turn, text="", outcome=Outcome.NOT_TRANSCRIBED, position=began)
-    return RecordingNote(
-        kind="stt",
-        turn=turn,
-        text=transcript.text,
-        engine=transcript.engine,
-        outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
-        position=began,
-    )
-
-
-async def _frames(source: AsyncIterator[Frame], vad: Vad) -> AsyncIterator[Frame]:
-    framer = Framer(vad.format, vad.frame_samples)
-    async for block in source:
-        for frame in framer.feed(block.data):
-            yield frame
+    def _heed_the_words(self) -> None:
+        """A recogniser that has to excuse itself for its words is no guide to how long to wait."""
+        words = self._guess.transcript
+        if words is not None and words is not self._words and not words.note:
+            self._patience.heard(words.text, words.language or None)
+        self._words = words

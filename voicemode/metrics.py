@@ -8,6 +8,7 @@ from typing import TypeVar
 from voicemode.events import (
     Event,
     FirstAudio,
+    ListeningStarted,
     MicrophoneOpened,
     PlaybackEnded,
     SpeechReceived,
@@ -32,7 +33,8 @@ def timings(events: Iterable[Event]) -> Timings:
         generation=_between(_first(seen, SpeechRequested), _last(seen, SpeechReceived)),
         playback=_between(_first(seen, FirstAudio), _last(seen, PlaybackEnded)),
         listening=_between(_first(seen, MicrophoneOpened), _last(seen, TurnEnded)),
-        transcription=_between(_first(seen, TranscriptionRequested), _last(seen, Transcribed)),
+        deaf=_deaf(seen),
+        transcription=_between(_transcription_began(seen), _last(seen, Transcribed)),
         total=seen[-1].at - began.at if began else None,
     )
 
@@ -55,6 +57,17 @@ def figures(events: Iterable[Event]) -> Metrics:
         throughput=round(sum(event.bytes_received for event in received) / elapsed, 1) if elapsed else None,
         decoding=round(sum(event.decoding for event in received), 6),
     )
+
+
+def _transcription_began(events: list[Event]) -> Event | None:
+    """What was asked for ahead of time costs nobody any time before the turn ends."""
+    requested, ended = _last(events, TranscriptionRequested), _last(events, TurnEnded)
+    return ended if requested and ended and requested.at < ended.at else requested
+
+
+def _deaf(events: list[Event]) -> float | None:
+    started = _last(events, ListeningStarted)
+    return started.deaf if started else None
 
 
 def _first(events: list[Event], kind: type[E]) -> E | None:

@@ -132,7 +132,10 @@ class Timings:
     """First audible sample → last."""
     listening: float | None = None
     """Microphone open → turn ended."""
+    deaf: float | None = None
+    """Last audible sample of our own speech → the first that the microphone was listened to for an answer."""
     transcription: float | None = None
+    """Turn ended, or the recogniser asked if that was later → the words."""
     total: float | None = None
 
 

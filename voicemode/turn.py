@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from voicemode.patience import Patience, PatienceRules
+
 
 class TurnState(Enum):
     WAITING = "waiting"
@@ -62,33 +64,44 @@ class TurnRules:
     """Seconds of microphone time.
 
     `onset` of voice opens a turn (a key click lasts 20–40 ms); `resume` of voice continues it after a pause;
-    `silence` ends it, though not before `minimum` has been recorded; nobody speaking for `no_speech` gives up;
-    `maximum` after the microphone opened ends everything; `dead` seconds of digital zeros from the start are no
-    silent user but a dead microphone. `silence` None means that only `maximum` ends a turn once it is opened.
+    `silence` ends it, shorter or longer by what is known of the speaker and the words, but not less than
+    `silence_least` nor more than `silence_most`, and not before `minimum` has been recorded; nobody speaking for
+    `no_speech` gives up; `maximum` after the microphone opened ends everything; `dead` seconds of digital zeros from
+    the start are no silent user but a dead microphone. `silence` None means that only `maximum` ends a turn once it
+    is opened.
     """
 
     onset: float = 0.09
     resume: float = 0.03
     silence: float | None = 1.0
+    silence_least: float = 0.6
+    silence_most: float = 3.0
     minimum: float = 0.5
     no_speech: float = 10.0
     maximum: float = 120.0
     dead: float = 1.5
 
+    @property
+    def patience(self) -> PatienceRules:
+        return PatienceRules(usual=self.silence, least=self.silence_least, most=self.silence_most)
+
 
 class Turn:
     """One turn of listening. `feed` every frame in order; it gives the reason once the turn has ended.
 
-    `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said.
+    `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said;
+    `voiced` is how much of it was voice. `patience` says what silence ends it.
     """
 
-    def __init__(self, rules: TurnRules) -> None:
+    def __init__(self, rules: TurnRules, patience: Patience | None = None) -> None:
         self._rules = rules
+        self._patience = patience or Patience(rules.patience)
         self.state = TurnState.WAITING
         self.why: Why | None = None
         self.now = 0.0
         self.voice_from: float | None = None
         self.voice_to: float | None = None
+        self.voiced = 0.0
         self._run = 0.0
         self._run_from = 0.0
         self._alive = False
@@ -103,6 +116,13 @@ class Turn:
         for step in self._steps(voice=voice):
             self._move(step)
         return self.why
+
+    @property
+    def silent(self) -> float:
+        """How long the pause lasts that is going on; 0 while someone speaks or nobody has yet."""
+        if self.state is not TurnState.PAUSING or self.voice_to is None:
+            return 0.0
+        return self.now - self.voice_to
 
     def _count(self, began: float, seconds: float, *, voice: bool) -> None:
         """A run of voice leaks twice as fast as it fills: single dropped frames do not break it, clicks do not sum.
@@ -124,7 +144,8 @@ class Turn:
         elif not voice:
             steps.append(Step.QUIET)
         silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
-        if rules.silence is not None and silent >= rules.silence - 1e-9 and self.now >= rules.minimum - 1e-9:
+        limit = self._patience.limit()
+        if limit is not None and silent >= limit - 1e-9 and self.now >= rules.minimum - 1e-9:
             steps.append(Step.SILENCE_OVER)
         # Even where the user's patience ends earlier: zeros are never "nobody spoke".
         if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:
@@ -138,11 +159,20 @@ class Turn:
     def _move(self, step: Step) -> None:
         after = TRANSITIONS.get((self.state, step))
         if step is Step.VOICE and self.state is not TurnState.ENDED:
-            if self.voice_from is None:
-                self.voice_from = self._run_from
-            self.voice_to = self.now
+            self._heard_voice()
         if after is None:
             return
         self.state = after
         if after is TurnState.ENDED:
             self.why = _WHY[step]
+
+    def _heard_voice(self) -> None:
+        """Voice up to now. What a run has gathered before it counted belongs to it."""
+        if self.voice_to is None:
+            self.voice_from = self.voice_to = self._run_from
+        elif self.state is TurnState.PAUSING:
+            pause = self._run_from - self.voice_to
+            self._patience.paused(pause)
+            self.voiced -= max(pause, 0.0)
+        self.voiced += self.now - self.voice_to
+        self.voice_to = self.now

@@ -126,7 +126,8 @@ async def test_speaking_and_listening_are_told_as_events_in_order_with_timings_t
         "TurnFinished",
     ]
     assert [name for name in names if name in order] == order
-    assert names.index("VoiceStarted") < names.index("TurnEnded") < names.index("TranscriptionRequested")
+    assert names.index("VoiceStarted") < names.index("TranscriptionRequested") < names.index("TurnEnded")
+    assert names.index("TurnEnded") < names.index("Transcribed")
     times = exchange.timings
     assert times.playback is not None
     parts = [times.ttfa, times.generation, times.listening, times.transcription]

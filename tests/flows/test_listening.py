@@ -10,9 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.flows.world import ANSWER, RULES, SlowEar, World
-from tests.support.fakes import DEAD, ROOM, SPOKEN, FakeEar, FakeMicrophone, FakeRecording, until
+from tests.support.fakes import (
+    DEAD,
+    ROOM,
+    SPOKEN,
+    FakeEar,
+    FakeEcho,
+    FakeMicrophone,
+    FakeOwnSpeech,
+    FakeRecording,
+    until,
+)
+from voicemode import clock
+from voicemode.capturing import capture
 from voicemode.errors import DeviceLost, EndpointUnreachable, MicrophoneSilent, NoDevice
 from voicemode.events import (
+    ListeningStarted,
     MicrophoneOpened,
     Transcribed,
     TranscriptionRequested,
@@ -20,9 +33,12 @@ from voicemode.events import (
     TurnFailed,
     VoiceStarted,
 )
-from voicemode.listening import Captured, Heard, capture, transcribe
+from voicemode.guessing import Guess
+from voicemode.listening import Captured
+from voicemode.metrics import timings
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Outcome
+from voicemode.transcribing import Heard, transcribe
 from voicemode.turn import TurnRules, Why
 
 pytestmark = pytest.mark.anyio
@@ -38,13 +54,13 @@ def numbered(first: int, count: int) -> list[bytes]:
 
 async def captured(world: World, rules: TurnRules = RULES) -> Captured:
     async with asyncio.timeout(LIMIT_SECONDS):
-        return await capture(world.ear_ports, turn="t1", rules=rules)
+        return await capture(world.ear_ports, turn="t1", rules=rules, guess=Guess())
 
 
 async def heard(world: World, audio: Frame, why: Why = Why.SILENCE) -> Heard:
     taken = Captured(audio=audio, why=why, began=12.5)
     async with asyncio.timeout(LIMIT_SECONDS):
-        return await transcribe(world.ear_ports, taken, turn="t1", language="en")
+        return await transcribe(world.ear_ports, taken, turn="t1", language="en", guess=Guess())
 
 
 def spoken_sound(blocks: int = 50) -> Frame:
@@ -63,7 +79,7 @@ async def test_a_turn_starts_on_voice_ends_on_silence_and_gives_it_with_lead_and
     taken = await captured(world)
     assert taken.why is Why.SILENCE
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 30])
+    assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 20])
     assert world.watched.names() == ["MicrophoneOpened", "VoiceStarted", "TurnEnded"]
     started = next(event for event in world.watched.events if isinstance(event, VoiceStarted))
     assert started.position == pytest.approx(0.70)
@@ -75,7 +91,7 @@ async def test_voice_from_the_first_frame_on_loses_nothing_of_its_beginning() ->
     blocks = [*numbered(5_000, 40), *numbered(100, 90)]
     taken = await captured(World(blocks=blocks))
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[:70])
+    assert taken.audio.data == b"".join(blocks[:60])
 
 
 @pytest.mark.spec("LSN-21")
@@ -91,21 +107,95 @@ def test_however_the_microphone_cuts_its_blocks_the_same_sound_is_taken(cuts: li
         start += size
     taken = asyncio.run(captured(World(blocks=blocks)))
     assert taken.audio is not None
-    assert taken.audio.data == sound[(70 - 30) * BLOCK_BYTES : (70 + 40 + 30) * BLOCK_BYTES]
+    assert taken.audio.data == sound[(70 - 30) * BLOCK_BYTES : (70 + 40 + 20) * BLOCK_BYTES]
 
 
 @pytest.mark.spec("LSN-22")
-async def test_frames_that_come_while_we_still_speak_are_thrown_away_and_the_first_after_is_not() -> None:
+async def test_what_comes_while_we_still_speak_opens_no_turn_and_the_first_frame_after_it_does() -> None:
     blocks = [*numbered(6_000, 30), *numbered(5_000, 40), *numbered(100, 90)]
     world = World(blocks=blocks)
-
-    def ready() -> bool:
-        return world.microphone.delivered > 30
-
+    own = FakeOwnSpeech(said=lambda: world.microphone.delivered > 30)
     async with asyncio.timeout(LIMIT_SECONDS):
-        taken = await capture(world.ear_ports, turn="t1", rules=RULES, ready=ready)
+        taken = await capture(world.ear_ports, turn="t1", rules=RULES, guess=Guess(), own=own)
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[30 : 30 + 40 + 30])
+    assert taken.audio.data == b"".join(blocks[30 - 10 : 30 + 40 + 20])
+
+
+EARLY = [*numbered(1, 80), *numbered(5_000, 60), *numbered(100, 90)]
+"""0.8 s of room, 0.6 s of voice, and more silence than ends a turn."""
+
+
+async def beside(world: World, sounding: int, *, ended: float | None = None) -> Captured:
+    """A turn whose first `sounding` blocks come while our own speech sounds."""
+    own = FakeOwnSpeech(said=lambda: world.microphone.delivered > sounding, ended=ended)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        return await capture(world.ear_ports, turn="t1", rules=RULES, guess=Guess(), own=own)
+
+
+@pytest.mark.spec("LSN-40")
+async def test_who_begins_over_our_last_word_is_heard_from_their_first_where_we_cannot_hear_ourselves() -> (
+    None
+):
+    taken = await beside(World(blocks=EARLY, echo=FakeEcho()), sounding=100)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(EARLY[50:160])
+    assert not taken.interrupted
+
+
+@pytest.mark.spec("LSN-40")
+async def test_an_answer_given_within_the_preroll_alone_is_an_answer() -> None:
+    blocks = [*numbered(1, 80), *numbered(5_000, 20), *numbered(100, 90)]
+    taken = await beside(World(blocks=blocks, echo=FakeEcho()), sounding=110)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[60:120])
+
+
+@pytest.mark.spec("LSN-22", "LSN-40")
+@pytest.mark.parametrize("echo", [None, FakeEcho(clean=False)], ids=["nothing", "still adapting"])
+async def test_where_we_may_hear_ourselves_only_the_end_of_the_preroll_is_kept_as_lead(
+    echo: FakeEcho | None,
+) -> None:
+    taken = await beside(World(blocks=EARLY, echo=echo), sounding=100)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(EARLY[90:160])
+
+
+@pytest.mark.spec("LSN-22")
+async def test_our_own_speech_alone_is_nobody_speaking() -> None:
+    world = World(blocks=[*numbered(6_000, 100), *[ROOM] * 300])
+    taken = await beside(world, sounding=100)
+    assert (taken.audio, taken.why) == (None, Why.NO_SPEECH)
+    assert world.microphone.delivered == pytest.approx(300, abs=1)
+
+
+@pytest.mark.spec("LSN-41")
+async def test_a_microphone_that_was_open_before_our_last_sample_was_deaf_for_no_time() -> None:
+    world = World(blocks=EARLY)
+    await beside(world, sounding=100, ended=0.0)
+    started = [event for event in world.watched.events if isinstance(event, ListeningStarted)]
+    assert [event.deaf for event in started] == [0.0]
+    assert timings(world.watched.events).deaf == 0.0
+
+
+@pytest.mark.spec("LSN-41")
+async def test_a_microphone_that_opened_late_tells_how_long_it_was_deaf() -> None:
+    world = World(blocks=EARLY)
+    await beside(world, sounding=0, ended=clock.monotonic() - 2.0)
+    assert timings(world.watched.events).deaf == pytest.approx(2.0, abs=0.5)
+
+
+@pytest.mark.spec("LSN-37")
+async def test_what_the_detector_takes_for_voice_opens_no_turn_unless_it_stands_out_of_the_room() -> None:
+    fan, voice = (1_100).to_bytes(2, "little") * 160, (5_000).to_bytes(2, "little") * 160
+    # Two seconds in which the detector wakes up now and then, and at last takes the fan for a voice.
+    humming = [(900).to_bytes(2, "little") * 160] * 195
+    world = World(blocks=[*humming, *[fan] * 40, *humming[:20], *[voice] * 30, *humming])
+    taken = await captured(world, replace(RULES, no_speech=9.0, maximum=9.0))
+    assert taken.audio is not None
+    assert taken.audio.data[: 30 * BLOCK_BYTES] == b"".join([*[fan] * 10, *humming[:20]])
+    assert taken.voice == pytest.approx(0.3)
+    assert taken.margin is not None
+    assert taken.margin > 10.0
 
 
 @pytest.mark.spec("LSN-23")
@@ -185,7 +275,9 @@ async def test_when_the_recogniser_fails_the_recording_is_kept_whole_and_named()
 async def test_cancelled_while_listening_the_microphone_closes_and_what_was_said_is_kept() -> None:
     blocks = [*numbered(1, 40), *numbered(5_000, 50)]
     world = World(blocks=[*blocks, *[SPOKEN] * 100_000], rules=replace(RULES, maximum=900))
-    listening = asyncio.create_task(capture(world.ear_ports, turn="t1", rules=world.ear_ports.rules))
+    listening = asyncio.create_task(
+        capture(world.ear_ports, turn="t1", rules=world.ear_ports.rules, guess=Guess())
+    )
     await until(lambda: world.microphone.delivered >= 90)
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -201,7 +293,7 @@ async def test_cancelled_while_listening_the_microphone_closes_and_what_was_said
 async def test_cancelled_before_anybody_spoke_nothing_is_kept() -> None:
     world = World(blocks=[])
     listening = asyncio.create_task(
-        capture(world.ear_ports, turn="t1", rules=replace(RULES, no_speech=900, maximum=900))
+        capture(world.ear_ports, turn="t1", rules=replace(RULES, no_speech=900, maximum=900), guess=Guess())
     )
     await until(lambda: world.microphone.delivered >= 50)
     listening.cancel()
@@ -282,10 +374,10 @@ async def test_where_a_recording_begins_is_told_by_the_clock_of_the_events() -> 
     ended = next(event for event in world.watched.events if isinstance(event, TurnEnded))
     # The fake gives 1.4 s of sound at once; the lead starts 0.1 s into it.
     assert opened.at - 0.01 <= taken.began - 0.1 <= ended.at
-    assert ended.seconds == pytest.approx(0.3 + 0.5 + 0.3)
+    assert ended.seconds == pytest.approx(0.3 + 0.5 + 0.2)
 
 
 def test_transcribing_nothing_is_a_mistake_of_the_caller() -> None:
     nothing = Captured(audio=None, why=Why.NO_SPEECH, began=0.0)
     with pytest.raises(ValueError, match="nobody spoke"):
-        asyncio.run(transcribe(World().ear_ports, nothing, turn="t1", language=None))
+        asyncio.run(transcribe(World().ear_ports, nothing, turn="t1", language=None, guess=Guess()))

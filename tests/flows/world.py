@@ -9,6 +9,7 @@ from tests.support.fakes import (
     ROOM,
     SPOKEN,
     FakeEar,
+    FakeEcho,
     FakeLoudspeaker,
     FakeMicrophone,
     FakeVoice,
@@ -82,6 +83,9 @@ class World:
         floor: Floor | None = None,
         rules: TurnRules = RULES,
         keep_recording: bool = False,
+        speculative: bool = True,
+        echo: FakeEcho | None = None,
+        barge_in: bool = False,
     ) -> None:
         self.voice = voice or FakeVoice()
         self.speaker = speaker or FakeLoudspeaker()
@@ -106,6 +110,9 @@ class World:
             emit=self.watched,
             rules=rules,
             keep_recording=keep_recording,
+            speculative=speculative,
+            open_echo=(lambda fmt: echo) if echo is not None else None,
+            barge_in=barge_in,
         )
 
     def conversation(self, *, chimes: ChimeRules | None = None) -> Conversation:

@@ -243,6 +243,8 @@ ROOM = (1).to_bytes(2, "little") * MICROPHONE_BLOCK
 """10 ms of a quiet room: not zeros."""
 SPOKEN = (5_000).to_bytes(2, "little") * MICROPHONE_BLOCK
 """10 ms that `LoudVad` takes for voice."""
+ECHO = (4_000).to_bytes(2, "little") * MICROPHONE_BLOCK
+"""10 ms of our own speech as the microphone hears it."""
 DEAD = bytes(2 * MICROPHONE_BLOCK)
 
 
@@ -259,6 +261,49 @@ class LoudVad:
 
     def feed(self, frame: Frame) -> float:
         return 1.0 if int.from_bytes(frame.data[:2], "little", signed=True) > 1_000 else 0.0
+
+
+class FakeOwnSpeech:
+    """An `OwnSpeech` that sounds until `said` says so or it is cut; `done` is what was done to it, in order."""
+
+    def __init__(self, said: Callable[[], bool], *, ended: float | None = None) -> None:
+        self.done: list[str] = []
+        self.ended = ended
+        self._said = said
+
+    @property
+    def said(self) -> bool:
+        return "cut" in self.done or self._said()
+
+    def pause(self) -> None:
+        self.done.append("pause")
+
+    def resume(self) -> None:
+        self.done.append("resume")
+
+    def cut(self) -> None:
+        self.done.append("cut")
+
+
+class FakeEcho:
+    """An `Echo` that takes `ECHO` out and nothing else. `clean` as it is set; what is left is free."""
+
+    def __init__(self, *, clean: bool = True) -> None:
+        self.clean = clean
+        self.open = True
+
+    @property
+    def frame_samples(self) -> int:
+        return MICROPHONE_BLOCK
+
+    def near(self, frame: Frame) -> Frame:
+        return Frame(data=ROOM, format=frame.format) if frame.data == ECHO else frame
+
+    def free(self, raw: Frame, cleaned: Frame) -> bool:
+        return raw.data != ECHO
+
+    def close(self) -> None:
+        self.open = False
 
 
 class FakeEar:

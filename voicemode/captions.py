@@ -1,0 +1,127 @@
+"""Captions that recognisers make of silence and noise, told from words that a person has said.
+
+Models that learnt from subtitled films write what stood under their silences: thanks for watching, names of subtitling
+groups, what kind of sound it was.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+FASTEST_CHARACTERS_PER_SECOND = 22.0
+"""Nobody says more in a second of voice; a text that would have taken more was not said."""
+
+USUAL_CHARACTERS_PER_SECOND = 14.0
+
+SHORTEST_WORD_SECONDS = 0.3
+"""Voice in the shortest answer that can be believed of a phrase that silence is often given."""
+
+WEAK_DECIBELS = 6.0
+"""Voice that stands out of the room by less is more likely the room."""
+
+_CREDITS = re.compile(
+    r"amara\.?\s*org|untertitel(ung)?\b.*\b(zdf|ard|wdr|swr|funk|im auftrag|community|von)\b|"
+    r"\bsubtit(les?|led|ling)\b.*\bby\b|\bsous-titr\w*\b.*\b(par|réalis|radio)|\bsubt[ií]tulos?\b.*\b(por|de la)\b|"
+    r"\bcaption(s|ed|ing)\b.*\bby\b|\btranscri(bed|ption|pt)\b.*\bby\b",
+    re.IGNORECASE,
+)
+_SOUNDS = re.compile(r"(\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>|[♪♫🎵🎶\s.…,!-])+")
+
+FAREWELLS = frozenset(
+    (
+        "thanks for watching",
+        "thank you for watching",
+        "thank you so much for watching",
+        "thanks for listening",
+        "thank you for listening",
+        "please subscribe",
+        "please subscribe to my channel",
+        "dont forget to subscribe",
+        "like and subscribe",
+        "see you next time",
+        "see you in the next video",
+        "ill see you in the next video",
+        "bis zum nächsten mal",
+        "vielen dank fürs zuschauen",
+        "danke fürs zuschauen",
+        "vielen dank für die aufmerksamkeit",
+        "das wars für heute",
+        "merci davoir regardé",
+        "merci davoir regardé cette vidéo",
+        "abonnezvous",
+        "gracias por ver",
+        "gracias por ver el video",
+        "gracias por ver el vídeo",
+        "suscríbete al canal",
+        "suscribete al canal",
+    )
+)
+"""What nobody says to an assistant."""
+
+COMMON = frozenset(
+    (
+        "you",
+        "thank you",
+        "thank you very much",
+        "thanks",
+        "bye",
+        "bye bye",
+        "goodbye",
+        "oh",
+        "hmm",
+        "mm",
+        "so",
+        "the",
+        "i",
+        "danke",
+        "vielen dank",
+        "tschüss",
+        "merci",
+        "au revoir",
+        "gracias",
+        "adiós",
+    )
+)
+"""What people do say, and recognisers make of nothing too."""
+
+
+def is_caption(text: str, *, voice: float, margin: float | None = None) -> bool:
+    """Whether `text` is what a recogniser makes of nothing rather than what was said.
+
+    `voice` is the seconds of voice in the recording, `margin` how many dB it stood out of the room (None: unknown).
+    A phrase that people do say is an answer as soon as there is voice enough to have said it.
+    """
+    stripped = text.strip()
+    if not any(character.isalnum() for character in _without_sounds(stripped)):
+        return bool(stripped)
+    words = _plain(stripped)
+    weak = margin is not None and margin < WEAK_DECIBELS
+    if words in FAREWELLS or _CREDITS.search(stripped):
+        return weak or voice < len(stripped) / USUAL_CHARACTERS_PER_SECOND
+    if _repeats(words) in COMMON:
+        return weak or voice < max(len(words) / FASTEST_CHARACTERS_PER_SECOND, SHORTEST_WORD_SECONDS)
+    return False
+
+
+def _without_sounds(text: str) -> str:
+    """`text` without notes on sounds, which stand in brackets or between stars: [Music], (silence), *coughs*."""
+    return _SOUNDS.sub("", text)
+
+
+def _plain(text: str) -> str:
+    """Lower case letters and single spaces."""
+    kept = "".join(
+        character if character.isalnum() else " " if character.isspace() else ""
+        for character in unicodedata.normalize("NFC", text).casefold()
+    )
+    return " ".join(kept.split())
+
+
+def _repeats(words: str) -> str:
+    """A loop of one phrase ("thank you thank you thank you") is that phrase."""
+    parts = words.split()
+    for size in range(1, len(parts) // 2 + 1):
+        if len(parts) % size == 0 and parts == parts[:size] * (len(parts) // size):
+            return " ".join(parts[:size])
+    return words

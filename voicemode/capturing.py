@@ -1,0 +1,165 @@
+"""From opening the microphone to the end of a turn, also while we still speak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from voicemode import clock
+from voicemode.errors import DeviceError
+from voicemode.events import ListeningStarted, MicrophoneOpened
+from voicemode.guessing import Guess
+from voicemode.interrupting import OwnSpeech, TalkingOver, latest
+from voicemode.listening import OPENING_DECIBELS, Captured, Ear, Hearing, Judged, ListeningPorts, Sound
+from voicemode.ports import Recording
+from voicemode.speech import Outcome
+from voicemode.turn import TurnRules
+
+PREROLL_SECONDS = 0.5
+"""What the microphone gave before our own last sound had died away, kept for those who begin early."""
+
+ECHOING_LEAD_SECONDS = 0.1
+"""Of a pre-roll in which we may hear ourselves, so much may come before the user's voice: too little for a word of
+ours, enough for the first sound of theirs."""
+
+REMEMBERED_SECONDS = 2.0
+"""What is kept of the microphone while we speak: a suspected voice, and the lead before it."""
+
+
+async def capture(
+    ports: ListeningPorts, *, turn: str, rules: TurnRules, guess: Guess, own: OwnSpeech | None = None
+) -> Captured:
+    """Opens the microphone, waits for a turn and closes it again.
+
+    While `own` speech still sounds the microphone is open all the same, so that no time is deaf between its last word
+    and the user's first. Raises `DeviceError`. What had been said when the device went away or someone cancelled is
+    kept as a recording.
+    """
+    ear = Ear(ports)
+    attention = _Attention(ports, ear, turn=turn, rules=rules, guess=guess, own=own)
+    try:
+        async with ports.open_source(ear.format) as source:
+            ports.emit(MicrophoneOpened(at=clock.monotonic(), turn=turn, rate=ear.format.rate))
+            async for sound in ear.sounds(source):
+                if attention.feed(sound):
+                    break
+    except DeviceError as error:
+        kept = attention.keep(Outcome.BROKEN)
+        if kept is not None and (path := await kept.saved()) is not None:
+            error.hint = f"{error.hint} What was said until then is kept in {path}.".lstrip()
+        raise
+    except asyncio.CancelledError:
+        attention.keep(Outcome.CANCELLED)
+        raise
+    finally:
+        attention.release()
+        ear.close()
+    return attention.captured()
+
+
+class _Attention:
+    """One opening of the microphone: first beside our own speech, then for the user alone."""
+
+    def __init__(
+        self,
+        ports: ListeningPorts,
+        ear: Ear,
+        *,
+        turn: str,
+        rules: TurnRules,
+        guess: Guess,
+        own: OwnSpeech | None,
+    ) -> None:
+        self._ports = ports
+        self._ear = ear
+        self._turn = turn
+        self._rules = rules
+        self._guess = guess
+        self._own = own
+        self._hearing: Hearing | None = None
+        self._before: deque[Judged] = deque()
+        self._before_seconds = 0.0
+        self._over: TalkingOver | None = None
+        if own is not None and ports.barge_in and ear.hears_past_us:
+            self._over = TalkingOver(
+                ports.interruption, own, guess, turn=turn, emit=ports.emit, begin=self._suspect
+            )
+
+    def feed(self, sound: Sound) -> bool:
+        """One more frame; whether the turn is over."""
+        if self._hearing is None:
+            if self._own is not None and not self._own.said:
+                return self._overhear(sound)
+            self._hearing = self._begin(sound)
+        return self._hearing.feed(self._ear.judge(sound)) is not None
+
+    def keep(self, outcome: Outcome) -> Recording | None:
+        return self._hearing.keep(outcome) if self._hearing is not None else None
+
+    def release(self) -> None:
+        if self._over is not None:
+            self._over.release()
+
+    def captured(self) -> Captured:
+        hearing = self._hearing if self._hearing is not None else self._new()
+        return hearing.captured(interrupted=self._over is not None and self._over.hearing is not None)
+
+    def _overhear(self, sound: Sound) -> bool:
+        """A frame that came while we still speak; whether the turn is over nevertheless."""
+        judged = self._remember(sound)
+        if self._over is None:
+            return False
+        self._over.feed(judged, self._before)
+        self._hearing = self._over.hearing
+        return self._hearing is not None and (self._over.stopped or self._hearing.why is not None)
+
+    def _remember(self, sound: Sound) -> Judged:
+        """A detector that would hear our own speech is not asked: it would remember it."""
+        judged = Judged(frame=sound.frame, began=sound.began)
+        if self._ear.hears_past_us:
+            judged = self._ear.judge(sound)
+            judged = replace(judged, voice=judged.voice and sound.free and judged.margin >= OPENING_DECIBELS)
+        self._before.append(judged)
+        self._before_seconds += judged.frame.seconds
+        while self._before_seconds > REMEMBERED_SECONDS + 1e-9:
+            self._before_seconds -= self._before.popleft().frame.seconds
+        return judged
+
+    def _begin(self, sound: Sound) -> Hearing:
+        """Our own speech has died away, or there was none."""
+        self._tell_deaf_time(sound)
+        found = self._over.take() if self._over is not None else None
+        if found is not None:
+            return found
+        if not self._ear.clean:
+            return self._new(lead=latest(self._before, ECHOING_LEAD_SECONDS))
+        hearing = self._new()
+        for judged in latest(self._before, PREROLL_SECONDS):
+            hearing.feed(judged)
+        return hearing
+
+    def _suspect(self, frames: Sequence[Judged]) -> Hearing:
+        hearing = self._new(untold=True)
+        for judged in frames:
+            hearing.feed(judged)
+        return hearing
+
+    def _new(self, *, lead: Sequence[Judged] = (), untold: bool = False) -> Hearing:
+        return Hearing(
+            self._ports,
+            self._ear.format,
+            turn=self._turn,
+            rules=self._rules,
+            guess=self._guess,
+            lead=lead,
+            untold=untold,
+        )
+
+    def _tell_deaf_time(self, sound: Sound) -> None:
+        if self._own is None:
+            return
+        ended = self._own.ended
+        deaf = 0.0 if self._before or ended is None else max(sound.began - ended, 0.0)
+        self._ports.emit(ListeningStarted(at=clock.monotonic(), turn=self._turn, deaf=round(deaf, 4)))

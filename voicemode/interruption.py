@@ -1,0 +1,145 @@
+"""The interruption machine: whether a sound that comes while we speak means us. It counts seconds of microphone time.
+
+It is fed frames that have been cleaned of our own speech, and gives verdicts; pausing, cutting and resuming is up to
+the flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Talk(Enum):
+    """Who has the word."""
+
+    OURS = "ours"
+    SUSPECTED = "suspected"
+    """Somebody may be talking to us: our speech is paused."""
+    THEIRS = "theirs"
+
+
+class Sign(Enum):
+    VOICE = "voice"
+    """Enough voice in a row to be a word."""
+    MORE_VOICE = "more voice"
+    """More than a cough or an assent."""
+    WORDS = "words"
+    STOP_WORD = "stop word"
+    ASSENT = "assent"
+    QUIET = "quiet"
+    """Silence after less than that, and no words."""
+
+
+TRANSITIONS: dict[tuple[Talk, Sign], Talk] = {
+    (Talk.OURS, Sign.VOICE): Talk.SUSPECTED,
+    (Talk.SUSPECTED, Sign.MORE_VOICE): Talk.THEIRS,
+    (Talk.SUSPECTED, Sign.WORDS): Talk.THEIRS,
+    (Talk.SUSPECTED, Sign.STOP_WORD): Talk.THEIRS,
+    (Talk.SUSPECTED, Sign.ASSENT): Talk.OURS,
+    (Talk.SUSPECTED, Sign.QUIET): Talk.OURS,
+}
+"""Every move there is. The picture in specs/listening.md is drawn from it."""
+
+
+class Verdict(StrEnum):
+    """What the flow has to do."""
+
+    SUSPECTED = "suspected"
+    """Pause."""
+    CONFIRMED = "confirmed"
+    """Be silent; what is being said is the user's turn."""
+    STOPPED = "stopped"
+    """The same, and the turn is over: the user wants silence and nothing else."""
+    FALSE = "false"
+    """Go on where it stopped."""
+
+
+_VERDICTS = {
+    Sign.VOICE: Verdict.SUSPECTED,
+    Sign.MORE_VOICE: Verdict.CONFIRMED,
+    Sign.WORDS: Verdict.CONFIRMED,
+    Sign.STOP_WORD: Verdict.STOPPED,
+    Sign.ASSENT: Verdict.FALSE,
+    Sign.QUIET: Verdict.FALSE,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterruptionRules:
+    """Seconds of microphone time.
+
+    `suspect` of voice in a row pauses us (a tap or a click is shorter); in the first `guard` seconds, while an echo
+    canceller still adapts, it takes `guarded`. `confirm` of voice in all is an interruption whatever it says (a cough
+    and "mhm" last 0.2–0.4 s). Less, and then silence for `quiet`, was none; where words are awaited, for `patience`.
+    """
+
+    suspect: float = 0.2
+    guard: float = 1.0
+    guarded: float = 0.4
+    confirm: float = 0.55
+    quiet: float = 0.4
+    patience: float = 1.2
+
+
+class Interruption:
+    """One message's interruptions. `feed` every frame in order; it gives a verdict when there is one to act on."""
+
+    def __init__(self, rules: InterruptionRules) -> None:
+        self._rules = rules
+        self.state = Talk.OURS
+        self.now = 0.0
+        self.silent = 0.0
+        """Since the last voice, while somebody is suspected."""
+        self.voice_from: float | None = None
+        """Where the voice began that is suspected or believed."""
+        self._run = 0.0
+        self._run_from = 0.0
+        self.voice = 0.0
+        """Seconds of it."""
+
+    def feed(self, seconds: float, *, voice: bool, awaiting: bool = False) -> Verdict | None:
+        """One frame: does it hold a voice that is not ours; is a transcript of what was said on its way?"""
+        began, self.now = self.now, self.now + seconds
+        if self.state is Talk.OURS:
+            return self._look_for_voice(began, seconds, voice=voice)
+        if self.state is Talk.THEIRS:
+            return None
+        if voice:
+            self.voice += seconds
+            self.silent = 0.0
+        else:
+            self.silent += seconds
+        if self.voice >= self._rules.confirm - 1e-9:
+            return self._move(Sign.MORE_VOICE)
+        limit = self._rules.patience if awaiting else self._rules.quiet
+        return self._move(Sign.QUIET) if self.silent >= limit - 1e-9 else None
+
+    def heard(self, sign: Sign) -> Verdict | None:
+        """What the words were, as soon as they are known."""
+        return self._move(sign)
+
+    def _look_for_voice(self, began: float, seconds: float, *, voice: bool) -> Verdict | None:
+        """A run of voice leaks twice as fast as it fills, as that which opens a turn."""
+        if not voice:
+            self._run = max(self._run - 2 * seconds, 0.0)
+            return None
+        if self._run <= 0.0:
+            self._run_from = began
+        self._run += seconds
+        rules = self._rules
+        wanted = rules.guarded if self.now <= rules.guard else rules.suspect
+        if self._run < wanted - 1e-9:
+            return None
+        self.voice = self._run
+        return self._move(Sign.VOICE)
+
+    def _move(self, sign: Sign) -> Verdict | None:
+        after = TRANSITIONS.get((self.state, sign))
+        if after is None:
+            return None
+        self.state = after
+        self._run = 0.0
+        self.silent = 0.0
+        self.voice_from = None if after is Talk.OURS else self._run_from
+        return _VERDICTS[sign]

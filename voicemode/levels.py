@@ -1,0 +1,47 @@
+"""Loudness of frames, and how far a voice stands out of the room. Decibels; 0 is a square wave at full scale."""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from operator import mul
+
+from voicemode.pcm import Frame
+
+QUIETEST = -96.0
+"""What digital silence counts as: one step of 16 bits is -90."""
+
+_FULL_SCALE = 32_768.0
+
+KNOWN_ROOM = -65.0
+"""A room is taken to be as quiet as this until it has been heard."""
+
+RISE_PER_SECOND = 25.0
+RISE_UNDER_VOICE = 3.0
+"""The room's level follows a louder room by so many dB per second, and hardly where a voice may be what is loud."""
+
+
+def decibels(frame: Frame) -> float:
+    """Root mean square level."""
+    samples = array("h", frame.data)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    power = sum(map(mul, samples, samples)) / len(samples) if samples else 0.0
+    return max(10 * math.log10(power / _FULL_SCALE**2), QUIETEST) if power else QUIETEST
+
+
+class Room:
+    """The level of the room, learnt from frames in order: it falls at once and rises slowly."""
+
+    def __init__(self) -> None:
+        self.level = KNOWN_ROOM
+
+    def feed(self, level: float, seconds: float, *, voice: bool) -> float:
+        """One frame of `level` dB; gives how many dB it stands out of the room as it was before."""
+        margin = level - self.level
+        if margin < 0:
+            self.level = max(level, QUIETEST)
+        else:
+            self.level += min(margin, seconds * (RISE_UNDER_VOICE if voice else RISE_PER_SECOND))
+        return margin

@@ -1,0 +1,128 @@
+"""From a recording to words: recogniser → transcript, and what happens to the recording until there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from voicemode import clock
+from voicemode.captions import is_caption
+from voicemode.errors import EngineError
+from voicemode.events import Transcribed, TranscriptionRequested, TurnFailed
+from voicemode.guessing import Guess
+from voicemode.listening import Captured, ListeningPorts
+from voicemode.pcm import Frame
+from voicemode.ports import Recording
+from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest
+from voicemode.text import clean_transcript
+from voicemode.turn import Why
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard:
+    """What became of a recording: its words, or why there are none (`failure`), and where it is kept."""
+
+    transcript: Transcript | None
+    recording: Path | None
+    failure: EngineError | None = None
+
+
+def guessing(ports: ListeningPorts, *, turn: str, language: str | None) -> Guess:
+    """The transcription of this turn ahead of time, where that is wanted."""
+
+    async def ask(audio: Frame) -> Transcript:
+        return await _ask(ports, audio, turn=turn, language=language, speculative=True)
+
+    return Guess(ask if ports.speculative else None)
+
+
+async def transcribe(
+    ports: ListeningPorts, captured: Captured, *, turn: str, language: str | None, guess: Guess
+) -> Heard:
+    """The recording's words, those that `guess` has where it was asked for just them. Until there are any the recording
+    is kept: nobody is asked to say a thing twice."""
+    audio = captured.audio
+    if audio is None:
+        raise ValueError("nobody spoke: there is nothing to transcribe")
+    recording = _record(ports, audio, turn) if ports.keep_recording else None
+    transcript: Transcript | None = None
+    failure: EngineError | None = None
+    try:
+        found = await guess.answer(audio)
+        if found is None:
+            found = await _ask(ports, audio, turn=turn, language=language)
+        transcript = _checked(found, captured)
+    except EngineError as error:
+        failure = error
+        ports.emit(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
+    finally:
+        if transcript is None and recording is None:
+            recording = _record(ports, audio, turn)
+        if recording is not None:
+            recording.finish(_note(turn, transcript, captured))
+    if transcript is not None:
+        text, confidence = transcript.text, transcript.confidence
+        ports.emit(
+            Transcribed(
+                at=clock.monotonic(), turn=turn, engine=transcript.engine, text=text, confidence=confidence
+            )
+        )
+    kept = await recording.saved() if recording is not None else None
+    return Heard(transcript=transcript, recording=kept, failure=failure)
+
+
+def keep(ports: ListeningPorts, captured: Captured, *, turn: str) -> None:
+    """Someone cancelled when the turn had just ended: what was said is put away."""
+    if captured.audio is not None:
+        note = RecordingNote(
+            kind="stt", turn=turn, text="", outcome=Outcome.CANCELLED, position=captured.began
+        )
+        _record(ports, captured.audio, turn).finish(note)
+
+
+async def _ask(
+    ports: ListeningPorts, audio: Frame, *, turn: str, language: str | None, speculative: bool = False
+) -> Transcript:
+    ports.emit(
+        TranscriptionRequested(
+            at=clock.monotonic(),
+            turn=turn,
+            engine=ports.engine.name,
+            seconds=audio.seconds,
+            speculative=speculative,
+        )
+    )
+    found = await ports.engine.transcribe(
+        TranscriptionRequest(audio=audio, language=language, prompt=ports.prompt)
+    )
+    return replace(found, text=clean_transcript(found.text))
+
+
+def _checked(found: Transcript, captured: Captured) -> Transcript:
+    """What a recogniser makes of silence is no answer, and is told."""
+    if not is_caption(found.text, voice=captured.voice, margin=captured.margin):
+        return found
+    told = f"{found.engine} wrote {found.text[:80]!r}, as recognisers do of silence; {captured.voice:.1f} s of voice "
+    return replace(
+        found, text="", note=f"{told}were too little or too faint to have said it. {found.note}".rstrip()
+    )
+
+
+def _record(ports: ListeningPorts, audio: Frame, turn: str) -> Recording:
+    recording = ports.begin_recording(kind="stt", turn=turn, format=audio.format)
+    recording.write(audio)
+    return recording
+
+
+def _note(turn: str, transcript: Transcript | None, captured: Captured) -> RecordingNote:
+    began = captured.began
+    if transcript is None:
+        return RecordingNote(kind="stt", turn=turn, text="", outcome=Outcome.NOT_TRANSCRIBED, position=began)
+    return RecordingNote(
+        kind="stt",
+        turn=turn,
+        text=transcript.text,
+        engine=transcript.engine,
+        outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
+        position=began,
+    )
