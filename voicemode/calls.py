@@ -10,7 +10,7 @@ from typing import Any
 
 from voicemode import metrics
 from voicemode.errors import InvalidRequest
-from voicemode.events import Event, FirstAudio, FloorTaken, MicrophoneOpened, TranscriptionRequested
+from voicemode.events import Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
 from voicemode.playback import State
 from voicemode.speaking import Utterance
 from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
@@ -185,7 +185,7 @@ class Call:
             return "waiting"
         if self.utterance is not None and self.utterance.playback.state is State.PAUSED:
             return "paused"
-        if TranscriptionRequested in happened:
+        if TurnEnded in happened:
             return "transcribing"
         hearing = MicrophoneOpened in happened
         if self.utterance is None:
