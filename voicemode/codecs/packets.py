@@ -30,6 +30,11 @@ MOST_PLANES = 8
 QUIET = 0.25
 """Nothing up to this is called loud."""
 
+AUDIBLE = 0.025
+KNOWN_PACKETS = 10
+"""So many packets with something audible in them tell how loud the sound is. Damage before that would otherwise make
+all of the sound that follows look too loud: each packet that is silenced doubles what is believed."""
+
 
 class PacketDecoder:
     """A codec of PyAV, fed whole packets → mono frames at the codec's rate.
@@ -86,18 +91,22 @@ class MonoFrames:
         self._resampler: AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None
         self._loudest = 0.0
+        self._audible = 0
+        self._doubt = 1.0
         self.damaged = False
 
     def take(self, frame: AudioFrame) -> Frame:
         if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
             return Frame(data=b"", format=SPEECH)
         fmt = PcmFormat(rate=frame.sample_rate)
-        limit = min(LOUDEST, max(QUIET, LOUDER * self._loudest)) if self.damaged else LOUDEST
+        limit = min(LOUDEST, max(QUIET, LOUDER * self._loudest) * self._doubt) if self.damaged else LOUDEST
         loudest = peak(frame)
         if not loudest < limit:
             self.damaged = True
+            self._doubt *= 2.0 if self._audible < KNOWN_PACKETS else 1.0
             return Frame(data=fmt.silence(frame.samples), format=fmt)
         self._loudest = max(self._loudest, loudest)
+        self._audible += loudest > AUDIBLE
         kind = frame.format.name, frame.layout.name, frame.sample_rate
         if self._resampler is None or self._kind != kind:
             from av import AudioResampler
