@@ -80,10 +80,18 @@ class Behaviour:
     wav_sizes: WavSizes = WavSizes.STREAMING
     bit_rate: int = 0
     """Of the compressed formats, bits per second; 0 is the encoder's choice."""
+    sent_as: str = ""
+    """The format that is sent, whatever was asked for."""
+    spoilt_from_bytes: int = 0
+    """Flips and holes begin here."""
     flip_every_bytes: int = 0
-    """One bit is wrong in every so many bytes."""
+    """One bit (`flip_bit`, 0 to 7) is wrong in every so many bytes."""
+    flip_bit: int = 4
     hole_every_bytes: int = 0
-    """64 bytes are missing after every so many."""
+    """`hole_bytes` are missing after every so many."""
+    hole_bytes: int = 64
+    over_after_bytes: int | None = None
+    """The rest is missing, and nothing in the framing tells."""
     endless: bool = False
     """The body begins again whenever it ends."""
     transcript: str | None = None

@@ -95,7 +95,7 @@ class SpeechService:
             sound_of,
             seen.text,
             seen.speed,
-            AudioFormat(seen.format),
+            AudioFormat(behaviour.sent_as or seen.format),
             PcmFormat(rate=behaviour.sound_rate, channels=behaviour.sound_channels),
             behaviour.wav_kind,
             behaviour.wav_sizes,
@@ -151,13 +151,7 @@ def spoilt(answer: Answer, behaviour: Behaviour) -> Answer:
         return answer
     if behaviour.body:
         return replace(answer, body=behaviour.body.encode(), seconds=0.0)
-    body = bytearray(answer.body)
-    if behaviour.flip_every_bytes:
-        for place in range(behaviour.flip_every_bytes, len(body), behaviour.flip_every_bytes):
-            body[place] ^= 0x10
-    if step := behaviour.hole_every_bytes:
-        body = bytearray(b"".join(body[at : at + step] for at in range(0, len(body), step + 64)))
-    answer = replace(answer, body=bytes(body))
+    answer = replace(answer, body=_damaged(answer.body, behaviour))
     match behaviour.content:
         case Content.HTML:
             return Answer(body=_HTML, content_type="text/html")
@@ -168,8 +162,20 @@ def spoilt(answer: Answer, behaviour: Behaviour) -> Answer:
         case Content.ODD:
             return replace(answer, body=answer.body + (b"\0" if len(answer.body) % 2 == 0 else b"\0\0"))
         case Content.NOISE:
-            return replace(answer, body=random.Random(7).randbytes(len(body)))
+            return replace(answer, body=random.Random(7).randbytes(len(answer.body)))
     return answer
+
+
+def _damaged(whole: bytes, behaviour: Behaviour) -> bytes:
+    start = behaviour.spoilt_from_bytes
+    body = bytearray(whole[: behaviour.over_after_bytes])
+    if behaviour.flip_every_bytes:
+        for place in range(start + behaviour.flip_every_bytes, len(body), behaviour.flip_every_bytes):
+            body[place] ^= 1 << behaviour.flip_bit
+    if step := behaviour.hole_every_bytes:
+        kept = (body[at : at + step] for at in range(start, len(body), step + behaviour.hole_bytes))
+        body = body[:start] + b"".join(kept)
+    return bytes(body)
 
 
 def json_answer(value: object) -> Answer:
