@@ -102,6 +102,7 @@ class Playback:
         self.expecting = True
         """Sound has been asked for and has not all come. A buffer that runs dry otherwise waits for text to be written:
         the link is not to blame."""
+        self._size = fmt.bytes_per_sample
         self._limit = max(fmt.samples(limit_seconds), 1)
         self._mark = min(fmt.samples(fill_seconds), self._limit)
         self._watch: Watch = watch or (lambda moment, position: None)
@@ -117,6 +118,8 @@ class Playback:
         self._trail: deque[list[int]] = deque()
         self._frozen_heard: int | None = None
         self._history = bytearray()
+        """What was given last: at least `_remembered` bytes of it, at most twice as much."""
+        self._remembered = fmt.samples(LONGEST_LATENCY_SECONDS) * self._size
         self._base = 0
         self._sounded = False
         self._levels = 0
@@ -135,7 +138,7 @@ class Playback:
     @property
     def buffered(self) -> int:
         """Samples written and not yet given to the device."""
-        return len(self._buffer) // self.format.bytes_per_sample
+        return len(self._buffer) // self._size
 
     @property
     def written(self) -> int:
@@ -235,33 +238,34 @@ class Playback:
     # What the device does.
 
     def pull(self, samples: int) -> bytes:
-        """Exactly `samples` samples: sound where there is some to give, silence where there is not."""
+        """Exactly `samples` samples: sound where there is some to give, silence where there is not.
+
+        Called a hundred times a second by a thread that has slept, with nothing of it left in the processor's caches:
+        what it costs is the number of calls and names in it.
+        """
         moments: list[Moment] = []
         with self._lock:
             data = b""
-            if self._state in (State.PLAYING, State.DRAINING):
-                data = self._give(samples, moments)
-            given = len(data) // self.format.bytes_per_sample
+            if self._state is State.PLAYING or self._state is State.DRAINING:
+                data = self._give(samples * self._size, moments)
+            given = len(data) // self._size
             self._follow(samples, given)
             if self._state is State.DRAINING and not self._buffer:
-                self._silence_since_end += samples - given
-                drain = self.format.samples(self.latency + DRAIN_MARGIN_SECONDS)
-                if not self._sounded or self._silence_since_end >= drain:
-                    self._signal(Signal.PLAYED_OUT, moments)
+                self._drain(samples - given, moments)
             position = self._given
-        self._tell(moments, position)
-        return data + self.format.silence(samples - given) if given < samples else data
+        if moments:
+            self._tell(moments, position)
+        return data if given == samples else data + bytes((samples - given) * self._size)
 
-    def _give(self, samples: int, moments: list[Moment]) -> bytes:
-        size = samples * self.format.bytes_per_sample
+    def _give(self, size: int, moments: list[Moment]) -> bytes:
+        """At most `size` bytes."""
         data = bytes(self._buffer[:size])
-        del self._buffer[:size]
         if data:
+            del self._buffer[:size]
             self._remember(data, moments)
-        self._given += len(data) // self.format.bytes_per_sample
-        if self._full and self.buffered <= self._limit * 3 // 4:
-            self._full = False
-            moments.append(Moment.ROOM)
+            if self._full and self.buffered <= self._limit * 3 // 4:
+                self._full = False
+                moments.append(Moment.ROOM)
         if len(data) < size and not self._ended:
             if self.expecting:
                 self._mark = min(int(self._mark * REFILL_GROWTH) or self.format.samples(0.1), self._limit)
@@ -273,28 +277,37 @@ class Playback:
         if not self._sounded:
             self._sounded = True
             moments.append(Moment.FIRST_AUDIO)
+        self._given += len(data) // self._size
         self._blocks += 1
-        self._levels += self.buffered
-        self._history += data
-        most = self.format.samples(LONGEST_LATENCY_SECONDS) * self.format.bytes_per_sample
-        if len(self._history) > most:
-            del self._history[: len(self._history) - most]
+        self._levels += len(self._buffer) // self._size
+        history = self._history
+        history += data
+        if len(history) > 2 * self._remembered:
+            del history[: len(history) - self._remembered]
+
+    def _drain(self, silence: int, moments: list[Moment]) -> None:
+        self._silence_since_end += silence
+        drain = self.format.samples(self.latency + DRAIN_MARGIN_SECONDS)
+        if not self._sounded or self._silence_since_end >= drain:
+            self._signal(Signal.PLAYED_OUT, moments)
 
     def _follow(self, samples: int, given: int) -> None:
         """Remembers which pulled samples were speech, as far back as the device may still hold them.
 
         Each run of the trail is [pulled before it, speech given before it, speech in it]; silence lies between runs.
         """
+        trail = self._trail
         if given:
-            last = self._trail[-1] if self._trail else None
+            last = trail[-1] if trail else None
             if last and last[0] + last[2] == self._pulled:
                 last[2] += given
             else:
-                self._trail.append([self._pulled, self._given - given, given])
+                trail.append([self._pulled, self._given - given, given])
         self._pulled += samples
-        horizon = self._pulled - self.format.samples(max(self.latency, LONGEST_LATENCY_SECONDS))
-        while len(self._trail) > 1 and self._trail[1][0] <= horizon:
-            self._trail.popleft()
+        if len(trail) > 1:
+            horizon = self._pulled - self.format.samples(max(self.latency, LONGEST_LATENCY_SECONDS))
+            while len(trail) > 1 and trail[1][0] <= horizon:
+                trail.popleft()
 
     def _heard(self) -> int:
         if self._frozen_heard is not None:

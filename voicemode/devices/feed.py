@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from voicemode.devices.fitting import Fitted, Resample
 from voicemode.errors import DeviceLost, VoiceModeError
-from voicemode.pcm import PcmFormat
+from voicemode.pcm import BYTES_PER_VALUE, PcmFormat
 from voicemode.ports import Lost, Pull
 
 FORGET = 0.01
@@ -84,32 +84,28 @@ class Feed:
 
     def fill(self, samples: int) -> bytes:
         """Exactly `samples` samples; silence once it is over. Called from the device's thread; never raises."""
-        at = self._now()
+        at, fmt = self._now(), self.format
         if self.last_at is None:
             self._first_at = at
         self.last_at = at
-        if self._runs_away(at):
+        if self._pulled > ((at - self._first_at) * (1 + DRIFT) + AHEAD_SECONDS) * fmt.rate:
             self.lose(
                 DeviceLost(
                     "The loudspeaker takes sound faster than time passes: nobody hears it.", retryable=True
                 )
             )
         if self._over:
-            return self.format.silence(samples)
+            return fmt.silence(samples)
         self._pulled += samples
         try:
             data = self._pull(samples)
         except Exception as problem:  # the edge of the device's thread
             self.lose(_failed(f"{type(problem).__name__}: {problem}", problem))
-            return self.format.silence(samples)
-        if len(data) != samples * self.format.bytes_per_sample:
-            self.lose(_failed(f"{len(data)} bytes for {samples} samples of {self.format}", None))
-            return self.format.silence(samples)
+            return fmt.silence(samples)
+        if len(data) != samples * BYTES_PER_VALUE * fmt.channels:
+            self.lose(_failed(f"{len(data)} bytes for {samples} samples of {fmt}", None))
+            return fmt.silence(samples)
         return data
-
-    def _runs_away(self, at: float) -> bool:
-        elapsed = at - self._first_at
-        return self.format.seconds(self._pulled) > elapsed * (1 + DRIFT) + AHEAD_SECONDS
 
     def delay(self, seconds: float) -> None:
         """What the device says of the samples just given to it: audible in `seconds`."""

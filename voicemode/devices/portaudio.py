@@ -40,12 +40,17 @@ from voicemode.pcm import PcmFormat
 
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
+MAPPER_ENDING = " - Output"
+"""PortAudio's own, behind Windows' name for the wave mapper, which is in the user's language."""
 PLAYBACK_SECONDS = 0.02
 """What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
 its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """The most it is asked to hold. Each stream in which sound (silence does not count) ran dry doubles what the next one
 holds; each that did not takes a quarter off again."""
+BLOCK_SECONDS = 0.01
+"""What a loudspeaker on Linux takes at a time. Left to choose, PortAudio cuts what is held into four periods, and each
+of 5 ms wakes PulseAudio's thread and ours once more: twice the CPU for nothing that is heard (decision 0005)."""
 CAPTURE_SECONDS = 0.12
 """A quarter of it comes at a time: 30 ms wake this process 33 times a second, 15 ms 67 times, for a third less CPU; a
 turn's end is seen 5 ms later on average, 10 ms at most."""
@@ -66,8 +71,11 @@ class PortAudio:
 
     library = "PortAudio"
 
-    def __init__(self, library: ModuleType, resample: Resample | None = None) -> None:
+    def __init__(
+        self, library: ModuleType, resample: Resample | None = None, *, platform: str = sys.platform
+    ) -> None:
         self._sd = library
+        self._on_linux = platform.startswith("linux")
         self._resample = resample
         self._held_seconds = PLAYBACK_SECONDS
         self._refusing: dict[tuple[str, PcmFormat], Exception] = {}
@@ -141,7 +149,7 @@ class PortAudio:
                 samplerate=rate,
                 channels=feed.format.channels,
                 dtype="int16",
-                blocksize=0,
+                blocksize=self._block(feed.format),
                 latency=held,
                 device=info.index,
                 extra_settings=self._extra(info),
@@ -215,7 +223,10 @@ class PortAudio:
         if wanted is not None:
             return [choose(devices, wanted, output=output)]
         usable = [info for info in devices if (info.output_channels if output else info.input_channels) > 0]
+        mapped = [info for info in usable if output and _is_mapper(info)]
         default = [info for info in usable if (info.default_output if output else info.default_input)]
+        if mapped and any(info.host_api == mapped[0].host_api for info in default):
+            return mapped + default
         return default + [info for info in usable if info.name in BRIDGES and info not in default]
 
     def _refresh(self) -> None:
@@ -224,7 +235,7 @@ class PortAudio:
         It would kill open streams. On macOS and Windows the default itself is frozen in the list; on Linux the
         audio server routes behind one unchanging device, and the list is made anew only after a failure.
         """
-        if any_open() or (sys.platform.startswith("linux") and not devices_changed.is_set()):
+        if any_open() or (self._on_linux and not devices_changed.is_set()):
             return
         self._sd._terminate()
         self._sd._initialize()
@@ -247,9 +258,20 @@ class PortAudio:
             for info in self._sd.query_devices()
         )
 
+    def _block(self, fmt: PcmFormat) -> int:
+        """Samples that a callback is to ask for; 0 leaves it to PortAudio, which elsewhere adapts its blocks to the
+        device's at the price of another one held."""
+        return fmt.samples(BLOCK_SECONDS) if self._on_linux else 0
+
     def _extra(self, info: DeviceInfo) -> object | None:
         """WASAPI alone refuses every rate but its mixer's unless it is told to convert."""
         return self._sd.WasapiSettings(auto_convert=True) if "WASAPI" in info.host_api else None
+
+
+def _is_mapper(info: DeviceInfo) -> bool:
+    """Windows moves a stream on the wave mapper along with the default output, and leaves one on a device where it is:
+    PortAudio gives the device that was the default when it made its list."""
+    return info.host_api == "MME" and info.name.endswith(MAPPER_ENDING)
 
 
 def load_portaudio(resample: Resample | None = None) -> PortAudio:

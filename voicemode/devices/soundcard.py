@@ -15,6 +15,7 @@ import anyio
 from voicemode import clock
 from voicemode.devices.backend import Backend, DeviceReport, Loader, Stream, Unavailable, way_out
 from voicemode.devices.capture import Capture
+from voicemode.devices.default_output import AskDefault, DefaultWatch, system_default
 from voicemode.devices.feed import Feed
 from voicemode.devices.fitting import Resample
 from voicemode.devices.mini import load_miniaudio
@@ -22,7 +23,7 @@ from voicemode.devices.pipes import load_pipes
 from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
-from voicemode.errors import DeviceError, NoDevice
+from voicemode.errors import DeviceError, DeviceLost, NoDevice
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Lost, Pull
 
@@ -105,7 +106,8 @@ class SoundCard:
     """Loudspeaker and microphone of this machine.
 
     `output_device`, `input_device`: an index or a part of a name; None is the system's default. `resample` makes
-    the stage for a device that refuses the format asked for; without it such a device is an error.
+    the stage for a device that refuses the format asked for; without it such a device is an error. `ask_default`
+    is how to find out which loudspeaker is the default, where a stream does not follow it (None: as the platform does).
     """
 
     def __init__(
@@ -115,9 +117,12 @@ class SoundCard:
         input_device: str | None = None,
         resample: Resample | None = None,
         loaders: Sequence[Loader] | None = None,
+        ask_default: AskDefault | None = None,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._output_device = output_device or None
+        # Whoever named a device wants that one.
+        self._ask_default = None if output_device else ask_default or system_default()
         self._input_device = input_device or None
         self._loaders = list(standard_loaders(resample) if loaders is None else loaders)
         self._now = now
@@ -129,8 +134,12 @@ class SoundCard:
     async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[CardSink]:  # noqa: A002
         """Opens the loudspeaker and starts to pull; see `ports.OpenSink`."""
         feed = Feed(format, pull, lost, self._now)
+        ask = self._ask_default
+        known: int | None = None
 
         def work() -> Stream:
+            nonlocal known
+            known = ask() if ask is not None else None
             return self._first(lambda backend: backend.open_output(self._output_device, feed), output=True)
 
         try:
@@ -145,10 +154,13 @@ class SoundCard:
         watchdog = Watchdog(
             loop, lambda: feed.last_at, feed.lose, self._now, f"The loudspeaker {stream.name!r}"
         )
+        following = DefaultWatch(ask, known, lambda: feed.lose(_elsewhere())) if ask is not None else None
         try:
             yield sink
         finally:
             watchdog.stop()
+            if following is not None:
+                following.stop()
             sink.abort()
             self._sinks.discard(sink)
             await closing.finished()
@@ -251,3 +263,7 @@ class SoundCard:
         if best is not None:
             return replace(best, notes=tuple(notes))
         return DeviceReport(library="", version="", devices=(), why_none="; ".join(notes), notes=tuple(notes))
+
+
+def _elsewhere() -> DeviceLost:
+    return DeviceLost("The system's default output is now another device.", retryable=True)

@@ -12,10 +12,11 @@ FIRST_SECONDS = 3.0
 GAP_SECONDS = 1.0
 """Callbacks come every 3–50 ms; audio servers on a busy machine have been seen to pause for 0.3 s."""
 LOOK_SECONDS = 0.1
+"""The least between two looks."""
 
 
 class Watchdog:
-    """Looks every 100 ms at when the device last called, and reports it lost, once.
+    """Looks when a device that has stopped can be called lost, about once a second, and reports it lost, once.
 
     The loop itself may be held up for longer than a gap: the device calls in its own thread meanwhile, so a late
     look sees a fresh time.
@@ -35,7 +36,7 @@ class Watchdog:
         self._now = now
         self._name = name
         self._opened_at = now()
-        self._timer = loop.call_later(LOOK_SECONDS, self.look)
+        self._timer = loop.call_later(GAP_SECONDS, self.look)
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -44,7 +45,8 @@ class Watchdog:
         self._timer.cancel()
         last = self._last_at()
         limit = FIRST_SECONDS if last is None else GAP_SECONDS
-        if self._now() - (self._opened_at if last is None else last) >= limit:
+        silent = self._now() - (self._opened_at if last is None else last)
+        if silent >= limit:
             self._lose(
                 DeviceLost(
                     f"{self._name} has not moved for {limit:g} s: unplugged, or the audio server hangs.",
@@ -53,4 +55,5 @@ class Watchdog:
                 )
             )
             return
-        self._timer = self._loop.call_later(LOOK_SECONDS, self.look)
+        soonest = min(limit - silent, GAP_SECONDS)
+        self._timer = self._loop.call_later(max(soonest, LOOK_SECONDS), self.look)
