@@ -271,3 +271,30 @@ def test_save_all_and_debug_keep_recordings_and_transcripts(name: str) -> None:
 def test_debug_takes_the_words_of_every_switch_and_trace(word: str, level: str) -> None:
     config = Config.from_sources({"VOICEMODE_DEBUG": word})
     assert (config.log.debug, config.problems) == (level, ())
+
+
+@pytest.mark.spec("TOOL-20")
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("60000", 55.0),
+        ("600000", 595.0),
+        ("100000000", 86_400.0),
+        ("4000", 2.0),
+        ("0", 55.0),
+        ("-1", 55.0),
+        ("soon", 55.0),
+        ("", 55.0),
+    ],
+)
+def test_a_call_is_pending_before_the_limit_that_the_client_tells(told: str, seconds: float) -> None:
+    config = Config.from_sources({"MCP_TOOL_TIMEOUT": told})
+    assert config.server.client_limit_s == seconds
+    assert config.problems == ()
+
+
+@pytest.mark.spec("TOOL-20")
+def test_the_users_own_limit_comes_before_what_the_client_tells() -> None:
+    told = {"MCP_TOOL_TIMEOUT": "600000"}
+    assert Config.from_sources(told, {}, {"VOICEMODE_CLIENT_LIMIT_S": "0"}).server.client_limit_s == 0
+    assert Config.from_sources({**told, "VOICEMODE_CLIENT_LIMIT_S": "7"}).server.client_limit_s == 7

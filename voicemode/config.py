@@ -27,6 +27,10 @@ from voicemode.variables import (
     StreamingSettings,
 )
 
+CLIENT_LIMIT = "VOICEMODE_CLIENT_LIMIT_S"
+CLIENT_MARGIN_S = 5.0
+"""For an answer on its way to a client that would give up."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointChoice:
@@ -68,6 +72,8 @@ class Config:
             Origin.PROJECT: project_file or {},
             Origin.USER: user_file or {},
         }
+        if not any(layer.get(CLIENT_LIMIT, "").strip() for layer in layers.values()):
+            layers[Origin.ENVIRONMENT] = {**environment, **_told_by_client(environment)}
         reader = Reader(layers)
         reader.problems.extend(problems)
         config = cls(
@@ -145,6 +151,19 @@ class Config:
         if not self.endpoints.api_key or origin is Origin.PROJECT:
             return False
         return url == self.endpoints.base_url or url.startswith("https://")
+
+
+def _told_by_client(environment: Mapping[str, str]) -> dict[str, str]:
+    """Claude Code's MCP_TOOL_TIMEOUT is a hard limit of a call, in ms; its own value, so a strange one is no problem of
+    ours."""
+    try:
+        seconds = int(environment.get("MCP_TOOL_TIMEOUT", "")) / 1000
+    except ValueError:
+        return {}
+    if seconds <= 0:
+        return {}
+    most = 86_400.0  # Of the variable.
+    return {CLIENT_LIMIT: f"{min(max(seconds - CLIENT_MARGIN_S, seconds / 2), most):g}"}
 
 
 def _agreed(config: Config, reader: Reader) -> Config:

@@ -88,14 +88,14 @@ class Conversation:
         ready = chime(self._mouth.format, LISTENING_TONES, self._chimes) if self._chimes else None
         utterance = Utterance(self._mouth, text, request, turn=turn, kind="converse", chime=ready)
         work = self._exchanges.speak_and_listen(utterance, rules, language)
-        return self._take(turn, utterance, work, message=_message(text, request), listens=True)
+        return self._take(turn, utterance, work, message=_message(text, request))
 
     def listen(self, *, language: str | None = None, max_listen: float | None = None) -> Call:
         """Only listens."""
         rules = self.rules(max_listen)
         turn = self._new_turn()
         self._note(TurnStarted(at=clock.monotonic(), turn=turn, kind="listen", text=""))
-        return self._take(turn, None, self._exchanges.listen(turn, rules, language), listens=True)
+        return self._take(turn, None, self._exchanges.listen(turn, rules, language))
 
     def calls(self) -> list[Call]:
         """Those under way and the last that are over, oldest first."""
@@ -175,15 +175,12 @@ class Conversation:
         work: Awaitable[Exchange],
         *,
         message: Message | None = None,
-        listens: bool = False,
     ) -> Call:
         over = [call for call in self._calls.values() if call.over]
         over.sort(key=lambda call: call.pending)  # An answer that nobody has fetched goes last.
         for old in over[: max(len(self._calls) - REMEMBERED, 0)]:
             del self._calls[old.handle]
-        call = Call(
-            turn, utterance, work, self._turns[turn], self._put_away, message=message, listens=listens
-        )
+        call = Call(turn, utterance, work, self._turns[turn], self._put_away, message=message)
         self._calls[turn] = call
         return call
 

@@ -362,8 +362,15 @@ class LogSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """The HTTP doors."""
+    """The doors to clients."""
 
+    client_limit_s: float = setting(
+        "VOICEMODE_CLIENT_LIMIT_S",
+        number(0, 86_400, "seconds"),
+        55.0,
+        "A call that lasts longer is answered as pending and goes on, before the client gives up; 0: never. "
+        "Not set: 5 s less than MCP_TOOL_TIMEOUT (ms), where the client passes that on.",
+    )
     host: str = setting(
         "VOICEMODE_SERVE_HOST",
         HOST,

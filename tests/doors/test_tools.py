@@ -1,166 +1,36 @@
-"""What an MCP client sees, through the SDK's own client and in both eras of the protocol."""
+"""What the tools are, give back and refuse, as an MCP client sees it: through the SDK's own client and in both eras of
+the protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mcp import Client, MCPError
-from mcp.server.mcpserver import MCPServer
-from mcp.types import BlobResourceContents, CallToolResult, TextContent, TextResourceContents, Tool
 
-from tests.flows.world import ANSWER, RULES, PatientMicrophone, SlowEar
+from tests.doors.door import (
+    LONG,
+    World,
+    door,
+    fields,
+    starved,
+    text_of,
+)
+from tests.flows.world import PatientMicrophone
 from tests.support.fakes import (
     DEAD,
-    WORD,
     FakeEar,
-    FakeLoudspeaker,
-    FakeMicrophone,
     FakeVoice,
-    LoudVad,
-    open_passing,
-    until,
 )
-from voicemode.app import App
-from voicemode.config import Config
-from voicemode.devices.backend import DeviceReport
-from voicemode.devices.soundcard import SoundCard
 from voicemode.errors import EndpointUnreachable
-from voicemode.eventlog import EventLog
-from voicemode.listening import ListeningPorts
-from voicemode.mcp_server import PROGRESS_SECONDS, build_server
-from voicemode.ports import SttEngine, TtsEngine
-from voicemode.recordings import Recordings
-from voicemode.settings_files import Folders
-from voicemode.speaking import SpeakingPorts
 from voicemode.speech import Outcome
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_SECONDS = 20.0
-LONG = " ".join(["word"] * 60) + "."
-SECRET = "sk-a-key-that-nobody-may-see"
 CHARACTERS_PER_TOKEN = 4
 """What language models' tokenizers need for JSON, as a rule of thumb; the bench counts real ones."""
 MOST_TOKENS = 1_500
-
-
-class World:
-    """The fakes behind an application, each replaceable by a test."""
-
-    def __init__(self, **environment: str) -> None:
-        self.environment = {"VOICEMODE_AUDIO_FEEDBACK": "false", **environment}
-        self.voice = FakeVoice()
-        self.speaker = FakeLoudspeaker()
-        self.microphone: FakeMicrophone = PatientMicrophone(ANSWER, self.speaker)
-        self.ear = FakeEar("yes please")
-        self.rules = RULES
-
-    @property
-    def quiet(self) -> bool:
-        return not (self.speaker.open or self.microphone.open or self.voice.open)
-
-
-class FakedApp(App):
-    """The real application with fakes for everything that leaves the process."""
-
-    def __init__(self, world: World, folder: Path, log: EventLog, recordings: Recordings) -> None:
-        self._world = world
-        data = folder / "data"
-        super().__init__(
-            config=Config.from_sources(world.environment),
-            places=Folders(
-                data=data, events=log.folder, recordings=recordings.folder, user_file=data / "voicemode.env"
-            ),
-            log=log,
-            recordings=recordings,
-            card=SoundCard(loaders=[]),
-        )
-
-    def _speech_engines(self) -> list[TtsEngine]:
-        return [self._world.voice]
-
-    def _transcription_engines(self) -> list[SttEngine]:
-        return [self._world.ear]
-
-    def _mouth(self) -> SpeakingPorts:
-        return replace(super()._mouth(), open_sink=self._world.speaker, open_decoder=open_passing)
-
-    def _ear(self) -> ListeningPorts:
-        world = self._world
-        return replace(super()._ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
-
-    async def _devices(self) -> DeviceReport:
-        return DeviceReport(library="fake", version="1", devices=(), why_none="There is no sound device.")
-
-
-class Door:
-    """A server on fakes, and clients to it."""
-
-    def __init__(self, world: World, app: FakedApp, era: str) -> None:
-        self.world = world
-        self.app = app
-        self.era = era
-        self.server: MCPServer[object] = build_server(app)
-        self.client = Client(self.server, mode=era)
-
-    async def call(self, tool: str, **arguments: object) -> CallToolResult:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            return await self.client.call_tool(tool, arguments)
-
-    async def tools(self) -> dict[str, Tool]:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            return {tool.name: tool for tool in (await self.client.list_tools()).tools}
-
-    async def read(self, uri: str) -> TextResourceContents | BlobResourceContents:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            (content,) = (await self.client.read_resource(uri)).contents
-        return content
-
-    def state(self) -> str:
-        calls = self.app.conversation.calls()
-        return calls[-1].status().state if calls else ""
-
-
-@asynccontextmanager
-async def door(world: World, folder: Path, era: str) -> AsyncIterator[Door]:
-    with EventLog(folder / "events", enabled=False) as log, Recordings(folder / "recordings") as recordings:
-        app = FakedApp(world, folder, log, recordings)
-        try:
-            made = Door(world, app, era)
-            async with made.client:
-                yield made
-        finally:
-            await app.conversation.close()
-    assert world.quiet
-
-
-@pytest.fixture(params=["legacy", "2026-07-28"])
-def era(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-def text_of(result: CallToolResult) -> str:
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
-
-
-def fields(result: CallToolResult) -> Mapping[str, object]:
-    assert not result.is_error, text_of(result)
-    content: Mapping[str, object] | None = result.structured_content
-    assert content is not None
-    return content
-
-
-def starved(words: int = 20) -> FakeVoice:
-    return FakeVoice(gate=asyncio.Semaphore(words), chunk_bytes=2 * WORD)
 
 
 # What is listed.
@@ -206,6 +76,7 @@ async def test_every_answer_has_a_text_and_the_fields_of_its_schema(tmp_path: Pa
         ("speak", {"message": "working on it.", "wait": "started"}),
         ("speak", {"message": "working on it.", "wait": "queued"}),
         ("playback", {}),
+        ("playback", {"action": "replay"}),
         ("playback", {"action": "stop"}),
         ("voice_status", {}),
     ]
@@ -337,6 +208,10 @@ async def test_numbers_that_make_no_sense_are_refused_without_a_sound(
         ("converse", {"message": "hello there.", "max_listen_seconds": 9_999}, "Leave it out"),
         ("playback", {"action": "stop", "handle": "nonsense"}, "Leave the handle out"),
         ("playback", {"action": "dance"}, "'status'"),
+        ("playback", {"action": "pause"}, "playback status shows the last calls"),
+        ("playback", {"action": "replay"}, "Say a message with the speak tool."),
+        ("converse", {"handle": "nonsense"}, "Leave the handle out"),
+        ("converse", {"handle": "nonsense", "message": "and?"}, "with the handle alone"),
         ("speak", {}, "message"),
     ],
 )
@@ -400,203 +275,3 @@ async def test_what_was_said_and_not_transcribed_is_kept_and_named_in_the_answer
     assert found["outcome"] == "not_transcribed"
     assert found["recording"] == str(recording)
     assert str(recording) in text_of(result)
-
-
-# Progress.
-
-
-@pytest.mark.spec("TOOL-10")
-async def test_progress_comes_at_once_rises_and_says_what_is_happening(tmp_path: Path, era: str) -> None:
-    world = World()
-    gate = asyncio.Semaphore(20)
-    world.voice = FakeVoice(gate=gate, chunk_bytes=2 * WORD)
-    told: list[tuple[float, str]] = []
-    at: list[float] = []
-
-    async def watch(progress: float, total: float | None, message: str | None) -> None:
-        told.append((progress, message or ""))
-        at.append(asyncio.get_running_loop().time())
-
-    async with door(world, tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
-        began = asyncio.get_running_loop().time()
-        calling = asyncio.create_task(
-            made.client.call_tool("converse", {"message": LONG}, progress_callback=watch)
-        )
-        await until(lambda: len(told) >= 3)
-        for _ in range(60):
-            gate.release()
-        assert not (await calling).is_error
-    steps = [step for step, _ in told]
-    assert steps == sorted(set(steps))
-    assert at[0] - began < PROGRESS_SECONDS
-    assert PROGRESS_SECONDS < 2.0
-    assert any(message.startswith("speaking ") and message.endswith("/60") for _, message in told)
-
-
-@pytest.mark.spec("TOOL-10")
-async def test_who_waits_is_told_who_has_the_floor(tmp_path: Path, era: str) -> None:
-    world = World()
-    world.voice = starved()
-    told: list[str] = []
-
-    async def watch(progress: float, total: float | None, message: str | None) -> None:
-        told.append(message or "")
-
-    async with door(world, tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
-        await made.call("speak", message=LONG)
-        waiting = asyncio.create_task(
-            made.client.call_tool("converse", {"message": "and me?"}, progress_callback=watch)
-        )
-        await until(lambda: bool(told))
-        assert told[0] == f"waiting: speak (process {os.getpid()}) has the floor"
-        await made.call("playback", action="stop")
-        assert fields(await waiting)["outcome"] == "cancelled"
-
-
-# Cancelling.
-
-
-@pytest.mark.spec("TOOL-11")
-@pytest.mark.parametrize(
-    ("tool", "state"),
-    [
-        *[("converse", state) for state in ("waiting", "starting", "speaking", "listening", "transcribing")],
-        *[("speak", state) for state in ("waiting", "starting")],
-        *[("speak to the end", state) for state in ("waiting", "starting", "speaking")],
-    ],
-)
-async def test_a_cancelled_call_is_silent_closed_and_leaves_the_server_usable(
-    tmp_path: Path, era: str, tool: str, state: str
-) -> None:
-    world = World()
-    world.voice = {"waiting": starved(), "starting": starved(0), "speaking": starved()}.get(
-        state, world.voice
-    )
-    world.ear = SlowEar() if state == "transcribing" else world.ear
-    if state == "listening":
-        world.microphone = FakeMicrophone([])
-        world.rules = replace(RULES, no_speech=100_000, maximum=100_000)
-    async with door(world, tmp_path, era) as made:
-        if state == "waiting":
-            await made.call("speak", message=LONG)
-        name, _, to_the_end = tool.partition(" ")
-        arguments = {"message": LONG, "wait": "finished"} if to_the_end else {"message": LONG}
-        calling = asyncio.create_task(made.client.call_tool(name, arguments))
-        await until(lambda: made.state() == state)
-        calling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await calling
-        await until(lambda: made.state() == Outcome.CANCELLED)
-        await made.call("playback", action="stop")
-        assert world.quiet
-        assert made.app.floor.holder() == ""
-        assert not (await made.call("playback")).is_error
-
-
-@pytest.mark.spec("TOOL-12")
-async def test_a_call_that_another_client_stops_is_answered(tmp_path: Path, era: str) -> None:
-    world = World()
-    world.microphone = FakeMicrophone([])
-    world.rules = replace(RULES, no_speech=100_000, maximum=100_000)
-    async with door(world, tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
-        calling = asyncio.create_task(made.client.call_tool("converse", {"message": "are you there?"}))
-        await until(lambda: made.state() == "listening")
-        async with Client(made.server, mode=era) as other:
-            await other.call_tool("playback", {"action": "stop"})
-        found = fields(await calling)
-    assert (found["outcome"], found["heard"]) == ("cancelled", "are you there?")
-
-
-# Status, prompts and resources.
-
-
-@pytest.mark.spec("TOOL-13")
-async def test_voice_status_says_what_would_be_used_and_what_is_wrong(tmp_path: Path, era: str) -> None:
-    world = World(VOICEMODE_TTS_SPEED="very fast", OPENAI_API_KEY=SECRET)
-    async with door(world, tmp_path, era) as made:
-        result = await made.call("voice_status")
-    found = fields(result)
-    assert found["floor"] == "free"
-    assert found["devices"] == ["There is no sound device."]
-    assert found["speech"]
-    assert found["transcription"]
-    assert "VOICEMODE_TTS_SPEED" in str(found["problems"])
-    assert SECRET not in result.model_dump_json()
-
-
-@pytest.mark.spec("TOOL-14")
-async def test_prompts_are_listed_and_rendered(tmp_path: Path, era: str) -> None:
-    async with door(World(), tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
-        prompts = (await made.client.list_prompts()).prompts
-        assert [prompt.name for prompt in prompts] == ["converse", "brief"]
-        rendered = await made.client.get_prompt("converse", {"topic": "the release"})
-        assert "about the release" in rendered.model_dump_json()
-        assert "speak tool" in (await made.client.get_prompt("brief")).model_dump_json()
-
-
-@pytest.mark.spec("TOOL-15")
-async def test_configuration_voices_turns_and_guide_can_be_read(tmp_path: Path, era: str) -> None:
-    world = World(VOICEMODE_TTS_SPEED="1.5", OPENAI_API_KEY=SECRET)
-    async with door(world, tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
-        await made.call("speak", message="hello there.", wait="finished")
-        texts = {}
-        for resource in (await made.client.list_resources()).resources:
-            content = await made.read(str(resource.uri))
-            assert isinstance(content, TextResourceContents)
-            texts[str(resource.uri)] = content.text
-    assert set(texts) == {f"voicemode://{name}" for name in ("guide", "config", "voices", "turns")}
-    variables = {row["name"]: row for row in json.loads(texts["voicemode://config"])["variables"]}
-    assert (variables["VOICEMODE_TTS_SPEED"]["value"], variables["VOICEMODE_TTS_SPEED"]["source"]) == (
-        "1.5",
-        "environment",
-    )
-    assert SECRET not in json.dumps(texts)
-    assert [voice["id"] for voice in json.loads(texts["voicemode://voices"])] == ["default"]
-    (turn,) = json.loads(texts["voicemode://turns"])
-    assert (turn["state"], turn["heard"]) == ("finished", "hello there.")
-    assert "# Speaking with the user" in texts["voicemode://guide"]
-
-
-@pytest.mark.spec("TOOL-16")
-async def test_a_recording_can_be_read_by_its_name(tmp_path: Path, era: str) -> None:
-    async with door(World(VOICEMODE_SAVE_AUDIO="true"), tmp_path, era) as made:
-        found = fields(await made.call("speak", message="hello there.", wait="finished"))
-        path = Path(str(found["recording"]))
-        await until(path.is_file)
-        content = await made.read(f"voicemode://recordings/{path.name}")
-    assert isinstance(content, BlobResourceContents)
-    assert content.mime_type == "audio/wav"
-    assert content.blob.startswith("UklGR")
-
-
-HOSTILE: list[Callable[[Path], str]] = [
-    lambda folder: "../../secret.wav",
-    lambda folder: "..%2F..%2Fsecret.wav",
-    lambda folder: "%2E%2E%2Fsecret.wav",
-    lambda folder: str(folder / "secret.wav").replace("/", "%2F"),
-    lambda folder: "..%5Csecret.wav",
-    lambda folder: "link.wav",
-    lambda folder: "*.wav",
-    lambda folder: "sound.wav%00.txt",
-    lambda folder: "note.json",
-    lambda folder: "..",
-    lambda folder: "x" * 5_000 + ".wav",
-]
-
-
-@pytest.mark.spec("TOOL-16")
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_a_name_that_leads_elsewhere_finds_nothing(
-    tmp_path: Path, era: str, name: Callable[[Path], str]
-) -> None:
-    (tmp_path / "secret.wav").write_bytes(b"RIFF secret")
-    folder = tmp_path / "recordings" / "2026" / "11"
-    folder.mkdir(parents=True)
-    (folder / "sound.wav").write_bytes(b"RIFF")
-    (folder / "note.json").write_text("{}")
-    if os.name != "nt":
-        (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
-    async with door(World(), tmp_path, era) as made:
-        with pytest.raises(MCPError):
-            await made.read(f"voicemode://recordings/{name(tmp_path)}")
-        assert isinstance(await made.read("voicemode://recordings/sound.wav"), BlobResourceContents)

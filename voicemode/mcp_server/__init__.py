@@ -7,6 +7,7 @@ names what failed and the next step.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
@@ -16,15 +17,18 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from voicemode import __version__
+from voicemode import __version__, clock
 from voicemode.app import App
 from voicemode.calls import Call
+from voicemode.conversation import Conversation
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
 from voicemode.mcp_server.guide import INSTRUCTIONS, add_prompts
 from voicemode.mcp_server.resources import add_resources
 from voicemode.mcp_server.results import ConverseResult, PlaybackResult, SpeakResult, StatusResult
 from voicemode.speech import Exchange, SpeechRequest
+
+Action = Literal["status", "pause", "resume", "skip", "stop", "replay"]
 
 PROGRESS_SECONDS = 1.0
 """Clients keep a call alive while progress comes; the product's rule is 2 s at most."""
@@ -57,8 +61,9 @@ def build_server(app: App) -> MCPServer[Any]:
 def add_tools(server: MCPServer[Any], app: App) -> None:
     @server.tool(title="Speak, then listen", annotations=SOUND)
     async def converse(
-        message: str,
         ctx: Context,
+        message: str = "",
+        handle: Annotated[str | None, Field(description="of a pending call: fetch its answer")] = None,
         listen: bool = True,
         voice: Voice = None,
         speed: Speed = None,
@@ -68,9 +73,14 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
     ) -> Annotated[CallToolResult, ConverseResult]:
         """Say a message aloud and return what the user answers, as text. Empty message: only listen."""
         async with _worded():
-            request = _request(app, voice, speed, instructions)
-            call = _converse(app, message, request, listen, max_listen_seconds, language)
-            return results.conversed(call, await _follow(app, call, ctx))
+            if handle:
+                call = _pending(app, handle, message)
+            else:
+                request = _request(app, voice, speed, instructions)
+                call = _converse(app, message, request, listen, max_listen_seconds, language)
+            exchange = await _follow(app, call, ctx)
+            call.pending = exchange is None
+            return results.conversed(call, exchange) if exchange else results.pending(call)
 
     @server.tool(title="Speak", annotations=SOUND)
     async def speak(
@@ -95,22 +105,21 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
                 else conversation.speak(message, request)
             )
             if wait == "finished":
-                return results.spoken(call, await _follow(app, call, ctx))
+                exchange = await _follow(app, call, ctx)
+                return results.spoken(call, exchange) if exchange else results.started(call)
             if wait == "started":
                 await _until_started(app, call, ctx)
             return results.spoken(call, await call.result()) if call.over else results.started(call)
 
     @server.tool(title="Playback", annotations=SOUND)
     async def playback(
-        action: Literal["status", "stop"] = "status", handle: str | None = None
+        action: Action = "status", handle: str | None = None
     ) -> Annotated[CallToolResult, PlaybackResult]:
-        """Show what is sounding, waiting and was heard, or stop it (all of it without a handle)."""
+        """Show what is sounding, waiting and was heard, or act on it: without a handle on what is sounding (stop: all,
+        replay: the last message)."""
         async with _worded():
-            if action == "stop":
-                calls = await app.conversation.stop(handle)
-            else:
-                calls = [app.conversation.call(handle)] if handle else app.conversation.calls()
-            return results.listed([call.status() for call in calls])
+            calls = await _act(app.conversation, action, handle)
+            return results.listed([call.status() for call in calls], app.floor.shown())
 
     @server.tool(title="Voice status", annotations=LOOK)
     async def voice_status(
@@ -147,11 +156,44 @@ def _converse(
     return app.conversation.converse(message, request, language=language, max_listen=max_listen_seconds)
 
 
-async def _follow(app: App, call: Call, ctx: Context) -> Exchange:
-    """Waits for the call with progress. A caller that cancels or vanishes ends it."""
-    async with call:
-        await _watched(app, call, ctx, call.result())
-        return await call.result()
+def _pending(app: App, handle: str, message: str) -> Call:
+    """The call whose answer is fetched."""
+    if message.strip():
+        raise InvalidRequest(
+            "converse got a message and the handle of a pending call.",
+            hint="Fetch the answer with the handle alone, then say the next message.",
+        )
+    call = app.conversation.call(handle)
+    call.pending = False
+    return call
+
+
+async def _act(conversation: Conversation, action: Action, handle: str | None) -> list[Call]:
+    match action:
+        case "pause":
+            return [conversation.pause(handle)]
+        case "resume":
+            return [conversation.resume(handle)]
+        case "skip":
+            return [await conversation.skip(handle)]
+        case "stop":
+            return await conversation.stop(handle)
+        case "replay":
+            return [conversation.replay(handle)]
+        case "status":
+            return [conversation.call(handle)] if handle else conversation.calls()
+
+
+async def _follow(app: App, call: Call, ctx: Context) -> Exchange | None:
+    """Waits for the call with progress; None when the client would not wait any longer: the call goes on. A caller that
+    cancels or vanishes ends it."""
+    goes_on = False
+    try:
+        goes_on = not await _watched(app, call, ctx, call.result())
+        return None if goes_on else await call.result()
+    finally:
+        if not goes_on:
+            await call.end()
 
 
 async def _until_started(app: App, call: Call, ctx: Context) -> None:
@@ -163,16 +205,21 @@ async def _until_started(app: App, call: Call, ctx: Context) -> None:
         raise
 
 
-async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) -> None:
+async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) -> bool:
+    """Waits with progress; False when the client's limit came first."""
     waiting = asyncio.ensure_future(what)
+    limit = app.config.server.client_limit_s or math.inf
+    ends = clock.monotonic() + limit
     step = 0
     try:
-        while True:
+        while clock.monotonic() < ends:
             step += 1
             await ctx.report_progress(step, message=_doing(app, call))
-            if (await asyncio.wait({waiting}, timeout=PROGRESS_SECONDS))[0]:
-                break
-        await waiting
+            left = max(ends - clock.monotonic(), 0.0)
+            if (await asyncio.wait({waiting}, timeout=min(left, PROGRESS_SECONDS)))[0]:
+                await waiting
+                return True
+        return False
     finally:
         waiting.cancel()
 
@@ -180,8 +227,10 @@ async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) 
 def _doing(app: App, call: Call) -> str:
     """What the user of a client sees while the call lasts; `speaking 3/7` counts words."""
     now = call.status()
-    if now.state == "waiting" and (holder := app.floor.holder()):
-        return f"waiting: {holder} has the floor"
+    if now.state == "waiting":
+        earlier = [each for each in app.conversation.calls() if not each.over]
+        before = app.floor.before(earlier.index(call)) if call in earlier else ""
+        return f"waiting: {before}" if before else "waiting"
     if now.state == "speaking":
         heard, unheard = len(now.heard.split()), len(now.unheard.split())
         return f"speaking {heard}/{heard + unheard}"

@@ -24,6 +24,9 @@ GUIDE = """\
   (they were still speaking), not_transcribed (the recording is kept), not_played (no loudspeaker), broken, cancelled.
 - `unheard` is what the user did not hear; do not act as if they had.
 - A transcript can be wrong. Repeat what matters ("delete the branch main, yes?") before you do it.
+- `pending`: the call takes longer than the client waits, and goes on. Call `converse` again with its `handle` and no
+  message; the user need not repeat anything.
+- The user wants quiet for a moment, or to hear it again: `playback` with pause, resume, skip, stop or replay.
 - Something does not work: `voice_status` with `check` says what and how to mend it.
 """
 

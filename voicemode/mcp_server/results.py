@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from voicemode.app import Status
 from voicemode.calls import Call, CallStatus
-from voicemode.speech import Exchange, Outcome, Spoken, Timings
+from voicemode.speech import Exchange, Outcome, Timings
 
 LISTED_CHARACTERS = 200
 
@@ -59,6 +59,7 @@ class ConverseResult(Said):
 
 class PlaybackResult(Result):
     calls: list[dict[str, str]]
+    floor: str
 
 
 class StatusResult(Result):
@@ -80,7 +81,24 @@ def started(call: Call) -> CallToolResult:
 
 def spoken(call: Call, exchange: Exchange) -> CallToolResult:
     result = SpeakResult(state=exchange.outcome, **_spoken_fields(call, exchange))
-    return result.answer(_spoken_text(exchange.spoken))
+    return result.answer(_spoken_text(exchange))
+
+
+def pending(call: Call) -> CallToolResult:
+    """The call goes on, and its caller has to come back for what becomes of it."""
+    now = call.status()
+    note = (
+        f"Not over yet ({now.state}). Call converse with handle {call.handle} and no message for the answer."
+    )
+    result = ConverseResult(
+        handle=call.handle,
+        outcome="pending",
+        heard=now.heard,
+        unheard=now.unheard,
+        note=note,
+        timings=_seconds(call.timings()),
+    )
+    return result.answer(note)
 
 
 def conversed(call: Call, exchange: Exchange) -> CallToolResult:
@@ -98,16 +116,23 @@ def conversed(call: Call, exchange: Exchange) -> CallToolResult:
     return result.answer(_conversed_text(exchange))
 
 
-def listed(calls: list[CallStatus]) -> CallToolResult:
-    """One call whole; of many, only as much of a long message as tells which one it is, and where it stopped."""
+def listed(calls: list[CallStatus], floor: str) -> CallToolResult:
+    """One call whole; of many, only as much of a long message as tells which one it is, and where it stopped. `floor`
+    is who has it and who waits, in all processes."""
     shown = calls
     if len(calls) > 1:
         shown = [replace(each, heard=_end(each.heard), unheard=_start(each.unheard)) for each in calls]
-    lines = [f"{each.handle}: {each.state}; heard {each.heard!r}, unheard {each.unheard!r}" for each in shown]
-    result = PlaybackResult(
-        calls=[{key: str(value) for key, value in asdict(each).items()} for each in shown]
-    )
-    return result.answer("\n".join(lines) or "Nothing is sounding or waiting.")
+    lines = [_line(each) for each in shown] or ["Nothing is sounding or waiting here."]
+    lines += [f"The floor: {floor}"] if floor else []
+    rows = [
+        {key: str(value) for key, value in asdict(each).items() if key != "note" or value} for each in shown
+    ]
+    return PlaybackResult(calls=rows, floor=floor or "free").answer("\n".join(lines))
+
+
+def _line(call: CallStatus) -> str:
+    note = f" ({call.note})" if call.note else ""
+    return f"{call.handle}: {call.state}{note}; heard {call.heard!r}, unheard {call.unheard!r}"
 
 
 def _end(text: str) -> str:
@@ -153,14 +178,14 @@ def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _spoken_text(said: Spoken) -> str:
+def _spoken_text(exchange: Exchange) -> str:
+    said = exchange.spoken
     if said.outcome is Outcome.FINISHED:
         return f"Heard in full: {said.heard}"
     if said.outcome is Outcome.NOT_PLAYED:
         return f"Nobody heard it: {said.note} The sound is in {said.recording}."
-    return f"{said.outcome}. {said.note} Heard: {said.heard!r}. Not heard: {said.unheard!r}.".replace(
-        ".  ", ". "
-    )
+    notes = " ".join(note for note in (said.note, exchange.note) if note)
+    return f"{said.outcome}. {notes} Heard: {said.heard!r}. Not heard: {said.unheard!r}.".replace(".  ", ". ")
 
 
 def _conversed_text(exchange: Exchange) -> str:
@@ -174,7 +199,7 @@ def _conversed_text(exchange: Exchange) -> str:
         return (
             f"The user spoke, but it could not be transcribed: {exchange.note} Kept in {exchange.recording}."
         )
-    return _spoken_text(exchange.spoken)
+    return _spoken_text(exchange)
 
 
 def _engine(name: str, state: str, detail: str) -> str:

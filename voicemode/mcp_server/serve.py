@@ -19,6 +19,7 @@ from voicemode.config import Config
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.ending import until_ended
 from voicemode.mcp_server.guard import http_app
+from voicemode.mcp_server.stdio import run_stdio
 
 __all__ = ["end_with_client", "http_app", "serve_http", "serve_stdio", "warm_when_idle"]
 
@@ -37,7 +38,7 @@ async def serve_stdio(config: Config, environment: Mapping[str, str]) -> NoRetur
         warm_when_idle(server, app)
         _when_nobody_reads(stopped.set)
         try:
-            await _until(server.run_stdio_async(), stopped)
+            await _until(run_stdio(server), stopped)
         except* BrokenPipeError:
             logger.info("The client no longer reads: it has gone.")
 

@@ -1,0 +1,146 @@
+"""The MCP server on fakes, and clients to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mcp import Client
+from mcp.server.mcpserver import MCPServer
+from mcp.types import BlobResourceContents, CallToolResult, TextContent, TextResourceContents, Tool
+
+from tests.flows.world import ANSWER, RULES, PatientMicrophone
+from tests.support.fakes import (
+    WORD,
+    FakeEar,
+    FakeLoudspeaker,
+    FakeMicrophone,
+    FakeVoice,
+    LoudVad,
+    open_passing,
+)
+from voicemode.app import App
+from voicemode.config import Config
+from voicemode.devices.backend import DeviceReport
+from voicemode.devices.soundcard import SoundCard
+from voicemode.eventlog import EventLog
+from voicemode.listening import ListeningPorts
+from voicemode.mcp_server import build_server
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.recordings import Recordings
+from voicemode.settings_files import Folders
+from voicemode.speaking import SpeakingPorts
+
+LIMIT_SECONDS = 20.0
+LONG = " ".join(["word"] * 60) + "."
+SECRET = "sk-a-key-that-nobody-may-see"
+
+
+class World:
+    """The fakes behind an application, each replaceable by a test."""
+
+    def __init__(self, **environment: str) -> None:
+        self.environment = {"VOICEMODE_AUDIO_FEEDBACK": "false", **environment}
+        self.voice = FakeVoice()
+        self.speaker = FakeLoudspeaker()
+        self.microphone: FakeMicrophone = PatientMicrophone(ANSWER, self.speaker)
+        self.ear = FakeEar("yes please")
+        self.rules = RULES
+
+    @property
+    def quiet(self) -> bool:
+        return not (self.speaker.open or self.microphone.open or self.voice.open)
+
+
+class FakedApp(App):
+    """The real application with fakes for everything that leaves the process."""
+
+    def __init__(self, world: World, folder: Path, log: EventLog, recordings: Recordings) -> None:
+        self._world = world
+        data = folder / "data"
+        super().__init__(
+            config=Config.from_sources(world.environment),
+            places=Folders(
+                data=data, events=log.folder, recordings=recordings.folder, user_file=data / "voicemode.env"
+            ),
+            log=log,
+            recordings=recordings,
+            card=SoundCard(loaders=[]),
+        )
+
+    def _speech_engines(self) -> list[TtsEngine]:
+        return [self._world.voice]
+
+    def _transcription_engines(self) -> list[SttEngine]:
+        return [self._world.ear]
+
+    def _mouth(self) -> SpeakingPorts:
+        return replace(super()._mouth(), open_sink=self._world.speaker, open_decoder=open_passing)
+
+    def _ear(self) -> ListeningPorts:
+        world = self._world
+        return replace(super()._ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
+
+    async def _devices(self) -> DeviceReport:
+        return DeviceReport(library="fake", version="1", devices=(), why_none="There is no sound device.")
+
+
+class Door:
+    """A server on fakes, and clients to it."""
+
+    def __init__(self, world: World, app: FakedApp, era: str) -> None:
+        self.world = world
+        self.app = app
+        self.era = era
+        self.server: MCPServer[object] = build_server(app)
+        self.client = Client(self.server, mode=era)
+
+    async def call(self, tool: str, **arguments: object) -> CallToolResult:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return await self.client.call_tool(tool, arguments)
+
+    async def tools(self) -> dict[str, Tool]:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            return {tool.name: tool for tool in (await self.client.list_tools()).tools}
+
+    async def read(self, uri: str) -> TextResourceContents | BlobResourceContents:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            (content,) = (await self.client.read_resource(uri)).contents
+        return content
+
+    def state(self) -> str:
+        calls = self.app.conversation.calls()
+        return calls[-1].status().state if calls else ""
+
+
+@asynccontextmanager
+async def door(world: World, folder: Path, era: str) -> AsyncIterator[Door]:
+    with EventLog(folder / "events", enabled=False) as log, Recordings(folder / "recordings") as recordings:
+        app = FakedApp(world, folder, log, recordings)
+        try:
+            made = Door(world, app, era)
+            async with made.client:
+                yield made
+        finally:
+            await app.conversation.close()
+    assert world.quiet
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+def fields(result: CallToolResult) -> Mapping[str, object]:
+    assert not result.is_error, text_of(result)
+    content: Mapping[str, object] | None = result.structured_content
+    assert content is not None
+    return content
+
+
+def starved(words: int = 20) -> FakeVoice:
+    return FakeVoice(gate=asyncio.Semaphore(words), chunk_bytes=2 * WORD)

@@ -1,0 +1,121 @@
+"""What a client can read: status, prompts and resources."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mcp import MCPError
+from mcp.types import BlobResourceContents, TextResourceContents
+
+from tests.doors.door import (
+    LIMIT_SECONDS,
+    SECRET,
+    World,
+    door,
+    fields,
+)
+from tests.support.fakes import (
+    until,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+# Status, prompts and resources.
+
+
+@pytest.mark.spec("TOOL-13")
+async def test_voice_status_says_what_would_be_used_and_what_is_wrong(tmp_path: Path, era: str) -> None:
+    world = World(VOICEMODE_TTS_SPEED="very fast", OPENAI_API_KEY=SECRET)
+    async with door(world, tmp_path, era) as made:
+        result = await made.call("voice_status")
+    found = fields(result)
+    assert found["floor"] == "free"
+    assert found["devices"] == ["There is no sound device."]
+    assert found["speech"]
+    assert found["transcription"]
+    assert "VOICEMODE_TTS_SPEED" in str(found["problems"])
+    assert SECRET not in result.model_dump_json()
+
+
+@pytest.mark.spec("TOOL-14")
+async def test_prompts_are_listed_and_rendered(tmp_path: Path, era: str) -> None:
+    async with door(World(), tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
+        prompts = (await made.client.list_prompts()).prompts
+        assert [prompt.name for prompt in prompts] == ["converse", "brief"]
+        rendered = await made.client.get_prompt("converse", {"topic": "the release"})
+        assert "about the release" in rendered.model_dump_json()
+        assert "speak tool" in (await made.client.get_prompt("brief")).model_dump_json()
+
+
+@pytest.mark.spec("TOOL-15")
+async def test_configuration_voices_turns_and_guide_can_be_read(tmp_path: Path, era: str) -> None:
+    world = World(VOICEMODE_TTS_SPEED="1.5", OPENAI_API_KEY=SECRET)
+    async with door(world, tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
+        await made.call("speak", message="hello there.", wait="finished")
+        texts = {}
+        for resource in (await made.client.list_resources()).resources:
+            content = await made.read(str(resource.uri))
+            assert isinstance(content, TextResourceContents)
+            texts[str(resource.uri)] = content.text
+    assert set(texts) == {f"voicemode://{name}" for name in ("guide", "config", "voices", "turns")}
+    variables = {row["name"]: row for row in json.loads(texts["voicemode://config"])["variables"]}
+    assert (variables["VOICEMODE_TTS_SPEED"]["value"], variables["VOICEMODE_TTS_SPEED"]["source"]) == (
+        "1.5",
+        "environment",
+    )
+    assert SECRET not in json.dumps(texts)
+    assert [voice["id"] for voice in json.loads(texts["voicemode://voices"])] == ["default"]
+    (turn,) = json.loads(texts["voicemode://turns"])
+    assert (turn["state"], turn["heard"]) == ("finished", "hello there.")
+    assert "# Speaking with the user" in texts["voicemode://guide"]
+
+
+@pytest.mark.spec("TOOL-16")
+async def test_a_recording_can_be_read_by_its_name(tmp_path: Path, era: str) -> None:
+    async with door(World(VOICEMODE_SAVE_AUDIO="true"), tmp_path, era) as made:
+        found = fields(await made.call("speak", message="hello there.", wait="finished"))
+        path = Path(str(found["recording"]))
+        await until(path.is_file)
+        content = await made.read(f"voicemode://recordings/{path.name}")
+    assert isinstance(content, BlobResourceContents)
+    assert content.mime_type == "audio/wav"
+    assert content.blob.startswith("UklGR")
+
+
+HOSTILE: list[Callable[[Path], str]] = [
+    lambda folder: "../../secret.wav",
+    lambda folder: "..%2F..%2Fsecret.wav",
+    lambda folder: "%2E%2E%2Fsecret.wav",
+    lambda folder: str(folder / "secret.wav").replace("/", "%2F"),
+    lambda folder: "..%5Csecret.wav",
+    lambda folder: "link.wav",
+    lambda folder: "*.wav",
+    lambda folder: "sound.wav%00.txt",
+    lambda folder: "note.json",
+    lambda folder: "..",
+    lambda folder: "x" * 5_000 + ".wav",
+]
+
+
+@pytest.mark.spec("TOOL-16")
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_name_that_leads_elsewhere_finds_nothing(
+    tmp_path: Path, era: str, name: Callable[[Path], str]
+) -> None:
+    (tmp_path / "secret.wav").write_bytes(b"RIFF secret")
+    folder = tmp_path / "recordings" / "2026" / "11"
+    folder.mkdir(parents=True)
+    (folder / "sound.wav").write_bytes(b"RIFF")
+    (folder / "note.json").write_text("{}")
+    if os.name != "nt":
+        (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    async with door(World(), tmp_path, era) as made:
+        with pytest.raises(MCPError):
+            await made.read(f"voicemode://recordings/{name(tmp_path)}")
+        assert isinstance(await made.read("voicemode://recordings/sound.wav"), BlobResourceContents)
