@@ -248,3 +248,9 @@ def test_what_was_played_long_ago_is_forgotten() -> None:
         gate.played(-20.0, START + step * STEP_SECONDS, STEP_SECONDS)
         gate.heard(-60.0, START + step * STEP_SECONDS)
     assert gate.steps_held <= 100
+    for step in range(5_000, 15_000):
+        gate.played(-20.0, START + step * STEP_SECONDS, STEP_SECONDS)
+    assert gate.steps_held <= 1_100
+    gate.heard(-60.0, START + 150.0)
+    assert not gate.heard(-60.0, START + 151.0).more
+    assert gate.steps_held <= 100

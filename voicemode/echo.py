@@ -24,6 +24,9 @@ QUIETEST = -75.0
 JITTER_SECONDS = 0.05
 """Blocks that are told so much too early or late follow each other all the same: devices pull in bursts."""
 
+DRIFT = 0.02
+"""Of such a difference that is believed: a sound card's clock goes its own way, by some ms in a minute."""
+
 FLOOR_RISE = 3.0
 """The room's level follows a louder room by so many dB per second, and a quieter one at once."""
 
@@ -33,6 +36,9 @@ volume was turned up it is the echo itself."""
 
 LEAST_FRAMES = 20
 """A loss is known from so many frames in which the echo sounded."""
+
+MOST_TOLD = 1_000
+"""Blocks that are kept while no microphone frame comes: 2.7 s at the smallest, and an echo is over by then."""
 
 EVERY = 2
 """Every second frame is compared with what was played: neighbours tell the same, and it is most of the work."""
@@ -89,11 +95,12 @@ class EchoGate:
 
     It may stand before an echo canceller or behind it: behind it the echo is what the canceller leaves, which is
     30 dB less, so that a user who is fainter than the loudspeaker stands out. One gate for one loudspeaker and one
-    microphone; what it has learnt stays good between utterances. Not for two threads at once.
+    microphone; what it has learnt stays good between utterances. `played` only queues, for the loudspeaker's thread.
     """
 
     def __init__(self, rules: EchoRules | None = None) -> None:
         self._rules = rules or EchoRules()
+        self._told: deque[tuple[float, float, float]] = deque(maxlen=MOST_TOLD)
         self._played: dict[int, float] = {}
         self._played_to = self._heard_to = -math.inf
         self._lately: deque[float] = deque([SILENCE] * (round(self._rules.longest_delay / STEP_SECONDS) + 1))
@@ -116,12 +123,15 @@ class EchoGate:
 
     @property
     def steps_held(self) -> int:
-        """Of what was played, in steps of 10 ms."""
-        return len(self._played)
+        """Of what was played: steps of 10 ms, and blocks that no microphone frame has met."""
+        return len(self._played) + len(self._told)
 
     def played(self, level: float, at: float, seconds: float) -> None:
         """`seconds` of sound of `level` dB, pulled by the loudspeaker at `at`: in order, silence may be left out."""
-        start = self._played_to if abs(at - self._played_to) < JITTER_SECONDS else at
+        self._told.append((level, at, seconds))
+
+    def _place(self, level: float, at: float, seconds: float) -> None:
+        start = _following(self._played_to, at)
         end = self._played_to = start + seconds
         power = 10 ** (level / 10)
         for step in range(math.floor(start / STEP_SECONDS), math.ceil(end / STEP_SECONDS - 1e-6)):
@@ -129,8 +139,11 @@ class EchoGate:
             self._played[step] = self._played.get(step, 0.0) + power * within / STEP_SECONDS
 
     def heard(self, level: float, at: float) -> Verdict:
-        """One microphone frame of 10 ms and `level` dB, captured from `at` on: in order, without gaps."""
-        began = self._heard_to if abs(at - self._heard_to) < JITTER_SECONDS else at
+        """One microphone frame of 10 ms and `level` dB, captured from `at` on, in the stream's own time: arrival of the
+        first frame and the samples since, for frames come in bursts where the event loop was busy."""
+        while self._told:
+            self._place(*self._told.popleft())
+        began = _following(self._heard_to, at)
         gap = round((began - self._heard_to) / STEP_SECONDS) if self._heard_to > -math.inf else 0
         self._heard_to = began + STEP_SECONDS
         now = round(began / STEP_SECONDS)
@@ -195,6 +208,12 @@ class EchoGate:
             self.path = Path.ECHO if -self._loss.mean < rules.closed else Path.OPEN
         elif together.seconds >= 3 * rules.evidence or together.level < (self._floor or 0.0) + 6:
             self.path = Path.OPEN
+
+
+def _following(end: float, at: float) -> float:
+    """Where a block begins that was told for `at`, when the one before it ended at `end`."""
+    apart = at - end
+    return end + DRIFT * apart if abs(apart) < JITTER_SECONDS else at
 
 
 class _Together:
