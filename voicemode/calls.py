@@ -55,12 +55,10 @@ class Call:
         on_over: Callable[[Call], object],
         *,
         message: Message | None = None,
-        listens: bool = False,
     ) -> None:
         self.handle = handle
         self.utterance = utterance
         self.message = message
-        self.listens = listens
         self.pending = False
         """Its caller was told to come back for the answer, and has not got it yet."""
         self._pause: asyncio.TimerHandle | None = None
