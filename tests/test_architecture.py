@@ -31,7 +31,7 @@ HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
         "config kinds peer_names settings variables markdown names symbols pronunciations reading tables text "
-        "playback patience turn interruption meanings captions levels ledger links joins "
+        "playback patience turn interruption meanings captions levels ledger links joins breaks "
         "echo mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (

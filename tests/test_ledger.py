@@ -136,7 +136,7 @@ def test_what_follows_a_complete_piece_takes_nothing_from_its_words() -> None:
     assert ledger.split(950) == ("one two", "three")
 
 
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 def test_a_sound_is_too_short_where_not_half_of_the_text_can_have_been_said() -> None:
     ledger = Ledger(RATE)
     text = "a" * 119 + "."
@@ -151,7 +151,7 @@ def test_a_sound_is_too_short_where_not_half_of_the_text_can_have_been_said() ->
     assert not fast.too_short(fast.add(text), voice="new", voiced=Voiced(seconds=1.1))
 
 
-@pytest.mark.spec("PLY-29")
+@pytest.mark.spec("PLY-31")
 def test_a_break_may_repeat_more_than_a_clause_until_a_voice_has_shown_that_it_does_not_hesitate() -> None:
     ledger = Ledger(RATE)
     several, one = ledger.add("One two, three four."), ledger.add("Five six seven.")

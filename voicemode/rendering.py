@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from voicemode import clock
 from voicemode.ahead import ReadAhead
-from voicemode.errors import BadContent, EngineError, InvalidRequest, StreamBroken, VoiceModeError
+from voicemode.breaks import Breaks, Heard
+from voicemode.errors import BadContent, InvalidRequest, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
-from voicemode.joins import PAUSE_SECONDS, Contour, Joint, PassOver, Voiced, pause_after
+from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
 from voicemode.ledger import Ledger
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
-from voicemode.receiving import Receiving
+from voicemode.receiving import Give, Receiving
 from voicemode.speech import EncodedAudio, SpeechRequest
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter
-
-MOST_BREAKS = 6
-"""Streams of one message that may break off before it is given up."""
-
-PATIENCE_SECONDS = 3.0
-"""Hearing a piece again from its beginning is better than a silence that is longer."""
 
 Write = Callable[[int, Frame], Awaitable[None]]
 """Takes a frame of a piece (by its number); waiting in it holds the decoder back."""
@@ -44,14 +38,6 @@ class RenderingPorts:
     chunk_bytes: int
     links: Links
     new_splitter: NewSplitter
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Begun:
-    """What `speaker` had said of a piece when its stream broke."""
-
-    speaker: str
-    contour: Contour
 
 
 class Rendering:
@@ -80,14 +66,7 @@ class Rendering:
         self._turn = turn
         self._emit = emit
         self._on_fill = on_fill
-        self._breaks = 0
-        self._asked_again = False
-        self._begun: _Begun | None = None
-        """What was said already of the piece that comes next."""
-        self._believed = -1
-        """The piece that is not doubted a second time, however short its sound."""
-        self._hasty = ""
-        """The speaker that is believed to read faster than anybody."""
+        self._breaks = Breaks(self.ledger, least_pause=self._least_pause)
         self._pause: tuple[int, Frame] | None = None
         """What is still to be added after a piece, if another one follows."""
         self._running: Receiving | None = None
@@ -152,7 +131,7 @@ class Rendering:
         ahead, self._next = self._next or self._ask(number), None
         if ahead.read:
             self._ask_next(number + 1)
-        begun, self._begun, self._pause = self._begun, None, None
+        self._pause = None
         ports = self._ports
         piece = self._running = Receiving(ahead, ports.format, chunk_bytes=ports.chunk_bytes)
         joint = Joint(ports.format)
@@ -166,20 +145,15 @@ class Rendering:
             try:
                 audio = await ahead.opened()
                 self._note_first_byte(number, audio)
-                if begun is not None and begun.speaker == self._speaker:
-                    way.insert(0, PassOver(ports.format, begun.contour, pause=self._least_pause))
-                try:
-                    await piece.run(audio, ports.open_decoder, give)
-                except BadContent:
-                    self._doubt(number, audio, piece.contour)  # Too little to be decoded at all.
-                    raise
-                self._doubt(number, audio, piece.contour)
+                if (begun := self._breaks.begun(self._speaker)) is not None:
+                    way.insert(0, PassOver(ports.format, begun, pause=self._least_pause))
+                await self._receive(number, audio, piece, give)
             except VoiceModeError as error:
                 for frame in joint.fade():
                     await write(number, frame)
                 await self._drop_next()
                 self._running = None
-                return self._break_off(number, piece, begun, error)
+                return self._break_off(number, piece, error)
         for frame in _ending(way):
             await write(number, frame)
         self._complete(number, audio, piece)
@@ -188,10 +162,23 @@ class Rendering:
         self._running = None
         return number + 1
 
+    async def _receive(self, number: int, audio: EncodedAudio, piece: Receiving, give: Give) -> None:
+        heard = Heard(speaker=self._speaker, contour=piece.contour)
+        try:
+            await piece.run(audio, self._ports.open_decoder, give)
+        except BadContent:  # Perhaps only because it ended too early.
+            if audio.unsealed:
+                self._breaks.doubt(number, heard, engine=audio.engine)
+            raise
+        if audio.unsealed:
+            self._breaks.doubt(number, heard, engine=audio.engine)
+
     def _complete(self, number: int, audio: EncodedAudio, piece: Receiving) -> None:
-        voiced = self._voiced(piece.contour)
-        hasty = self.ledger.too_short(number, voice=self._speaker, voiced=voiced)
-        self.ledger.complete(number, voice=self._speaker, voiced=None if hasty else voiced)
+        heard = Heard(speaker=self._speaker, contour=piece.contour)
+        voiced = piece.contour.voiced(pause=self._least_pause)
+        doubtful = audio.unsealed and self._breaks.too_short(number, heard)
+        self._breaks.said()
+        self.ledger.complete(number, voice=self._speaker, voiced=None if doubtful else voiced)
         fmt, text = self._ports.format, self.ledger.pieces[number]
         samples = fmt.samples(pause_after(text) - piece.contour.quiet_at_end)
         if samples > 0:
@@ -201,23 +188,6 @@ class Rendering:
         if how is not None:
             now = clock.monotonic()
             self._emit(SpeechReworded(at=now, turn=self._turn, piece=number, engine=audio.engine, how=how))
-
-    def _doubt(self, number: int, audio: EncodedAudio, contour: Contour) -> None:
-        """A stream that only its closing ends, and that cannot have said its text, has broken off; where it is as
-        short the second time, the voice is believed to be so fast."""
-        if not audio.unsealed or self._hasty == self._speaker:
-            return
-        if not self.ledger.too_short(number, voice=self._speaker, voiced=self._voiced(contour)):
-            return
-        if number == self._believed:
-            self._hasty = self._speaker
-            return
-        self._believed = number
-        raise StreamBroken(
-            f"{audio.engine} closed the connection after {contour.seconds:.1f} s of sound, too little for its text.",
-            engine=audio.engine,
-            retryable=True,
-        )
 
     def _ask(self, number: int) -> ReadAhead:
         self._wanted = None
@@ -261,34 +231,23 @@ class Rendering:
             )
         )
 
-    def _may_pass(self, error: VoiceModeError) -> bool:
-        """Whether asking again is worth it: after a stream that broke, and once where nobody gives any sound who gave
-        some a moment ago."""
-        if not isinstance(error, EngineError) or not error.retryable:
-            return False
-        if isinstance(error, StreamBroken):
-            return True
-        first, self._asked_again = not self._asked_again, True
-        return first and bool(self.engine)
-
     @property
     def _least_pause(self) -> float:
         """A slow voice is silent between words for longer, too."""
         return PAUSE_SECONDS / min(self._request.speed, 1.0)
 
-    def _voiced(self, contour: Contour) -> Voiced:
-        return contour.voiced(pause=self._least_pause)
-
     @property
     def _speaker(self) -> str:
         return f"{self.engine}/{self.voice}/{self._request.speed}"
 
-    def _break_off(self, number: int, piece: Receiving, begun: _Begun | None, error: VoiceModeError) -> int:
+    def _break_off(self, number: int, piece: Receiving, error: VoiceModeError) -> int:
         """What came is played; what is missing is asked for again, unless it is hopeless."""
-        self._breaks += 1
-        hopeless = not self._may_pass(error) or self._breaks > MOST_BREAKS
-        following = number if hopeless else self._go_on_at(number, piece, begun)
-        rest = "" if hopeless or following >= len(self.ledger.pieces) else self.ledger.pieces[following]
+        following, rest = number, ""
+        hopeless = not self._breaks.may_pass(error, spoken=bool(self.engine))
+        if not hopeless:
+            heard = Heard(speaker=self._speaker, contour=piece.contour)
+            following = self._breaks.go_on_at(number, heard, speed=piece.speed)
+            rest = self.ledger.pieces[following]
         now = clock.monotonic()
         self._emit(
             SpeechBroken(
@@ -297,24 +256,6 @@ class Rendering:
         )
         if hopeless:
             raise error
-        return following
-
-    def _go_on_at(self, number: int, piece: Receiving, begun: _Begun | None) -> int:
-        """The number of the piece to go on with: the rest from the clause in which it broke, or the same piece, of
-        which what was heard will be passed over if the same voice says it again."""
-        broken = _Begun(speaker=self._speaker, contour=piece.contour)
-        if begun is not None and begun.speaker == broken.speaker:
-            broken = max(begun, broken, key=lambda each: each.contour.seconds)
-        voiced = self._voiced(broken.contour)
-        silence = broken.contour.seconds / (piece.speed or math.inf)
-        unsure = self.ledger.may_repeat(number, voice=broken.speaker)
-        if unsure and voiced.pauses and silence <= PATIENCE_SECONDS:
-            self._begun = broken
-            self.ledger.say_again(number)
-            return number
-        following = self.ledger.break_off(number, voice=broken.speaker, voiced=voiced)
-        if number == self._believed:
-            self._believed = following
         return following
 
 

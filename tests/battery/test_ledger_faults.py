@@ -153,7 +153,7 @@ def test_wherever_a_stream_breaks_every_word_is_heard_in_order(
         assert all(clauses_in(run, ends) <= 2 for run in found.again)
 
 
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 @settings(max_examples=12, deadline=None, database=None)
 @given(
     share=st.floats(0.0, 0.3),

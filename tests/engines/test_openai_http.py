@@ -41,7 +41,7 @@ async def test_sound_comes_through_byte_for_byte_in_every_format(fmt: AudioForma
         assert data == speak(TEXT)
 
 
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 @pytest.mark.parametrize("length", list(Length))
 async def test_a_body_that_only_the_closing_ends_is_marked(length: Length) -> None:
     with SpeechServer(Behaviour(length=length)) as server:

@@ -216,7 +216,7 @@ async def test_a_pause_belongs_to_the_piece_before_it_and_takes_nothing_from_its
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.sampled_from([1.0, 1.0, 0.95, 1.08]))
-@pytest.mark.spec("PLY-29")
+@pytest.mark.spec("PLY-31")
 def test_an_unknown_voice_that_breaks_twice_in_a_piece_loses_no_word(
     first: float, second: float, tempo: float
 ) -> None:
@@ -234,7 +234,7 @@ def test_an_unknown_voice_that_breaks_twice_in_a_piece_loses_no_word(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.62, 0.8, 0.95])
-@pytest.mark.spec("PLY-29")
+@pytest.mark.spec("PLY-31")
 async def test_an_unknown_voice_says_again_only_the_clause_in_which_it_broke(share: float) -> None:
     said = await say(LoudVoice(takes=[Take(share=share, broken=True), Take()]), CLAUSES, clause=100)
     places = [expected(CLAUSES).index(value) for value in said.words]
@@ -247,7 +247,7 @@ async def test_an_unknown_voice_says_again_only_the_clause_in_which_it_broke(sha
 
 
 @pytest.mark.anyio
-@pytest.mark.spec("PLY-29")
+@pytest.mark.spec("PLY-31")
 async def test_where_another_voice_answers_the_piece_is_said_again() -> None:
     takes = [Take(share=0.8, broken=True), Take(voice="another")]
     said = await say(LoudVoice(takes=takes), CLAUSES, clause=100)
@@ -262,7 +262,7 @@ LONG = "Alpha beta gamma delta epsilon, zeta eta theta iota kappa lambda, mu nu 
 
 
 @pytest.mark.anyio
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 async def test_a_body_without_a_length_that_is_far_too_short_is_a_break() -> None:
     takes = [Take(share=0.1, unsealed=True), Take(unsealed=True)]
     said = await say(LoudVoice(takes=takes), LONG, clause=200)
@@ -273,7 +273,7 @@ async def test_a_body_without_a_length_that_is_far_too_short_is_a_break() -> Non
 
 
 @pytest.mark.anyio
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 @pytest.mark.parametrize("take", [Take(share=0.1), Take(share=0.5, unsealed=True)])
 async def test_a_sealed_body_and_one_of_some_length_are_believed(take: Take) -> None:
     said = await say(LoudVoice(takes=[take]), LONG, clause=200)
@@ -281,7 +281,7 @@ async def test_a_sealed_body_and_one_of_some_length_are_believed(take: Take) -> 
 
 
 @pytest.mark.anyio
-@pytest.mark.spec("PLY-30")
+@pytest.mark.spec("PLY-32")
 async def test_a_voice_that_really_is_so_fast_is_doubted_once() -> None:
     voice = LoudVoice(takes=[Take(share=0.1, unsealed=True)])
     said = await say(voice, " ".join([LONG] * 9))
