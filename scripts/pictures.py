@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.generated import run
-from voicemode import playback, turn
+from voicemode import interruption, playback, turn
 
 Picture = tuple[str, Callable[[], str], str]
 
@@ -37,9 +37,15 @@ def of_turn() -> str:
     return drawn(rows, turn.TurnState.WAITING)
 
 
+def of_interruption() -> str:
+    rows = ((before, why, after) for (before, why), after in interruption.TRANSITIONS.items())
+    return drawn(rows, interruption.Talk.OURS)
+
+
 PICTURES: tuple[Picture, ...] = (
     ("states of playback", of_playback, "specs/speaking.md"),
     ("states of a turn", of_turn, "specs/listening.md"),
+    ("states of an interruption", of_interruption, "specs/listening.md"),
 )
 
 

@@ -39,8 +39,8 @@ HOUSE = {
         "settings_files pronunciation_files"
     ),
     Layer.FLOWS: (
-        "ahead receiving rendering speaking guessing listening interrupting capturing transcribing exchanges calls "
-        "conversation meanwhile"
+        "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
+        "exchanges calls conversation meanwhile"
     ),
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",

@@ -37,7 +37,8 @@ async def capture(
     and the user's first. Raises `DeviceError`. What had been said when the device went away or someone cancelled is
     kept as a recording.
     """
-    ear = Ear(ports)
+    echo = await asyncio.to_thread(ports.open_echo) if ports.open_echo is not None else None
+    ear = Ear(ports.open_vad(), echo)
     attention = _Attention(ports, ear, turn=turn, rules=rules, guess=guess, own=own)
     try:
         async with ports.open_source(ear.format) as source:

@@ -39,13 +39,14 @@ class Echo(Protocol):
 
     @property
     def clean(self) -> bool:
-        """What now sounds like a voice is not ours: the canceller has adapted, or the loudspeaker cannot be heard."""
+        """What is `free` and sounds like a voice is not ours: the way from loudspeaker to microphone is known."""
+
+    @property
+    def free(self) -> bool:
+        """Whether the last frame holds clearly more than the echo that is to be expected."""
 
     def near(self, frame: Frame) -> Frame:
         """A frame of `frame_samples` from the microphone → the same, cleaned."""
-
-    def free(self, raw: Frame, cleaned: Frame) -> bool:
-        """Whether the microphone holds clearly more than the echo that is to be expected."""
 
     def close(self) -> None: ...
 
@@ -71,7 +72,8 @@ class ListeningPorts:
     speculative: bool = True
     barge_in: bool = False
     interruption: InterruptionRules = field(default_factory=InterruptionRules)
-    open_echo: Callable[[PcmFormat], Echo] | None = None
+    open_echo: Callable[[], Echo | None] | None = None
+    """May take its time, and is called off the event loop; None where there is no canceller."""
     pauses: Pauses = field(default_factory=Pauses)
 
 
@@ -112,10 +114,10 @@ class Judged:
 class Ear:
     """The microphone as a turn hears it: cut to the detector's frames, without our own sound, judged."""
 
-    def __init__(self, ports: ListeningPorts) -> None:
-        self._vad = ports.open_vad()
-        self.format = self._vad.format
-        self._echo = ports.open_echo(self.format) if ports.open_echo is not None else None
+    def __init__(self, vad: Vad, echo: Echo | None) -> None:
+        self._vad = vad
+        self.format = vad.format
+        self._echo = echo
         self._room = Room()
 
     @property
@@ -134,8 +136,8 @@ class Ear:
         async for block in source:
             heard = pieces.feed(block.data) if pieces is not None else [block]
             for piece in heard:
-                cleaned = self._cleaned(piece)
-                free = free or self._echo is None or self._echo.free(piece, cleaned)
+                cleaned = self._echo.near(piece) if self._echo is not None else piece
+                free = free or self._echo is None or self._echo.free
                 for frame in framer.feed(cleaned.data):
                     yield Sound(frame=frame, began=clock.monotonic() - frame.seconds, free=free)
                     free = False
@@ -149,9 +151,6 @@ class Ear:
     def close(self) -> None:
         if self._echo is not None:
             self._echo.close()
-
-    def _cleaned(self, piece: Frame) -> Frame:
-        return self._echo.near(piece) if self._echo is not None else piece
 
 
 class Hearing:

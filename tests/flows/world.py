@@ -111,7 +111,7 @@ class World:
             rules=rules,
             keep_recording=keep_recording,
             speculative=speculative,
-            open_echo=(lambda fmt: echo) if echo is not None else None,
+            open_echo=(lambda: echo) if echo is not None else None,
             barge_in=barge_in,
         )
 

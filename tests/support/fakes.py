@@ -290,6 +290,7 @@ class FakeEcho:
 
     def __init__(self, *, clean: bool = True) -> None:
         self.clean = clean
+        self.free = False
         self.open = True
 
     @property
@@ -297,10 +298,8 @@ class FakeEcho:
         return MICROPHONE_BLOCK
 
     def near(self, frame: Frame) -> Frame:
-        return Frame(data=ROOM, format=frame.format) if frame.data == ECHO else frame
-
-    def free(self, raw: Frame, cleaned: Frame) -> bool:
-        return raw.data != ECHO
+        self.free = frame.data != ECHO
+        return frame if self.free else Frame(data=ROOM, format=frame.format)
 
     def close(self) -> None:
         self.open = False

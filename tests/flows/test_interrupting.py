@@ -1,0 +1,239 @@
+"""Talking over a message: it pauses, ends or goes on; over fakes of the ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.flows.world import REQUEST, World, over
+from tests.support.fakes import (
+    ECHO,
+    MICROPHONE_BLOCK,
+    ROOM,
+    SPOKEN,
+    WORD,
+    FakeEar,
+    FakeEcho,
+    FakeLoudspeaker,
+    FakeMicrophone,
+    until,
+)
+from voicemode.calls import Call
+from voicemode.errors import DeviceLost, EndpointUnreachable, VoiceModeError
+from voicemode.events import InterruptionJudged, PlaybackPaused, PlaybackResumed, TurnFinished
+from voicemode.interruption import Verdict
+from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
+from voicemode.speech import Exchange, Outcome
+
+pytestmark = pytest.mark.anyio
+
+WORDS = 60
+MESSAGE = " ".join(["word"] * WORDS) + "."
+"""Six seconds."""
+FRAME = 0.01
+LIMIT_SECONDS = 20.0
+
+
+class SteadyMicrophone(FakeMicrophone):
+    """Gives a block for each 10 ms that the loudspeaker pulls, and runs on when that is closed."""
+
+    def __init__(
+        self, blocks: Sequence[bytes], speaker: FakeLoudspeaker, *, error: VoiceModeError | None = None
+    ) -> None:
+        super().__init__(blocks, error=error)
+        self._speaker = speaker
+
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        size = 2 * SPEECH.samples(FRAME)
+        begun = len(self._speaker.heard) // size
+        number = 0
+        async for frame in super()._frames(fmt):
+            number += 1
+            await until(
+                lambda: not self._speaker.open or len(self._speaker.heard) // size >= begun + number  # noqa: B023
+            )
+            yield frame
+
+
+def heard_by_the_microphone(*spans: tuple[float, bytes]) -> list[bytes]:
+    return [block for seconds, kind in spans for block in [kind] * round(seconds / FRAME)]
+
+
+def conversing(
+    *spans: tuple[float, bytes],
+    ear: FakeEar | None = None,
+    error: VoiceModeError | None = None,
+    barge_in: bool = True,
+    echo: FakeEcho | None = None,
+    speculative: bool = True,
+) -> tuple[World, Call]:
+    speaker = FakeLoudspeaker()
+    microphone = SteadyMicrophone(heard_by_the_microphone(*spans), speaker, error=error)
+    world = World(
+        speaker=speaker,
+        microphone=microphone,
+        ear=ear or FakeEar("and another thing"),
+        echo=echo or FakeEcho(),
+        barge_in=barge_in,
+        speculative=speculative,
+    )
+    return world, world.conversation().converse(MESSAGE, REQUEST)
+
+
+def verdicts(world: World) -> list[str]:
+    return [event.verdict for event in world.watched.events if isinstance(event, InterruptionJudged)]
+
+
+def assert_heard_in_full(world: World, exchange: Exchange) -> None:
+    assert exchange.spoken.heard == MESSAGE
+    assert world.speaker.words == list(range(1, WORDS + 1))
+    assert world.speaker.speech_samples == WORDS * WORD
+
+
+@pytest.mark.spec("LSN-55")
+async def test_who_talks_over_us_silences_us_and_one_answer_tells_what_was_heard_and_what_they_said() -> None:
+    world, call = conversing((2.0, ECHO), (1.0, SPOKEN), (9.0, ROOM))
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.CONFIRMED]
+    assert exchange.transcript is not None
+    assert exchange.transcript.text == "and another thing"
+    assert f"{exchange.spoken.heard} {exchange.spoken.unheard}" == MESSAGE
+    assert 0 < len(exchange.spoken.heard.split()) <= len(world.speaker.words) <= 27
+    (asked,) = world.ear.asked
+    lead, voice, tail = ROOM * 30, SPOKEN * 100, ROOM * 20
+    assert asked.audio.data == lead + voice + tail
+    finished = [event for event in world.watched.events if isinstance(event, TurnFinished)]
+    assert [(event.outcome, event.heard) for event in finished] == [("interrupted", exchange.spoken.heard)]
+    assert world.quiet
+
+
+@pytest.mark.spec("LSN-51")
+async def test_we_are_silent_within_350_milliseconds_of_the_first_voiced_sample() -> None:
+    world, call = conversing((2.0, ECHO), (1.0, SPOKEN), (9.0, ROOM))
+    await until(lambda: world.microphone.delivered >= 200)
+    before = world.speaker.speech_samples
+    await over(call)
+    assert SPEECH.seconds(world.speaker.speech_samples - before) <= 0.35
+
+
+@pytest.mark.spec("LSN-56")
+@pytest.mark.parametrize("speculative", [True, False])
+async def test_after_a_cough_we_go_on_with_the_next_sample(speculative: bool) -> None:
+    world, call = conversing(
+        (2.0, ECHO), (0.3, SPOKEN), (9.0, ECHO), ear=FakeEar(""), speculative=speculative
+    )
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.FALSE]
+    names = world.watched.names()
+    assert names.count("PlaybackPaused") == names.count("PlaybackResumed") == 1
+    paused = next(event for event in world.watched.events if isinstance(event, PlaybackPaused))
+    resumed = next(event for event in world.watched.events if isinstance(event, PlaybackResumed))
+    assert paused.position == resumed.position
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-53")
+@pytest.mark.parametrize("text", ["Mhm.", "Yeah.", "Thank you.", "[Music]"])
+async def test_assents_and_captions_of_a_cough_cost_a_pause_and_nothing_else(text: str) -> None:
+    world, call = conversing((2.0, ECHO), (0.25, SPOKEN), (9.0, ECHO), ear=FakeEar(text))
+    exchange = await over(call)
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.FALSE]
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-52")
+async def test_a_short_word_that_is_no_assent_is_an_interruption_and_the_recogniser_is_asked_once() -> None:
+    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=FakeEar("What?"))
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert exchange.transcript is not None
+    assert exchange.transcript.text == "What?"
+    assert len(world.ear.asked) == 1
+
+
+@pytest.mark.spec("LSN-54")
+async def test_a_stop_word_ends_the_turn_at_once() -> None:
+    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=FakeEar("Stop!"))
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.STOPPED]
+    assert exchange.transcript is not None
+    assert exchange.transcript.text == "Stop!"
+    assert world.microphone.delivered <= 200 + 30 + 20 + 5
+    assert world.quiet
+
+
+@pytest.mark.spec("LSN-57")
+@pytest.mark.parametrize("case", ["not wanted", "no echo side"])
+async def test_where_we_cannot_tell_a_voice_from_ours_nothing_interrupts_us(case: str) -> None:
+    world, call = conversing((2.0, ECHO), (1.0, SPOKEN), (9.0, ROOM), barge_in=case != "not wanted")
+    if case == "no echo side":
+        await call.end()
+        world, call = conversing((2.0, ECHO), (1.0, SPOKEN), (9.0, ROOM))
+        await call.end()
+        world.ear_ports = replace(world.ear_ports, open_echo=lambda: None)
+        call = world.conversation().converse(MESSAGE, REQUEST)
+        world.speaker.heard.clear()
+    exchange = await over(call)
+    assert verdicts(world) == []
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-57")
+async def test_our_own_echo_interrupts_nothing() -> None:
+    world, call = conversing((9.0, ECHO))
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert verdicts(world) == []
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-58")
+async def test_who_begins_with_our_last_word_is_heard_from_their_first() -> None:
+    world, call = conversing((5.85, ECHO), (1.0, SPOKEN), (9.0, ROOM))
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.ANSWERED
+    assert exchange.spoken.heard == MESSAGE
+    assert world.ear.asked[-1].audio.data.count(SPOKEN[:2]) == 100 * MICROPHONE_BLOCK
+
+
+@pytest.mark.spec("LSN-58")
+async def test_a_microphone_that_goes_away_while_we_are_paused_leaves_us_speaking() -> None:
+    lost = DeviceLost("The microphone went away.", hint="Plug it in again.")
+    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), error=lost)
+    with pytest.raises(DeviceLost, match="The message itself was heard"):
+        await over(call)
+    assert verdicts(world) == [Verdict.SUSPECTED]
+    assert world.speaker.words == list(range(1, WORDS + 1))
+    assert world.quiet
+
+
+@pytest.mark.spec("LSN-58", "LSN-29")
+@pytest.mark.parametrize("verdict", [Verdict.SUSPECTED, Verdict.CONFIRMED])
+async def test_cancelled_while_somebody_talks_over_us_everything_closes(verdict: Verdict) -> None:
+    echo = FakeEcho()
+    world, call = conversing((2.0, ECHO), (90.0, SPOKEN), echo=echo)
+    await until(lambda: verdict in verdicts(world))
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await call.end()
+    assert world.quiet
+    assert not echo.open
+    kept = [recording for recording in world.shelf.recordings if recording.kind == "stt"]
+    assert len(kept) == 1 or (verdict is Verdict.SUSPECTED and not kept)
+
+
+@pytest.mark.spec("LSN-55")
+async def test_words_that_could_not_be_transcribed_after_an_interruption_are_kept() -> None:
+    failing = FakeEar(error=EndpointUnreachable("Nobody answers.", engine="ear:1"))
+    world, call = conversing((2.0, ECHO), (1.0, SPOKEN), (9.0, ROOM), ear=failing)
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.NOT_TRANSCRIBED
+    assert exchange.spoken.unheard
+    (recording,) = world.shelf.recordings
+    assert recording.format == LISTENING
+    assert exchange.recording == recording.path

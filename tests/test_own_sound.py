@@ -1,0 +1,123 @@
+"""What the loudspeaker pulls reaches the canceller and the gate, and what the microphone gives is judged by them."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import pytest
+
+from tests.support.fakes import FakeLoudspeaker, until
+from voicemode.echo import EchoGate
+from voicemode.own_sound import OwnSound, Tap
+from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
+from voicemode.ports import OpenSink
+
+pytestmark = pytest.mark.anyio
+
+STEREO = PcmFormat(rate=48_000, channels=2)
+PIECE = LISTENING.samples(0.01)
+
+
+class FakeCanceller:
+    """Takes nothing out."""
+
+    def __init__(self) -> None:
+        self.played: list[Frame] = []
+        self.closed = False
+
+    @property
+    def format(self) -> PcmFormat:
+        return LISTENING
+
+    def far(self, frame: Frame) -> None:
+        self.played.append(frame)
+
+    def near(self, frame: Frame) -> Frame:
+        return frame
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def noise(fmt: PcmFormat, seconds: float, peak: float, seed: int) -> bytes:
+    random_ = random.Random(seed)
+    values = (random_.uniform(-peak, peak) for _ in range(fmt.samples(seconds) * fmt.channels))
+    return array("h", (round(each) for each in values)).tobytes()
+
+
+async def pulled(open_sink: OpenSink, speaker: FakeLoudspeaker, fmt: PcmFormat, sound: bytes) -> bytes:
+    """`sound`, once the loudspeaker has had it."""
+    wanted = len(speaker.heard) + len(sound)
+    rest = bytearray(sound)
+
+    def pull(samples: int) -> bytes:
+        size = samples * fmt.bytes_per_sample
+        data = bytes(rest[:size]).ljust(size, b"\0")
+        del rest[:size]
+        return data
+
+    async with open_sink(fmt, pull, lambda error: None):
+        await until(lambda: len(speaker.heard) >= wanted)
+    return sound
+
+
+@pytest.mark.spec("LSN-59")
+@pytest.mark.parametrize("fmt", [SPEECH, STEREO], ids=["24 kHz", "48 kHz stereo"])
+async def test_the_canceller_gets_what_the_loudspeaker_gets_and_nothing_before_or_after(
+    fmt: PcmFormat,
+) -> None:
+    speaker = FakeLoudspeaker()
+    tap = Tap(speaker)
+    before = await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 1))
+    canceller = FakeCanceller()
+    own = OwnSound(tap, canceller, EchoGate())
+    sound = await pulled(tap, speaker, fmt, noise(fmt, 0.2, 1_000, 2))
+    own.close()
+    await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 3))
+    assert canceller.closed
+    given = b"".join(frame.data for frame in canceller.played)
+    assert given[: len(sound)] == sound
+    assert {frame.format for frame in canceller.played} == {fmt}
+    assert bytes(speaker.heard).startswith(before)
+
+
+def conversation(own: OwnSound, clock: Clock, *, seconds: float, loss: float, seed: int, user: float) -> int:
+    """Plays and hears bursts of noise `loss` times as loud 50 ms later; how many frames were free. `user` is the peak
+    of somebody else's."""
+    random_ = random.Random(seed)
+    levels = [random_.choice((300, 3_000, 12_000)) for _ in range(round(seconds / 0.1) + 1)]
+    free = 0
+    for step in range(round(seconds / 0.01)):
+        clock.now += 0.01
+        own.far(Frame(data=noise(SPEECH, 0.01, levels[step // 10], step), format=SPEECH))
+        echo = noise(LISTENING, 0.01, max(levels[max(step - 5, 0) // 10] * loss, 20), step)
+        other = noise(LISTENING, 0.01, user, step + 1) if user else bytes(len(echo))
+        mixed = array("h", (a + b for a, b in zip(array("h", echo), array("h", other), strict=True)))
+        frame = Frame(data=mixed.tobytes(), format=LISTENING)
+        assert own.near(frame) == frame
+        free += own.free
+    return free
+
+
+@pytest.mark.spec("LSN-59")
+def test_our_echo_is_not_free_and_a_louder_voice_is_once_the_way_between_them_is_known() -> None:
+    clock = Clock()
+    gate = EchoGate()
+    own = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gate, now=clock)
+    assert not own.clean
+    assert conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0) <= 4
+    assert own.clean
+    assert own.frame_samples == PIECE
+    assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
+    own.close()
+    again = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gate, now=clock)
+    assert again.clean, "the gate has learnt the room, whoever opens the microphone"
