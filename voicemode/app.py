@@ -20,7 +20,9 @@ from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.soundcard import SoundCard
+from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.ears.choice import Detector, chosen, open_vad
+from voicemode.echo import EchoGate
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.ear import installed_files as ear_files
 from voicemode.engines.embedded.judgement import DICTATION_NOTE
@@ -39,6 +41,7 @@ from voicemode.floor import MachineFloor
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.meanwhile import Meanwhile
+from voicemode.own_sound import OwnSound, Tap
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
 from voicemode.pronunciation_files import splitters
@@ -49,6 +52,7 @@ from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
 from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
+from voicemode.variables import BargeIn
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +110,9 @@ class App:
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
         place = config.sound.pan
-        self._speaker: OpenSink = panned(card.open_sink, place) if place else card.open_sink
+        self._tap = Tap(card.open_sink)
+        self._speaker: OpenSink = panned(self._tap, place) if place else self._tap
+        self._gate = EchoGate()
         thinks = config.sound.thinking_sound
         self.meanwhile = Meanwhile(self._speaker, thinking_sound) if thinks else None
         self.conversation = Conversation(
@@ -242,6 +248,7 @@ class App:
 
     def _ear(self) -> ListeningPorts:
         settings = self.config.listening
+        barge_in = settings.barge_in is BargeIn.TRUE
         return ListeningPorts(
             open_source=self.card.open_source,
             open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness),
@@ -251,12 +258,25 @@ class App:
             prompt=settings.prompt or None,
             rules=TurnRules(
                 silence=None if settings.disable_silence_detection else settings.silence_ms / 1000,
+                silence_least=settings.silence_min_ms / 1000,
+                silence_most=settings.silence_max_ms / 1000,
                 minimum=settings.minimum_s,
                 no_speech=settings.no_speech_s,
                 maximum=settings.maximum_s,
             ),
             keep_recording=self.config.keeps_audio,
+            speculative=settings.speculative,
+            barge_in=barge_in,
+            open_echo=self._open_echo if barge_in else None,
         )
+
+    def _open_echo(self) -> OwnSound | None:
+        """Without a canceller nobody can talk over a message, and everything else goes on."""
+        try:
+            return OwnSound(self._tap, WebRtcCanceller(), self._gate)
+        except EngineUnavailable as error:
+            self._warned(str(error))
+            return None
 
     async def _warm_codecs(self) -> None:
         if self.config.speech.audio_format not in (AudioFormat.PCM, AudioFormat.WAV):

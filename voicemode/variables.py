@@ -36,6 +36,14 @@ class DetectorChoice(StrEnum):
     WEBRTC = "webrtc"
 
 
+class BargeIn(StrEnum):
+    """Whether the user may talk over a message."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeechSettings:
     """Speaking. An empty `models` means: what each endpoint is known to have (see `Config.speech_endpoints`)."""
@@ -128,7 +136,32 @@ class ListeningSettings:
         "VOICEMODE_SILENCE_THRESHOLD_MS",
         integer(100, 10_000, "ms"),
         1000,
-        "Silence after speech that ends your turn.",
+        "Silence after speech that ends your turn, as a start: it adapts to your pauses and to what you say.",
+    )
+    silence_min_ms: int = setting(
+        "VOICEMODE_SILENCE_MIN_MS",
+        integer(100, 10_000, "ms"),
+        600,
+        "Shortest silence that it may become, after a finished sentence; more than the threshold counts as that.",
+    )
+    silence_max_ms: int = setting(
+        "VOICEMODE_SILENCE_MAX_MS",
+        integer(100, 30_000, "ms"),
+        3000,
+        "Longest silence that it may become, in mid-thought; less than the threshold counts as that.",
+    )
+    speculative: bool = setting(
+        "VOICEMODE_SPECULATIVE",
+        BOOLEAN,
+        True,
+        "Transcribe at the first short silence, so that the text is there when your turn ends; "
+        "costs a request for each pause.",
+    )
+    barge_in: BargeIn = setting(
+        "VOICEMODE_BARGE_IN",
+        choice(*BargeIn, also={**dict.fromkeys(NO, BargeIn.FALSE), **dict.fromkeys(YES, BargeIn.TRUE)}),
+        BargeIn.AUTO,
+        "Talk over the assistant to interrupt it. auto: not yet, while nothing vouches for this machine's echo path.",
     )
     vad: DetectorChoice = setting(
         "VOICEMODE_VAD",
