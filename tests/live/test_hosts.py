@@ -17,6 +17,7 @@ from tests.support.encoding import decode
 from tests.support.sound_card import VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
+from voicemode.floor import MachineFloor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 
@@ -156,6 +157,73 @@ async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Pa
         assert gone < 0.6
         await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
         await floor_is_free(variables)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
+@pytest.mark.spec("LIV-12")
+async def test_ended_while_paused(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
+    with SpeechServer() as server:
+        variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url, SAVE_AUDIO="true")
+        with sound_card.recording() as heard:
+            heard.wait_until_running()
+            async with serving(variables) as host:
+                await host.call("speak", message=LONG)
+                await host.answer()
+                await host.call("playback", action="pause")
+                await host.answer()
+                quiet = await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0)
+                gone = await host.end(WAYS[way])
+            assert gone < 0.6
+            assert await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0) == quiet
+        (kept,) = await asyncio.to_thread(recordings, tmp_path)
+        assert not kept.name.endswith(".part.wav")
+        assert MachineFloor(tmp_path).line() == []
+        await floor_is_free(variables)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
+@pytest.mark.spec("LIV-12")
+async def test_ended_while_an_answer_is_pending(
+    sound_card: VirtualSoundCard, tmp_path: Path, way: str
+) -> None:
+    with SpeechServer() as server:
+        variables = environment(
+            sound_card, tmp_path, STT_BASE_URLS=server.base_url, CLIENT_LIMIT_S="1.5", NO_SPEECH_TIMEOUT="60"
+        )
+        async with serving(variables) as host:
+            before = await asyncio.to_thread(sound_card.microphone_users)
+            await host.call("converse", message="")
+            assert "pending" in json.dumps(await host.answer())
+            await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
+            gone = await host.end(WAYS[way])
+        assert gone < 0.6
+        await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
+        assert MachineFloor(tmp_path).line() == []
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("way", ["Claude Code", "stdin closed", "SIGKILL"])
+@pytest.mark.spec("LIV-12", "LIV-13")
+async def test_ended_while_it_waits_for_the_floor(
+    sound_card: VirtualSoundCard, tmp_path: Path, way: str
+) -> None:
+    floor = MachineFloor(tmp_path)
+    with SpeechServer() as server:
+        variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)
+        async with serving(variables) as first, serving(variables) as host:
+            await first.call("speak", message=LONG)
+            await first.answer()
+            await host.call("speak", message="never heard", wait="finished")
+            while len(floor.line()) < 2:  # noqa: ASYNC110  (another process sets no event here)
+                await asyncio.sleep(0.02)
+            gone = await host.end(WAYS.get(way, [(signal.SIGKILL, 0.0)]))
+            assert gone < 0.6
+            assert [ticket.pid for ticket in floor.line()] == [first.process.pid]
+            await first.call("playback")
+            assert '"speaking"' in json.dumps(await first.answer())
+        assert {request.text for request in server.requests if "never" in request.text} == set()
 
 
 @pytest.mark.spec("LIV-13")
