@@ -149,8 +149,8 @@ def test_wherever_a_stream_breaks_every_word_is_heard_in_order(
     assert (heard.spoken.heard, heard.spoken.unheard) == (" ".join(split(broken.text)), "")
     ends = frozenset(voice.words(part)[-1] for part in broken.text.split() if not part[-1].isalnum())
     if broken.speed == 1.0:
-        # What is taken for noise at a torn end may reach into the clause before.
-        assert all(clauses_in(run, ends) <= 2 for run in found.again)
+        # By the pace of a known voice, a break close behind the end of a clause may lie before it.
+        assert all(clauses_in(run, ends) <= (2 if broken.known else 1) for run in found.again)
 
 
 @pytest.mark.spec("PLY-32")
