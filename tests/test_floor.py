@@ -8,10 +8,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.support.fakes import until
 from voicemode.floor import MachineFloor
 from voicemode.private_files import FILE_MODE
+from voicemode.tickets import BOOK
 
 pytestmark = pytest.mark.anyio
 
@@ -194,3 +196,28 @@ async def test_a_link_in_its_place_is_not_written_through(tmp_path: Path, name: 
     await held(MachineFloor(tmp_path / "data"), "speak")
     assert precious.read_text() == "mine"
     assert stat.S_IMODE(precious.stat().st_mode) == 0o644
+
+
+@pytest.mark.spec("FLR-7")
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open cannot be thrown away there")
+async def test_a_process_that_is_frozen_while_it_looks_at_the_line_stops_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "floor"
+    folder.mkdir()
+    frozen = FileLock(folder / BOOK)
+    frozen.acquire()
+    floors = [MachineFloor(tmp_path) for _ in range(3)]
+    order: list[str] = []
+
+    async def take(number: int) -> None:
+        async with floors[number].hold("speak"):
+            order.append(f"{number} in")
+            await asyncio.sleep(0.1)
+            order.append(f"{number} out")
+
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await asyncio.gather(*(take(number) for number in range(3)))
+    frozen.release()
+    took = [each[0] for each in order[::2]]
+    assert order == [f"{number} {step}" for number in took for step in ("in", "out")]
+    assert sorted(took) == ["0", "1", "2"]
+    assert floors[0].line() == []

@@ -23,9 +23,11 @@ from filelock import FileLock, Timeout
 
 from voicemode.private_files import FILE_MODE, make_folder, open_file
 
+BOOK = "book"
 BOOK_TRIES = 500
 BOOK_PAUSE_SECONDS = 0.002
-"""Whoever has the book gives it back at once; one that is frozen with it in hand is waited for no longer than this."""
+"""Whoever has the book gives it back at once. One that is frozen with it in its hand is waited for no longer than this;
+then there is a new book."""
 
 NAME = re.compile(
     r"(?P<number>\d{10})_(?P<who>[a-z0-9 -]+)_(?P<pid>\d+)_(?P<process>[0-9a-f]{8})_(?P<nth>\d+)"
@@ -69,24 +71,47 @@ class Line:
     async def book(self) -> AsyncIterator[None]:
         """Nobody else reads or changes the line meanwhile; so nothing is awaited inside."""
         make_folder(self.folder)
-        lock = self._lock("book")
-        for _ in range(BOOK_TRIES):
-            with suppress(Timeout):
-                lock.acquire(blocking=False)
-                break
-            await asyncio.sleep(BOOK_PAUSE_SECONDS)
-        else:
-            raise OSError(f"{self.folder / 'book'} is kept locked by a process that stands still")
+        lock = await self._take_book()
+        if lock is None:
+            # Its keeper reads and writes on if it ever thaws, which costs no more than a place in the line.
+            self._throw_book_away()
+            lock = await self._take_book()
+        if lock is None:
+            raise OSError(f"{self.folder / BOOK} is kept locked by a process that stands still")
         try:
             yield
         finally:
             lock.release()
 
+    async def _take_book(self) -> FileLock | None:
+        """None when it cannot be had within the limit, and is still the same that could not be had at first."""
+        lock = self._lock(BOOK)
+        kept = self._which_book()
+        for _ in range(BOOK_TRIES):
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
+                return lock
+            await asyncio.sleep(BOOK_PAUSE_SECONDS)
+            if kept != self._which_book():
+                return await self._take_book()  # Another one has thrown it away.
+        return None
+
+    def _which_book(self) -> int:
+        """A file that somebody has open keeps its number, even when it has no name any more."""
+        try:
+            return (self.folder / BOOK).stat().st_ino
+        except OSError:
+            return 0
+
+    def _throw_book_away(self) -> None:
+        with suppress(OSError):  # Windows: nobody can.
+            (self.folder / BOOK).unlink()
+
     def peek(self) -> list[Ticket] | None:
         """The line as it stands; None when somebody has the book just now, or it cannot be read. Makes no folder."""
         if not self.folder.is_dir():
             return []
-        lock = self._lock("book")
+        lock = self._lock(BOOK)
         try:
             with lock.acquire(blocking=False):
                 return self.living()
