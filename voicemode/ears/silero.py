@@ -10,7 +10,7 @@ FRAME_SAMPLES = 512
 
 
 class SileroVad:
-    """The network, with the memory of what it has heard since it was opened or `reset`.
+    """The network, with the memory of what it has heard since it was opened.
 
     Loading the library and the model takes about 35 ms once in a process, a frame about 1.3 ms: open it off the event
     loop. Raises `EngineUnavailable` where the library or its model cannot be loaded.
@@ -38,7 +38,3 @@ class SileroVad:
 
     def feed(self, frame: Frame) -> float:
         return float(self._network(frame.data))
-
-    def reset(self) -> None:
-        """Forgets what was heard: the next frame does not follow the last one."""
-        self._network.reset()
