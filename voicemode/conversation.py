@@ -44,7 +44,7 @@ class Conversation:
         self._emit = emit
         self._longest_pause = longest_pause
         self._mouth = replace(mouth, emit=self._note)
-        self._ear = replace(ear, emit=self._note)
+        self._ear = replace(ear, emit=self._note, awaited=self._awaited)
         self._chimes = chimes
         self._exchanges = Exchanges(
             mouth=self._mouth, ear=self._ear, floor=floor, emit=self._note, chimes=chimes
@@ -193,6 +193,9 @@ class Conversation:
                 retryable=True,
             )
         return secrets.token_hex(4)
+
+    def _awaited(self, turn: str) -> bool:
+        return not (turn in self._calls and self._calls[turn].pending)
 
     def _put_away(self, call: Call) -> None:
         """A call that was ended before it could begin has an end in the log all the same."""

@@ -67,6 +67,8 @@ class ListeningPorts:
     emit: Emit
     rules: TurnRules
     keep_recording: bool = False
+    awaited: Callable[[str], bool] = lambda turn: True
+    """Whether somebody waits for this turn's answer now; where nobody does, its recording is kept."""
     prompt: str | None = None
     """Names and words that the recogniser should expect."""
     speculative: bool = True

@@ -44,7 +44,8 @@ async def transcribe(
     audio = captured.audio
     if audio is None:
         raise ValueError("nobody spoke: there is nothing to transcribe")
-    recording = _record(ports, audio, turn) if ports.keep_recording else None
+    wanted = ports.keep_recording or not ports.awaited(turn)
+    recording = _record(ports, audio, turn) if wanted else None
     transcript: Transcript | None = None
     failure: EngineError | None = None
     try:

@@ -249,3 +249,17 @@ async def test_an_answer_that_nobody_has_fetched_is_remembered_longer_than_what_
     assert conversation.call(kept.handle) is kept
     assert len(conversation.calls()) <= REMEMBERED + 1
     assert "converse with this handle" in kept.status().note
+
+
+@pytest.mark.spec("CNV-23")
+@pytest.mark.parametrize("pending", [False, True])
+async def test_what_is_said_while_nobody_waits_for_the_answer_is_kept_as_a_recording_too(
+    pending: bool,
+) -> None:
+    world = World()
+    call = world.conversation().converse("are you there?", REQUEST)
+    call.pending = pending
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.ANSWERED
+    assert [recording.kind for recording in world.shelf.recordings] == ["stt"] * pending
+    assert bool(exchange.recording) == pending
