@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.echo import EchoGate
-from voicemode.own_sound import OwnSound, Tap
+from voicemode.own_sound import BREAK_SECONDS, OwnSound, Steady, Tap
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
 
@@ -81,6 +81,8 @@ async def test_the_canceller_gets_what_the_loudspeaker_gets_and_nothing_before_o
     canceller = FakeCanceller()
     own = OwnSound(tap, canceller, EchoGate())
     sound = await pulled(tap, speaker, fmt, noise(fmt, 0.2, 1_000, 2))
+    assert canceller.played == [], "the loudspeaker's thread only puts it down"
+    own.near(Frame(data=LISTENING.silence(PIECE), format=LISTENING))
     own.close()
     await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 3))
     assert canceller.closed
@@ -121,3 +123,38 @@ def test_our_echo_is_not_free_and_a_louder_voice_is_once_the_way_between_them_is
     own.close()
     again = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gate, now=clock)
     assert again.clean, "the gate has learnt the room, whoever opens the microphone"
+
+
+@pytest.mark.spec("LSN-59")
+def test_a_burst_of_microphone_frames_finds_each_what_was_pulled_before_it() -> None:
+    clock = Clock()
+    canceller = FakeCanceller()
+    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGate(), now=clock)
+    piece = Frame(data=LISTENING.silence(PIECE), format=LISTENING)
+    own.near(piece)
+    for _ in range(5):
+        clock.now += 0.01
+        own.far(Frame(data=SPEECH.silence(240), format=SPEECH))
+    given = []
+    for _ in range(5):
+        own.near(piece)
+        given.append(len(canceller.played))
+    assert given == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.spec("LSN-59")
+@pytest.mark.parametrize("late", [0.0, 0.02, 0.15])
+def test_blocks_that_come_late_began_when_their_samples_say(late: float) -> None:
+    steady = Steady()
+    random_ = random.Random(1)
+    for number in range(500):
+        came = 100.0 + (number + 1) * 0.01
+        began = steady.began(came + (random_.random() * late if number else 0.0), 0.01)
+        assert began == pytest.approx(came - 0.01, abs=0.006)
+
+
+@pytest.mark.spec("LSN-59")
+def test_after_a_break_the_time_is_counted_from_there() -> None:
+    steady = Steady()
+    assert steady.began(10.0, 0.01) == pytest.approx(9.99)
+    assert steady.began(10.0 + 2 * BREAK_SECONDS, 0.01) == pytest.approx(9.99 + 2 * BREAK_SECONDS)

@@ -19,6 +19,28 @@ PIECE_SECONDS = 0.01
 LONGEST_WAIT = 2_000
 """Pulled blocks that may wait for a microphone frame: some seconds, for a microphone that gives none."""
 
+BREAK_SECONDS = 0.3
+"""A stream that comes later than its samples say by so much has stopped in between."""
+
+DRIFT = 1e-3
+"""Devices' clocks differ by a tenth of that."""
+
+
+class Steady:
+    """When the blocks of a stream began, from when they came: devices give in bursts, a busy machine looks late, but no
+    block comes before it has been. In order."""
+
+    def __init__(self) -> None:
+        self._next: float | None = None
+
+    def began(self, came: float, seconds: float) -> float:
+        """A block of `seconds` that has `came` now."""
+        latest, counted = came - seconds, self._next
+        broken = counted is None or latest < counted or latest - counted > BREAK_SECONDS
+        began = latest if counted is None or broken else counted
+        self._next = began + seconds * (1 + DRIFT)
+        return began
+
 
 class Tap:
     """An `OpenSink` that shows what the loudspeaker pulls to `listener`, from the loudspeaker's own thread."""
@@ -57,6 +79,7 @@ class OwnSound:
         self._gate = gate
         self._now = now
         self._pulled: deque[tuple[Frame, float]] = deque(maxlen=LONGEST_WAIT)
+        self._steady = Steady()
         self._more = False
         tap.listener = self.far
 
@@ -75,16 +98,18 @@ class OwnSound:
 
     def far(self, frame: Frame) -> None:
         """What the loudspeaker has pulled. From its thread: it is only put down here."""
-        self._canceller.far(frame)
         self._pulled.append((frame, self._now()))
 
     def near(self, frame: Frame) -> Frame:
-        cleaned = self._canceller.near(frame)
-        while self._pulled:
+        """What was pulled until then goes before it, and no more: a burst of frames finds each its own."""
+        began = self._steady.began(self._now(), frame.seconds)
+        while self._pulled and self._pulled[0][1] <= began + frame.seconds:
             played, at = self._pulled.popleft()
+            self._canceller.far(played)
             if any(played.data):
                 self._gate.played(decibels(played), at, played.seconds)
-        self._more = self._gate.heard(decibels(cleaned), self._now() - frame.seconds).more
+        cleaned = self._canceller.near(frame)
+        self._more = self._gate.heard(decibels(cleaned), began).more
         return cleaned
 
     def close(self) -> None:
