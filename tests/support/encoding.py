@@ -94,7 +94,9 @@ def encode(frame: Frame, to: AudioFormat, *, bit_rate: int | None = None) -> byt
     container_name, codec = _CODECS[to]
     layout = "mono" if frame.format.channels == 1 else "stereo"
     out = io.BytesIO()
-    with av.open(out, "w", format=container_name) as container:
+    # The 8 kB of nothing that this library leaves in a FLAC header would be paced as if they were sound.
+    options = {"metadata_header_padding": "0"} if to is AudioFormat.FLAC else {}
+    with av.open(out, "w", format=container_name, container_options=options) as container:
         stream = container.add_stream(codec, rate=frame.format.rate)
         assert isinstance(stream, av.AudioStream)
         stream.layout = layout
