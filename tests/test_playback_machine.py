@@ -82,7 +82,9 @@ def test_every_state_is_reached_and_only_the_last_two_have_no_way_out() -> None:
 
 
 @pytest.mark.spec("SPK-16", "LSN-1")
-@pytest.mark.parametrize(("name", "picture", "document"), pictures.PICTURES, ids=["speaking", "listening"])
+@pytest.mark.parametrize(
+    ("name", "picture", "document"), pictures.PICTURES, ids=[name for name, _, _ in pictures.PICTURES]
+)
 def test_the_picture_in_the_specification_is_the_table(
     name: str, picture: Callable[[], str], document: str
 ) -> None:

@@ -67,6 +67,7 @@ def test_two_speeches_are_as_far_apart_as_was_asked() -> None:
 
 
 @pytest.mark.live
+@pytest.mark.alone
 @needs_flite
 def test_what_is_said_is_heard_at_its_moment_and_whole(sound_card: VirtualSoundCard) -> None:
     speech = counting(3)
@@ -86,6 +87,7 @@ def test_what_is_said_is_heard_at_its_moment_and_whole(sound_card: VirtualSoundC
 
 
 @pytest.mark.live
+@pytest.mark.alone
 @pytest.mark.parametrize("loss_db", [10, 20])
 @pytest.mark.parametrize("delay_ms", [60, 200])
 def test_the_loudspeaker_comes_back_as_late_and_as_faint_as_was_asked(
