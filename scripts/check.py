@@ -4,7 +4,7 @@
 Each tool counts as one check beside the tests. The exit code is 0 only if nothing failed.
 
 Most tests wait for sound, so more of them than there are cores run side by side, each process with a sound card and
-servers of its own. Those that measure time (`pytest.mark.alone`) run by themselves afterwards.
+servers of its own. Those that measure time (`pytest.mark.alone`) run afterwards, with a core for each.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 1500.0
-SIDE_BY_SIDE = min(2 * (os.cpu_count() or 1), 8)
-"""Processes that run tests. Each plays and hears in real time: many more would starve each other's sound."""
+CORES = min(os.cpu_count() or 1, 4)
+WAITING_PER_CORE = 2
+"""Processes that run tests which mostly wait for sound: more would starve each other's sound."""
 PYTEST_CLOSING_LINE = re.compile(r"^(=+ )?(\d+ \w+|no tests ran)(, \d+ \w+)* in [\d.]+s.*$")
 
 
@@ -57,8 +58,13 @@ def tool(name: str, *arguments: str) -> Tally:
 
 def chosen_tests(chosen: str = "") -> Tally:
     """All tests, or those that a marker expression chooses."""
-    beside = ("-n", str(SIDE_BY_SIDE), "--dist", "loadgroup")
-    return pytest(*beside, "-m", _both(chosen, "not alone")) + pytest("-m", _both(chosen, "alone"))
+    return _side_by_side(CORES * WAITING_PER_CORE, _both(chosen, "not alone")) + _side_by_side(
+        CORES, _both(chosen, "alone")
+    )
+
+
+def _side_by_side(processes: int, chosen: str) -> Tally:
+    return pytest("-n", str(processes), "--dist", "loadgroup", "-m", chosen)
 
 
 def _both(chosen: str, when: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -28,18 +26,36 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def sound_card() -> Iterator[VirtualSoundCard]:
-    """One virtual sound card for all that a process runs; a test that harms it (`kill`, `unplug_speaker`) opens its
-    own."""
+_CARD = pytest.StashKey[VirtualSoundCard]()
+
+
+@pytest.fixture
+def sound_card(request: pytest.FixtureRequest) -> VirtualSoundCard:
+    """One virtual sound card for all tests of a process that follow one another and use it; a test that harms it
+    (`kill`, `unplug_speaker`) opens its own."""
     _skip_without_sound_card()
-    with VirtualSoundCard() as card:
-        yield card
+    stash = request.config.stash
+    if _CARD not in stash:
+        stash[_CARD] = VirtualSoundCard().__enter__()
+    return stash[_CARD]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("live"):
         _skip_without_sound_card()
+    else:
+        # A card takes a tenth of a core, used or not.
+        _put_the_card_away(item.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _put_the_card_away(config)
+
+
+def _put_the_card_away(config: pytest.Config) -> None:
+    if card := config.stash.get(_CARD, None):
+        card.close()
+        del config.stash[_CARD]
 
 
 def _skip_without_sound_card() -> None:
