@@ -22,7 +22,9 @@ from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import SpeechRequest, Spoken
 
 LIMIT_S = 15.0
-LIMITS = Limits(connect_s=1.0, first_byte_s=1.2, gap_s=0.3)
+LIMITS = Limits(connect_s=1.0, first_byte_s=5.0, gap_s=0.3)
+IMPATIENT = Limits(connect_s=1.0, first_byte_s=1.5, gap_s=0.3)
+"""For servers that stay silent; a good one behind them may be late on a busy machine and is asked once more."""
 REQUEST = SpeechRequest(text="")
 
 
@@ -52,6 +54,7 @@ async def say(
     links: Links | None = None,
     speaker: QuickSpeaker | None = None,
     keys: Sequence[str] = (),
+    limits: Limits = LIMITS,
 ) -> Heard:
     """Asks `urls` in turn, with the key of each. Raises what the message failed with."""
     speaker, watched = speaker or QuickSpeaker(), Watched()
@@ -62,7 +65,7 @@ async def say(
 
     chain = FirstSpeech(
         [
-            OpenAiSpeech(Endpoint(base_url=url, api_key=key, voices=("alloy",), limits=LIMITS))
+            OpenAiSpeech(Endpoint(base_url=url, api_key=key, voices=("alloy",), limits=limits))
             for url, key in zip(urls, [*keys, *[""] * len(urls)], strict=False)
         ],
         on_failure=failed,

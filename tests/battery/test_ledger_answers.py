@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.battery.at_the_sink import say
+from tests.battery.at_the_sink import IMPATIENT, LIMITS, say
 from tests.battery.bad_servers import BAD
 from tests.battery.reading_back import QuickSpeaker
 from tests.support import voice
@@ -80,7 +80,9 @@ def test_whoever_gives_no_sound_from_some_piece_on_costs_no_word(
     servers.first.then(*[Behaviour()] * piece)
     before = len(servers.first.requests)
     urls = [servers.first.base_url, servers.second.base_url]
-    heard = asyncio.run(say(TEXT, urls, request=SpeechRequest(text="", format=fmt), keys=[KEY]))
+    limits = IMPATIENT if name == "stays silent" else LIMITS
+    request = SpeechRequest(text="", format=fmt)
+    heard = asyncio.run(say(TEXT, urls, request=request, keys=[KEY], limits=limits))
     assert heard.words == voice.words(TEXT)
     assert (heard.spoken.outcome, heard.spoken.unheard) == (Outcome.FINISHED, "")
     asked = len(asked_since(servers.first, before)[piece:])

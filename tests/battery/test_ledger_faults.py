@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.battery.at_the_sink import LIMIT_S, Heard, new_links, say
+from tests.battery.at_the_sink import IMPATIENT, LIMIT_S, Heard, new_links, say
 from tests.battery.reading_back import clauses_in, walk, words_of
 from tests.support import voice
 from tests.support.encoding import WavKind, WavSizes
@@ -106,7 +106,7 @@ def hear(servers: tuple[SpeechServer, str], broken: Broken) -> Heard:
     server.behave(Behaviour())
     server.then(*[Behaviour()] * well, breaking)
     urls = [nobody, server.base_url] if broken.dead else [server.base_url]
-    return asyncio.run(say(broken.text, urls, request=request_of(broken), links=links))
+    return asyncio.run(say(broken.text, urls, request=request_of(broken), links=links, limits=IMPATIENT))
 
 
 @st.composite

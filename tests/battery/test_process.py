@@ -14,6 +14,7 @@ import pytest
 from tests.battery.wire import events, everything, sounds, wire
 from tests.live.host import COMMAND, ROOT, environment
 from tests.support import voice
+from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import Behaviour, Content, SpeechServer
 from voicemode.clock import wall
 
@@ -224,6 +225,26 @@ async def test_a_full_disk_costs_one_warning_and_what_is_on_it_stays_valid(small
     assert bytes(host.errors).count(b"The event log") <= 1
     assert b"cannot be" in host.errors
     assert b"Traceback" not in host.errors
+
+
+@pytest.mark.live
+@pytest.mark.spec("BAT-18")
+async def test_with_a_full_disk_or_no_folder_every_word_is_heard(
+    small_disk: Path, sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
+    text = "One two three four five six seven."
+    (tmp_path / "file").write_text("in the way")
+    (small_disk / "other").write_bytes(bytes(120_000))  # The first recording fills what is left.
+    with SpeechServer() as server:
+        for folder, calls in ((small_disk, 2), (tmp_path / "file" / "voicemode", 1)):
+            variables = environment(sound_card, folder, TTS_BASE_URLS=server.base_url, SAVE_ALL="true")
+            async with wire(variables | {"HOME": str(tmp_path)}) as host:
+                with sound_card.recording() as heard:
+                    said = [await host.call("speak", message=text, wait="finished") for _ in range(calls)]
+                    words = voice.hear(heard.samples().tobytes(), RATE)
+            assert words == voice.words(text) * calls
+            assert {each.word("heard") for each in said} == {text}
+            assert b"cannot" in host.errors
 
 
 @pytest.mark.spec("BAT-19")

@@ -83,7 +83,9 @@ class Behaviour:
     sent_as: str = ""
     """The format that is sent, whatever was asked for."""
     spoilt_from_bytes: int = 0
-    """Flips and holes begin here."""
+    """Flips and holes begin here ..."""
+    spoilt_to_bytes: int | None = None
+    """... and end here."""
     flip_every_bytes: int = 0
     """One bit (`flip_bit`, 0 to 7) is wrong in every so many bytes."""
     flip_bit: int = 4

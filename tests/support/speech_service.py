@@ -167,15 +167,17 @@ def spoilt(answer: Answer, behaviour: Behaviour) -> Answer:
 
 
 def _damaged(whole: bytes, behaviour: Behaviour) -> bytes:
-    start = behaviour.spoilt_from_bytes
-    body = bytearray(whole[: behaviour.over_after_bytes])
+    whole = whole[: behaviour.over_after_bytes]
+    start, end = behaviour.spoilt_from_bytes, behaviour.spoilt_to_bytes
+    part = bytearray(whole[start:end])
     if behaviour.flip_every_bytes:
-        for place in range(start + behaviour.flip_every_bytes, len(body), behaviour.flip_every_bytes):
-            body[place] ^= 1 << behaviour.flip_bit
+        for place in range(behaviour.flip_every_bytes, len(part), behaviour.flip_every_bytes):
+            part[place] ^= 1 << behaviour.flip_bit
     if step := behaviour.hole_every_bytes:
-        kept = (body[at : at + step] for at in range(start, len(body), step + behaviour.hole_bytes))
-        body = body[:start] + b"".join(kept)
-    return bytes(body)
+        part = bytearray().join(
+            part[at : at + step] for at in range(0, len(part), step + behaviour.hole_bytes)
+        )
+    return whole[:start] + part + (whole[end:] if end is not None else b"")
 
 
 def json_answer(value: object) -> Answer:
