@@ -235,7 +235,7 @@ async def test_arguments_that_make_no_sense_are_refused_with_the_choices_and_wit
         ("speak", {"voice": "../../etc/passwd\n\0"}, "Choose one of"),
         ("speak", {"voice": {"a": [1]}}, "string"),
         ("speak", {"wait": "never"}, "'started', 'finished' or 'queued'"),
-        ("playback", {"action": "explode"}, "'status' or 'stop'"),
+        ("playback", {"action": "explode"}, "'stop' or 'replay'"),
         ("playback", {"handle": "nobody"}, "no call"),
     ]
     wrong = (float("nan"), "nan", float("inf"), "1e400", -1, 0, 10**400, [1], {"a": 1}, "fast")
