@@ -60,6 +60,9 @@ TRANSITIONS: dict[tuple[State, Signal], State] = {
 """Every move there is; a signal without a row changes nothing. The picture in specs/speaking.md is drawn from it."""
 
 
+SOUNDING = (State.PLAYING, State.DRAINING)
+
+
 class Moment(Enum):
     """What the flow is told. Comes from the device's thread or from the caller's: the watcher must not block."""
 
@@ -246,11 +249,11 @@ class Playback:
         moments: list[Moment] = []
         with self._lock:
             data = b""
-            if self._state is State.PLAYING or self._state is State.DRAINING:
+            if self._state in SOUNDING:
                 data = self._give(samples * self._size, moments)
             given = len(data) // self._size
             self._follow(samples, given)
-            if self._state is State.DRAINING and not self._buffer:
+            if not self._buffer and self._state is State.DRAINING:
                 self._drain(samples - given, moments)
             position = self._given
         if moments:
@@ -362,7 +365,7 @@ class Playback:
     def _goes_on(self, after: State) -> bool:
         """Sound follows the silence, and not only what is held back until the end is known to be one."""
         least = self.format.samples(FADE_SECONDS) if after is State.DRAINING else 0
-        return after in (State.PLAYING, State.DRAINING) and self.buffered > least
+        return after in SOUNDING and self.buffered > least
 
     def _tell(self, moments: list[Moment], position: int) -> None:
         for moment in moments:
