@@ -40,7 +40,7 @@ def about(seconds: float, frame: float = FRAME) -> object:
 
 @pytest.mark.spec("LSN-51")
 @pytest.mark.parametrize("frame", [0.01, 0.02, 0.032])
-def test_a_word_of_voice_is_suspected_and_twice_that_and_more_believed(frame: float) -> None:
+def test_a_little_voice_is_suspected_and_more_than_a_word_of_it_believed(frame: float) -> None:
     verdicts = judged((2.0, False), (1.0, True), frame=frame)
     assert [verdict for _, verdict in verdicts] == [Verdict.SUSPECTED, Verdict.CONFIRMED]
     started = round(2.0 / frame) * frame
@@ -49,7 +49,7 @@ def test_a_word_of_voice_is_suspected_and_twice_that_and_more_believed(frame: fl
 
 
 @pytest.mark.spec("LSN-51")
-@pytest.mark.parametrize("tap", [0.02, 0.1, 0.18])
+@pytest.mark.parametrize("tap", [0.02, 0.04, 0.08])
 def test_taps_and_clicks_pause_nothing_however_many_there_are(tap: float) -> None:
     assert judged(*[(tap, True), (tap, False)] * 40) == []
 
@@ -79,7 +79,7 @@ def test_voice_with_short_gaps_between_its_words_is_believed_all_the_same() -> N
 
 
 @pytest.mark.spec("LSN-53")
-@pytest.mark.parametrize("cough", [0.2, 0.3, 0.5])
+@pytest.mark.parametrize("cough", [0.1, 0.3, 0.5])
 def test_silence_after_a_cough_is_no_interruption(cough: float) -> None:
     verdicts = judged((2.0, False), (cough, True), (5.0, False))
     assert [verdict for _, verdict in verdicts] == [Verdict.SUSPECTED, Verdict.FALSE]
@@ -94,14 +94,14 @@ def test_while_words_are_awaited_the_pause_lasts_longer_but_not_for_ever() -> No
 
 @pytest.mark.spec("LSN-53")
 def test_after_a_false_one_the_next_has_to_prove_itself_from_the_beginning() -> None:
-    verdicts = judged((1.0, False), (0.3, True), (1.0, False), (0.15, True), (1.0, False), (0.9, True))
+    verdicts = judged((1.0, False), (0.3, True), (1.0, False), (0.08, True), (1.0, False), (0.9, True))
     assert [verdict for _, verdict in verdicts] == [
         Verdict.SUSPECTED,
         Verdict.FALSE,
         Verdict.SUSPECTED,
         Verdict.CONFIRMED,
     ]
-    assert verdicts[3][0] == about(3.45 + RULES.confirm)
+    assert verdicts[3][0] == about(3.38 + RULES.confirm)
 
 
 @pytest.mark.spec("LSN-52", "LSN-53", "LSN-54")

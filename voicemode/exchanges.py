@@ -23,6 +23,9 @@ from voicemode.turn import TurnRules, Why
 LONGEST_CHIME_SECONDS = 1.0
 """A chime lasts a quarter of that; a device that holds it up holds up nothing else."""
 
+LAST_WORD_SECONDS = 0.4
+"""Whoever begins so shortly before the end of a message lets it end: less than a pre-roll."""
+
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
@@ -199,12 +202,19 @@ class _Message:
     def said(self) -> bool:
         return self._utterance.said
 
+    @property
+    def nearly_said(self) -> bool:
+        return self._utterance.ending.is_set() and self._left <= LAST_WORD_SECONDS
+
+    @property
+    def _left(self) -> float:
+        playback = self._utterance.playback
+        return playback.format.seconds(playback.written - playback.heard) - self._chime
+
     def expect_end(self) -> None:
         """All sound is in the buffer: what is left of it lasts as long as it is."""
         if self._utterance.ending.is_set():
-            playback = self._utterance.playback
-            left = playback.format.seconds(playback.written - playback.heard) - self._chime
-            self.ended = clock.monotonic() + left
+            self.ended = clock.monotonic() + self._left
 
     def pause(self) -> None:
         self._utterance.playback.pause()

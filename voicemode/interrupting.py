@@ -15,11 +15,15 @@ from voicemode.meanings import meaning
 
 
 class OwnSpeech(Protocol):
-    """Our message while it sounds, as far as the ear is concerned with it. `ended` is when its last sample was to be
-    audible (monotonic seconds), as far as that is known."""
+    """Our message while it sounds, as far as the ear is concerned with it. `said`: its last word has been heard;
+    `nearly_said`: so little is left that nobody need stop it. `ended` is when its last sample was to be audible
+    (monotonic seconds), as far as that is known."""
 
     @property
     def said(self) -> bool: ...
+
+    @property
+    def nearly_said(self) -> bool: ...
 
     @property
     def ended(self) -> float | None: ...
@@ -58,7 +62,10 @@ class TalkingOver:
         self._suspected: Hearing | None = None
 
     def feed(self, judged: Judged, before: Sequence[Judged]) -> None:
-        """One more frame, the last of `before`, which is what the microphone gave lately."""
+        """One more frame, the last of `before`, which is what the microphone gave lately. Who begins with our last word
+        need not be suspected: they will be listened to in a moment, and from their first sample on."""
+        if self._suspected is None and self._own.nearly_said:
+            return
         if self._suspected is not None:
             self._suspected.feed(judged)
         machine = self._machine

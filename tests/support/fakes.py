@@ -275,6 +275,10 @@ class FakeOwnSpeech:
     def said(self) -> bool:
         return "cut" in self.done or self._said()
 
+    @property
+    def nearly_said(self) -> bool:
+        return self.said
+
     def pause(self) -> None:
         self.done.append("pause")
 
