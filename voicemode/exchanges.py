@@ -26,6 +26,9 @@ LONGEST_CHIME_SECONDS = 1.0
 LAST_WORD_SECONDS = 0.4
 """Whoever begins so shortly before the end of a message lets it end: less than a pre-roll."""
 
+LISTENER = "listener"
+"""Pauses a message while a voice is suspected; what the caller has paused stays so when the voice was none."""
+
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
@@ -217,10 +220,10 @@ class _Message:
             self.ended = clock.monotonic() + self._left
 
     def pause(self) -> None:
-        self._utterance.playback.pause()
+        self._utterance.playback.pause(LISTENER)
 
     def resume(self) -> None:
-        self._utterance.playback.resume()
+        self._utterance.playback.resume(LISTENER)
 
     def cut(self) -> None:
         self.interrupted = not self._utterance.said

@@ -112,6 +112,7 @@ class Playback:
         self._lock = threading.Lock()
         self._state = State.FILLING
         self._buffer = bytearray()
+        self._pausing: set[str] = set()
         self._ended = False
         self._full = False
         self._written = 0
@@ -220,11 +221,15 @@ class Playback:
         """Nothing more will be written: what is there is played out."""
         self._act(Signal.ENDED)
 
-    def pause(self) -> None:
+    def pause(self, by: str = "caller") -> None:
+        """Silence from the next pull on, until everybody who paused it has resumed it."""
+        self._pausing.add(by)
         self._act(Signal.PAUSE)
 
-    def resume(self) -> None:
-        self._act(Signal.RESUME)
+    def resume(self, by: str = "caller") -> None:
+        self._pausing.discard(by)
+        if not self._pausing:
+            self._act(Signal.RESUME)
 
     def cut(self) -> None:
         """Silence from the next pull on; what was heard until now stays known."""

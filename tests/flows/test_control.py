@@ -13,6 +13,7 @@ from voicemode.calls import Call
 from voicemode.conversation import REMEMBERED, Conversation
 from voicemode.errors import InvalidRequest
 from voicemode.events import FloorTaken, PlaybackPaused, PlaybackResumed
+from voicemode.exchanges import LISTENER
 from voicemode.speech import Outcome, SpeechRequest
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +103,20 @@ async def test_a_question_that_was_paused_is_answered_all_the_same() -> None:
     conversation.resume()
     exchange = await over(call)
     assert (exchange.outcome, exchange.spoken.heard) == (Outcome.ANSWERED, TEXT)
+
+
+@pytest.mark.spec("CNV-18")
+async def test_a_voice_that_was_none_does_not_resume_what_the_caller_has_paused() -> None:
+    world = World()
+    conversation = world.conversation()
+    call = await paused(conversation)
+    assert call.utterance is not None
+    call.utterance.playback.pause(LISTENER)
+    call.utterance.playback.resume(LISTENER)
+    await pulled(world)
+    assert call.status().state == "paused"
+    conversation.resume()
+    assert (await over(call)).spoken.heard == TEXT
 
 
 @pytest.mark.spec("CNV-19")
