@@ -69,14 +69,14 @@ _VERDICTS = {
 class InterruptionRules:
     """Seconds of microphone time.
 
-    `suspect` of voice in a row pauses us, as it opens a turn (a tap or a click is shorter): beside an echo of -10 dB a
+    `suspect` of voice in a row pauses us (a tap or a click is shorter): beside an echo of -10 dB a
     detector finds little more of a word in the 350 ms after which we should be silent. In the first `guard` seconds,
     while an echo canceller still adapts, it takes `guarded`. `confirm` of voice in all is an interruption whatever it
     says (a cough and "mhm" last 0.2–0.4 s). Less, and then silence for `quiet`, was none; where words are awaited, for
     `patience`.
     """
 
-    suspect: float = 0.09
+    suspect: float = 0.12
     guard: float = 1.0
     guarded: float = 0.4
     confirm: float = 0.55

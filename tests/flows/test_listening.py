@@ -79,7 +79,7 @@ async def test_a_turn_starts_on_voice_ends_on_silence_and_gives_it_with_lead_and
     taken = await captured(world)
     assert taken.why is Why.SILENCE
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 20])
+    assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 19])
     assert world.watched.names() == ["MicrophoneOpened", "VoiceStarted", "TurnEnded"]
     started = next(event for event in world.watched.events if isinstance(event, VoiceStarted))
     assert started.position == pytest.approx(0.70)
@@ -91,7 +91,7 @@ async def test_voice_from_the_first_frame_on_loses_nothing_of_its_beginning() ->
     blocks = [*numbered(5_000, 40), *numbered(100, 90)]
     taken = await captured(World(blocks=blocks))
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[:60])
+    assert taken.audio.data == b"".join(blocks[:59])
 
 
 @pytest.mark.spec("LSN-21")
@@ -107,7 +107,7 @@ def test_however_the_microphone_cuts_its_blocks_the_same_sound_is_taken(cuts: li
         start += size
     taken = asyncio.run(captured(World(blocks=blocks)))
     assert taken.audio is not None
-    assert taken.audio.data == sound[(70 - 30) * BLOCK_BYTES : (70 + 40 + 20) * BLOCK_BYTES]
+    assert taken.audio.data == sound[(70 - 30) * BLOCK_BYTES : (70 + 40 + 19) * BLOCK_BYTES]
 
 
 @pytest.mark.spec("LSN-22")
@@ -118,7 +118,7 @@ async def test_what_comes_while_we_still_speak_opens_no_turn_and_the_first_frame
     async with asyncio.timeout(LIMIT_SECONDS):
         taken = await capture(world.ear_ports, turn="t1", rules=RULES, guess=Guess(), own=own)
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[30 - 10 : 30 + 40 + 20])
+    assert taken.audio.data == b"".join(blocks[30 - 10 : 30 + 40 + 19])
 
 
 EARLY = [*numbered(1, 80), *numbered(5_000, 60), *numbered(100, 90)]
@@ -138,7 +138,7 @@ async def test_who_begins_over_our_last_word_is_heard_from_their_first_where_we_
 ):
     taken = await beside(World(blocks=EARLY, echo=FakeEcho()), sounding=100)
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(EARLY[50:160])
+    assert taken.audio.data == b"".join(EARLY[50:159])
     assert not taken.interrupted
 
 
@@ -147,7 +147,7 @@ async def test_an_answer_given_within_the_preroll_alone_is_an_answer() -> None:
     blocks = [*numbered(1, 80), *numbered(5_000, 20), *numbered(100, 90)]
     taken = await beside(World(blocks=blocks, echo=FakeEcho()), sounding=110)
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(blocks[60:120])
+    assert taken.audio.data == b"".join(blocks[60:119])
 
 
 @pytest.mark.spec("LSN-22", "LSN-40")
@@ -157,7 +157,7 @@ async def test_where_we_may_hear_ourselves_only_the_end_of_the_preroll_is_kept_a
 ) -> None:
     taken = await beside(World(blocks=EARLY, echo=echo), sounding=100)
     assert taken.audio is not None
-    assert taken.audio.data == b"".join(EARLY[90:160])
+    assert taken.audio.data == b"".join(EARLY[90:159])
 
 
 @pytest.mark.spec("LSN-22")
@@ -374,7 +374,7 @@ async def test_where_a_recording_begins_is_told_by_the_clock_of_the_events() -> 
     ended = next(event for event in world.watched.events if isinstance(event, TurnEnded))
     # The fake gives 1.4 s of sound at once; the lead starts 0.1 s into it.
     assert opened.at - 0.01 <= taken.began - 0.1 <= ended.at
-    assert ended.seconds == pytest.approx(0.3 + 0.5 + 0.2)
+    assert ended.seconds == pytest.approx(0.3 + 0.5 + 0.19)
 
 
 def test_transcribing_nothing_is_a_mistake_of_the_caller() -> None:
