@@ -41,7 +41,9 @@ async def test_of_200_messages_at_once_those_taken_sound_in_order_and_the_rest_i
                 said = [await host.answer(each, limit=40.0) for each in asked]
                 words = voice.hear(heard.samples().tobytes(), RATE)
     taken = [place for place, each in enumerate(said) if not each.failed]
-    assert taken == list(range(LONGEST_QUEUE))
+    # On a busy machine the first are over before the last is asked: their places are taken again.
+    assert taken[:LONGEST_QUEUE] == list(range(LONGEST_QUEUE))
+    assert len(taken) < 2 * LONGEST_QUEUE
     assert words == [messages[place] for place in taken]
     assert all("no more than" in each.text for each in said if each.failed)
 
@@ -139,7 +141,8 @@ async def test_what_no_recogniser_can_read_is_kept_and_named_and_a_good_one_is_f
                 await host.until_state("listening")
                 sound_card.say(voice.speak(SHORT), 24_000)
                 answer = await host.answer(call)
-            told = [event for event in events(folder) if event.name == "endpoint_failed"]
+            # Each may be asked twice: while the user may still go on, and when they are done.
+            told = {event.fields["engine"] for event in events(folder) if event.name == "endpoint_failed"}
             assert len(told) == len(BAD) + 2
             assert not answer.failed, answer.text
             if folder == none:
