@@ -124,6 +124,26 @@ async def test_a_cancelled_task_leaves_no_child_at_work(ear: EmbeddedEar, voice:
     await contract.assert_hears(ear, await recorded(voice, "yes"), "yes")
 
 
+async def test_a_short_request_that_is_cancelled_again_and_again_costs_no_child(
+    ear: EmbeddedEar, voice: EmbeddedVoice
+) -> None:
+    await ear.warm()
+    pids = ear.pids
+    answer = await recorded(voice, "yes")
+    other = Frame(data=await listening(await recorded(voice, "no")), format=LISTENING)
+    for _ in range(3):
+        task = asyncio.create_task(heard(ear, other))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert ear._answer is not None
+        assert not ear._answer.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await contract.assert_hears(ear, answer, "yes")
+    assert ear.pids == pids
+
+
 async def test_cancelling_in_the_middle_of_decoding_kills_the_process(ear: EmbeddedEar) -> None:
     await ear.warm()
     (pid,) = ear.pids

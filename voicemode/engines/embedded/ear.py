@@ -35,6 +35,9 @@ SHORT_SECONDS = 8.0
 """Only recordings up to here are tried as a short answer; the longest takes 3 s, the rest is silence."""
 PIECE_SECONDS = 20.0
 """Longer recordings are cut at the quietest moment in the last quarter before this."""
+GRACE_SECONDS = 1.0
+"""A cancelled short request is decoded in less: the child lives on then, since the next request would have to load the
+models again. Beyond it, or with a longer recording, it is killed."""
 EDGE_SECONDS = 0.3
 """Silence put before and after: the recogniser's noise model starts on it, and a turn is cut close."""
 PROGRAM = Path(__file__).with_name("sphinx_child.py")
@@ -72,6 +75,7 @@ class EmbeddedEar:
         self._child: Child | None = None
         self._killed: set[Child] = set()
         self._alarm: asyncio.TimerHandle | None = None
+        self._answer: asyncio.Task[Message] | None = None
         self._closed = False
 
     @property
@@ -111,6 +115,9 @@ class EmbeddedEar:
             try:
                 for piece in pieces:
                     heard.append(await self._understand(piece, alone=len(pieces) == 1))
+            except asyncio.CancelledError:
+                self._leave(request.audio.seconds)
+                raise
             except BaseException:
                 self._stop()
                 raise
@@ -153,11 +160,41 @@ class EmbeddedEar:
     async def _ask(self, payload: bytes, limit: float) -> Message:
         child = await self._ready()
         child.send(b"T", payload)
+        self._answer = asyncio.ensure_future(child.receive())
+        self._answer.add_done_callback(_look_at)
         async with asyncio.timeout(limit):
-            return await child.receive()
+            return await asyncio.shield(self._answer)
+
+    def _leave(self, seconds: float) -> None:
+        """Nobody wants the answer any more that the child is at work on."""
+        if self._answer is None or seconds > SHORT_SECONDS:
+            self._stop()
+        elif self._answer.done():
+            self._set_alarm()
+        else:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._stop)
+            self._answer.add_done_callback(self._left)
+
+    def _left(self, answer: asyncio.Task[Message]) -> None:
+        """The answer came within the grace: the child may idle, unless it is at work again or gone."""
+        if self._answer is answer and not answer.cancelled() and answer.exception() is None:
+            self._set_alarm()
+
+    async def _answered(self) -> None:
+        """An answer that nobody wanted any more is out of the way, or the child that owes it."""
+        answer = self._answer
+        if answer is not None and not answer.done():
+            try:
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await asyncio.shield(answer)
+            except (ChildGone, TimeoutError):
+                self._stop()
 
     async def _ready(self) -> Child:
         """The child with its models loaded; nobody else asks it meanwhile (the lock is held)."""
+        await self._answered()
         if self._alarm is not None:
             self._alarm.cancel()
         if self._closed:
@@ -221,6 +258,12 @@ def cut_at_quiet(sound: bytes) -> list[bytes]:
         pieces.append(samples[start:at].tobytes())
         start = at
     return [*pieces, samples[start:].tobytes()]
+
+
+def _look_at(answer: asyncio.Task[Message]) -> None:
+    """So that asyncio does not report a failure as forgotten: who waits for it is told."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _will_not_start(reason: str) -> EngineUnavailable:
