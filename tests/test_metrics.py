@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from voicemode.events import (
     Event,
     FirstAudio,
+    ListeningStarted,
     MicrophoneOpened,
     PlaybackEnded,
     SpeechReceived,
@@ -70,6 +71,22 @@ def test_every_timing_of_a_whole_turn() -> None:
         throughput=4.0,
         decoding=0.2,
     )
+
+
+def test_what_was_transcribed_ahead_of_time_costs_only_what_is_waited_for_after_the_turn() -> None:
+    early = [
+        TranscriptionRequested(at=103.2, turn=T, engine="", seconds=1.0, speculative=True)
+        if isinstance(event, TranscriptionRequested)
+        else event
+        for event in TURN
+    ]
+    assert timings(early).transcription == 1.0
+    again = [*early[:-2], TranscriptionRequested(at=104.5, turn=T, engine="", seconds=1.0), *early[-2:]]
+    assert timings(again).transcription == 0.5
+
+
+def test_the_time_in_which_nobody_listened_is_told() -> None:
+    assert timings([*TURN, ListeningStarted(at=106.0, turn=T, deaf=0.25)]).deaf == 0.25
 
 
 def test_without_events_nothing_is_known() -> None:
