@@ -16,6 +16,7 @@ from tests.flows.world import ANSWER, RULES, PatientMicrophone
 from tests.support.fakes import (
     WORD,
     FakeEar,
+    FakeEcho,
     FakeLoudspeaker,
     FakeMicrophone,
     FakeVoice,
@@ -49,6 +50,8 @@ class World:
         self.microphone: FakeMicrophone = PatientMicrophone(ANSWER, self.speaker)
         self.ear = FakeEar("yes please")
         self.rules = RULES
+        self.echo: FakeEcho | None = None
+        """With one, the user may talk over a message."""
 
     @property
     def quiet(self) -> bool:
@@ -82,7 +85,10 @@ class FakedApp(App):
 
     def _ear(self) -> ListeningPorts:
         world = self._world
-        return replace(super()._ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
+        ear = replace(super()._ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
+        if world.echo is None:
+            return ear
+        return replace(ear, barge_in=True, open_echo=lambda: world.echo)
 
     async def _devices(self) -> DeviceReport:
         return DeviceReport(library="fake", version="1", devices=(), why_none="There is no sound device.")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.flows.world import REQUEST, World, over
+from tests.flows.world import REQUEST, SteadyMicrophone, World, over
 from tests.support.fakes import (
     ECHO,
     MICROPHONE_BLOCK,
@@ -18,14 +17,13 @@ from tests.support.fakes import (
     FakeEar,
     FakeEcho,
     FakeLoudspeaker,
-    FakeMicrophone,
     until,
 )
 from voicemode.calls import Call
 from voicemode.errors import DeviceLost, EndpointUnreachable, VoiceModeError
 from voicemode.events import InterruptionJudged, PlaybackPaused, PlaybackResumed, TurnFinished
 from voicemode.interruption import Verdict
-from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
+from voicemode.pcm import LISTENING, SPEECH
 from voicemode.speech import Exchange, Outcome
 
 pytestmark = pytest.mark.anyio
@@ -35,27 +33,6 @@ MESSAGE = " ".join(["word"] * WORDS) + "."
 """Six seconds."""
 FRAME = 0.01
 LIMIT_SECONDS = 20.0
-
-
-class SteadyMicrophone(FakeMicrophone):
-    """Gives a block for each 10 ms that the loudspeaker pulls, and runs on when that is closed."""
-
-    def __init__(
-        self, blocks: Sequence[bytes], speaker: FakeLoudspeaker, *, error: VoiceModeError | None = None
-    ) -> None:
-        super().__init__(blocks, error=error)
-        self._speaker = speaker
-
-    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
-        size = 2 * SPEECH.samples(FRAME)
-        begun = len(self._speaker.heard) // size
-        number = 0
-        async for frame in super()._frames(fmt):
-            number += 1
-            await until(
-                lambda: not self._speaker.open or len(self._speaker.heard) // size >= begun + number  # noqa: B023
-            )
-            yield frame
 
 
 def heard_by_the_microphone(*spans: tuple[float, bytes]) -> list[bytes]:

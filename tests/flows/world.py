@@ -23,10 +23,11 @@ from tests.support.fakes import (
 from voicemode.calls import Call
 from voicemode.chimes import ChimeRules
 from voicemode.conversation import Conversation
+from voicemode.errors import VoiceModeError
 from voicemode.events import Event
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
-from voicemode.pcm import Frame, PcmFormat
+from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import Exchange, SpeechRequest, Transcript, TranscriptionRequest
@@ -66,6 +67,27 @@ class PatientMicrophone(FakeMicrophone):
     async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
         await until(lambda: self._speaker.open == 0)
         async for frame in super()._frames(fmt):
+            yield frame
+
+
+class SteadyMicrophone(FakeMicrophone):
+    """Gives a block for each 10 ms that the loudspeaker pulls, and runs on when that is closed."""
+
+    def __init__(
+        self, blocks: Sequence[bytes], speaker: FakeLoudspeaker, *, error: VoiceModeError | None = None
+    ) -> None:
+        super().__init__(blocks, error=error)
+        self._speaker = speaker
+
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        size = 2 * SPEECH.samples(0.01)
+        begun = len(self._speaker.heard) // size
+        number = 0
+        async for frame in super()._frames(fmt):
+            number += 1
+            await until(
+                lambda: not self._speaker.open or len(self._speaker.heard) // size >= begun + number  # noqa: B023
+            )
             yield frame
 
 

@@ -191,8 +191,7 @@ def _spoken_text(exchange: Exchange) -> str:
 def _conversed_text(exchange: Exchange) -> str:
     if exchange.transcript and exchange.transcript.text:
         note = f"\n{exchange.transcript.note}" if exchange.transcript.note else ""
-        late = " They were still speaking at the limit." if exchange.outcome is Outcome.TIMED_OUT else ""
-        return f"{FROM_THE_ROOM}:{late}\n{exchange.transcript.text}{note}"
+        return f"{FROM_THE_ROOM}:{_how(exchange)}\n{exchange.transcript.text}{note}"
     if exchange.outcome is Outcome.NO_SPEECH:
         return f"The user said nothing. {exchange.note}".strip()
     if exchange.outcome is Outcome.NOT_TRANSCRIBED:
@@ -200,6 +199,16 @@ def _conversed_text(exchange: Exchange) -> str:
             f"The user spoke, but it could not be transcribed: {exchange.note} Kept in {exchange.recording}."
         )
     return _spoken_text(exchange)
+
+
+def _how(exchange: Exchange) -> str:
+    """How the user came to speak, or to stop, where that is not the usual way."""
+    if exchange.outcome is Outcome.TIMED_OUT:
+        return " They were still speaking at the limit."
+    if exchange.outcome is Outcome.INTERRUPTED:
+        said = exchange.spoken
+        return f" They interrupted you. Heard: {said.heard!r}. Not heard: {said.unheard!r}."
+    return ""
 
 
 def _engine(name: str, state: str, detail: str) -> str:
