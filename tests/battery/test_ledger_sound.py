@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.battery.at_the_sink import REQUEST, Heard, say
-from tests.battery.reading_back import loudness, walk
+from tests.battery.reading_back import loudness, steepest, walk
 from tests.support import voice
 from tests.support.encoding import WavKind, WavSizes
-from tests.support.speech_server import Behaviour, SpeechServer
+from tests.support.speech_server import Behaviour, Cut, SpeechServer
 from tests.support.speech_service import sound_of
 from voicemode.codecs.opening import open_decoder
 from voicemode.errors import BadContent
@@ -28,6 +28,7 @@ WORDS = voice.words(TEXT)
 SOURCE = voice.speak(TEXT)
 SECONDS = len(SOURCE) / 48_000
 COMPRESSED = [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC, AudioFormat.FLAC]
+LOSSLESS = [AudioFormat.PCM, AudioFormat.WAV, AudioFormat.FLAC]
 SLOW = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 
 PHASES = [Phase.explicit, Phase.generate]
@@ -180,6 +181,20 @@ def test_of_a_file_that_ends_early_everything_that_came_is_heard(
     whole = [word.text for word in voice.timetable(TEXT) if word.end <= came]
     assert heard.words[: len(whole)] == whole
     assert loud_seconds(heard.samples) == 0.0
+
+
+@pytest.mark.spec("PLY-26")
+@settings(max_examples=8, deadline=None, database=None, phases=PHASES, suppress_health_check=SLOW)
+@given(share=st.floats(0.0, 1.0), cut=st.sampled_from(list(Cut)), fmt=st.sampled_from(LOSSLESS))
+def test_a_stream_that_breaks_anywhere_makes_no_click(
+    servers: tuple[SpeechServer, SpeechServer], share: float, cut: Cut, fmt: AudioFormat
+) -> None:
+    at = max(int(len(body_of(fmt)) * share), HEAD_BYTES)
+    servers[0].behave(Behaviour())
+    servers[0].then(Behaviour(cut_after_bytes=at, cut=cut))
+    heard = heard_from([servers[0].base_url], fmt)
+    assert not walk(heard.words, WORDS).lost
+    assert steepest(heard.samples) <= steepest(SOURCE) * 1.01
 
 
 @pytest.mark.spec("BAT-3")
