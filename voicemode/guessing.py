@@ -26,11 +26,13 @@ Ask = Callable[[Frame], Awaitable[Transcript]]
 class Guess:
     """The request that is under way or answered, one at a time. Leaving the block drops it.
 
-    `ask` None never asks. A failure is no news here: at the end of the turn it is asked again.
+    `ask` None never asks, and without `ahead` only what is `needed` is asked for. A failure is no news here: at the end
+    of the turn it is asked again.
     """
 
-    def __init__(self, ask: Ask | None = None) -> None:
+    def __init__(self, ask: Ask | None = None, *, ahead: bool = True) -> None:
         self._ask = ask
+        self._ahead = ahead
         self._task: asyncio.Task[Transcript] | None = None
         self._audio: Frame | None = None
         self._dropped: set[asyncio.Task[Transcript]] = set()
@@ -60,15 +62,20 @@ class Guess:
             return None
         return task.result()
 
-    def consider(self, audio: Callable[[], Frame | None], *, seconds: float, silent: float) -> None:
-        """A frame of `seconds` has passed; `silent` is how long there has been no voice (0: it goes on)."""
+    def consider(
+        self, audio: Callable[[], Frame | None], *, seconds: float, silent: float, needed: bool = False
+    ) -> None:
+        """A frame of `seconds` has passed; `silent` is how long there has been no voice (0: it goes on). `needed`: what
+        was said decides what happens now."""
         self._since += seconds
         if silent <= 0.0:
             self.drop()
             return
         early = silent < EARLY_SILENCE - 1e-9
         soon = self._since < BETWEEN_SECONDS - 1e-9
-        if self._ask is None or self._task is not None or early or soon or self._asked >= MOST_REQUESTS:
+        if early or soon or self._task is not None or self._asked >= MOST_REQUESTS:
+            return
+        if self._ask is None or not (self._ahead or needed):
             return
         sound = audio()
         if sound is not None:

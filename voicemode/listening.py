@@ -57,7 +57,8 @@ class ListeningPorts:
 
     `open_echo` None: we may hear ourselves, and nothing that comes while we speak counts as the user's.
     `barge_in` lets the user talk over us, where there is an echo side. `speculative`: what was said is transcribed at
-    the first short silence. `pauses` is what is known of the speaker.
+    the first short silence, and not only where it has to be known whether the user means us. `pauses` is what is known
+    of the speaker.
     """
 
     open_source: OpenSource
@@ -207,7 +208,7 @@ class Hearing:
         if not spoken and machine.voice_from is not None and not self._untold:
             self.tell()
         if why is None and machine.voice_from is not None:
-            self._guess.consider(self.speech, seconds=seconds, silent=machine.silent)
+            self._guess.consider(self.speech, seconds=seconds, silent=machine.silent, needed=self._untold)
         return why
 
     def tell(self) -> None:

@@ -28,12 +28,12 @@ class Heard:
 
 
 def guessing(ports: ListeningPorts, *, turn: str, language: str | None) -> Guess:
-    """The transcription of this turn ahead of time, where that is wanted."""
+    """The transcription of this turn ahead of time, where that is wanted or needed."""
 
     async def ask(audio: Frame) -> Transcript:
         return await _ask(ports, audio, turn=turn, language=language, speculative=True)
 
-    return Guess(ask if ports.speculative else None)
+    return Guess(ask, ahead=ports.speculative)
 
 
 async def transcribe(

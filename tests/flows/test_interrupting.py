@@ -133,9 +133,13 @@ async def test_a_short_word_that_is_no_assent_is_an_interruption_and_the_recogni
     assert len(world.ear.asked) == 1
 
 
-@pytest.mark.spec("LSN-54")
-async def test_a_stop_word_ends_the_turn_at_once() -> None:
-    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=FakeEar("Stop!"))
+@pytest.mark.spec("LSN-54", "LSN-48")
+@pytest.mark.parametrize("speculative", [True, False])
+async def test_a_stop_word_ends_the_turn_at_once(speculative: bool) -> None:
+    """Also where nothing is transcribed ahead of time: it has to be known whether the user means us."""
+    world, call = conversing(
+        (2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=FakeEar("Stop!"), speculative=speculative
+    )
     exchange = await over(call)
     assert exchange.outcome is Outcome.INTERRUPTED
     assert verdicts(world) == [Verdict.SUSPECTED, Verdict.STOPPED]
