@@ -155,7 +155,8 @@ class BeginRecording(Protocol):
 class Floor(Protocol):
     """One voice at a time on a machine. The block's value is the seconds waited.
 
-    Raises `Busy` when too many wait already. A waiter that is cancelled leaves the queue.
+    Raises `Busy` when the floor was taken away because this process stood still: the block is cancelled first. A waiter
+    that is cancelled leaves the queue.
     """
 
     def hold(self, who: str) -> AbstractAsyncContextManager[float]: ...
