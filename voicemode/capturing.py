@@ -12,7 +12,17 @@ from voicemode.errors import DeviceError
 from voicemode.events import ListeningStarted, MicrophoneOpened
 from voicemode.guessing import Guess
 from voicemode.interrupting import OwnSpeech, TalkingOver, latest
-from voicemode.listening import OPENING_DECIBELS, Captured, Ear, Hearing, Judged, ListeningPorts, Sound
+from voicemode.listening import (
+    HIDDEN_LEAD_SECONDS,
+    LEAD_SECONDS,
+    OPENING_DECIBELS,
+    Captured,
+    Ear,
+    Hearing,
+    Judged,
+    ListeningPorts,
+    Sound,
+)
 from voicemode.ports import Recording
 from voicemode.speech import Outcome
 from voicemode.turn import TurnRules
@@ -142,12 +152,14 @@ class _Attention:
         return hearing
 
     def _suspect(self, frames: Sequence[Judged]) -> Hearing:
-        hearing = self._new(untold=True)
+        hearing = self._new(lead_seconds=HIDDEN_LEAD_SECONDS, untold=True)
         for judged in frames:
             hearing.feed(judged)
         return hearing
 
-    def _new(self, *, lead: Sequence[Judged] = (), untold: bool = False) -> Hearing:
+    def _new(
+        self, *, lead: Sequence[Judged] = (), lead_seconds: float = LEAD_SECONDS, untold: bool = False
+    ) -> Hearing:
         return Hearing(
             self._ports,
             self._ear.format,
@@ -155,6 +167,7 @@ class _Attention:
             rules=self._rules,
             guess=self._guess,
             lead=lead,
+            lead_seconds=lead_seconds,
             untold=untold,
         )
 

@@ -10,7 +10,7 @@ from voicemode.captions import is_caption
 from voicemode.events import Emit, InterruptionJudged
 from voicemode.guessing import Guess
 from voicemode.interruption import Interruption, InterruptionRules, Sign, Talk, Verdict
-from voicemode.listening import LEAD_SECONDS, Hearing, Judged
+from voicemode.listening import HIDDEN_LEAD_SECONDS, Hearing, Judged
 from voicemode.meanings import meaning
 
 
@@ -102,7 +102,7 @@ class TalkingOver:
         self._emit(InterruptionJudged(at=clock.monotonic(), turn=self._turn, verdict=verdict))
         if verdict is Verdict.SUSPECTED:
             self._own.pause()
-            since = machine.now - (machine.voice_from or 0.0) + LEAD_SECONDS
+            since = machine.now - (machine.voice_from or 0.0) + HIDDEN_LEAD_SECONDS
             self._suspected = self._begin(latest(before, since))
         elif verdict is Verdict.FALSE:
             self._guess.drop()

@@ -21,6 +21,9 @@ from voicemode.turn import Turn, TurnRules, Why
 LEAD_SECONDS = 0.3
 """Kept before the first voice: soft onsets (h, f, s) are no voice to a detector."""
 
+HIDDEN_LEAD_SECONDS = 0.5
+"""The same while our own speech sounds, beside which the beginning of a word is no voice to a detector either."""
+
 TAIL_SECONDS = EARLY_SILENCE
 """Kept after the last voice. What is transcribed early is thereby all that will be there at the end."""
 
@@ -159,8 +162,8 @@ class Ear:
 class Hearing:
     """What the microphone has given since it was wanted, and what the turn machine makes of it.
 
-    `lead` came before and may belong to what is said, but opens no turn. `guess` is asked for the words at short
-    silences. An `untold` hearing emits nothing before `tell`.
+    `lead` came before and may belong to what is said, but opens no turn; `lead_seconds` are kept before the voice.
+    `guess` is asked for the words at short silences. An `untold` hearing emits nothing before `tell`.
     """
 
     def __init__(
@@ -172,6 +175,7 @@ class Hearing:
         rules: TurnRules,
         guess: Guess,
         lead: Iterable[Judged] = (),
+        lead_seconds: float = LEAD_SECONDS,
         untold: bool = False,
     ) -> None:
         self._ports = ports
@@ -183,6 +187,7 @@ class Hearing:
         self._kept = bytearray()
         self._opened: float | None = None
         self._margins: list[float] = []
+        self._lead_seconds = lead_seconds
         self._untold = untold
         self._words: Transcript | None = None
         for each in lead:
@@ -265,7 +270,7 @@ class Hearing:
     @property
     def _start(self) -> float:
         """In seconds of what is kept."""
-        return max(self._lead + (self._machine.voice_from or 0.0) - LEAD_SECONDS, 0.0)
+        return max(self._lead + (self._machine.voice_from or 0.0) - self._lead_seconds, 0.0)
 
     @property
     def _began(self) -> float:

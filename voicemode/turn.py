@@ -113,7 +113,7 @@ class Turn:
         self._alive = self._alive or not zeros
         began, self.now = self.now, self.now + seconds
         self._count(began, seconds, voice=voice)
-        for step in self._steps(voice=voice):
+        for step in self._steps(seconds, voice=voice):
             self._move(step)
         return self.why
 
@@ -136,7 +136,8 @@ class Turn:
         else:
             self._run = max(self._run - 2 * seconds, 0.0)
 
-    def _steps(self, *, voice: bool) -> list[Step]:
+    def _steps(self, seconds: float, *, voice: bool) -> list[Step]:
+        """Silence is over with the frame that is nearest to its limit: the neural detector's are of 32 ms."""
         rules = self._rules
         steps: list[Step] = []
         if voice and self._run >= (rules.onset if self.state is TurnState.WAITING else rules.resume) - 1e-9:
@@ -145,7 +146,7 @@ class Turn:
             steps.append(Step.QUIET)
         silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
         limit = self._patience.limit()
-        if limit is not None and silent >= limit - 1e-9 and self.now >= rules.minimum - 1e-9:
+        if limit is not None and silent >= limit - seconds / 2 and self.now >= rules.minimum - 1e-9:
             steps.append(Step.SILENCE_OVER)
         # Even where the user's patience ends earlier: zeros are never "nobody spoke".
         if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:

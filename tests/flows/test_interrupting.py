@@ -81,7 +81,7 @@ async def test_who_talks_over_us_silences_us_and_one_answer_tells_what_was_heard
     assert f"{exchange.spoken.heard} {exchange.spoken.unheard}" == MESSAGE
     assert 0 < len(exchange.spoken.heard.split()) <= len(world.speaker.words) <= 27
     (asked,) = world.ear.asked
-    lead, voice, tail = ROOM * 30, SPOKEN * 100, ROOM * 19
+    lead, voice, tail = ROOM * 50, SPOKEN * 100, ROOM * 19
     assert asked.audio.data == lead + voice + tail
     finished = [event for event in world.watched.events if isinstance(event, TurnFinished)]
     assert [(event.outcome, event.heard) for event in finished] == [("interrupted", exchange.spoken.heard)]
