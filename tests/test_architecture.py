@@ -36,11 +36,11 @@ HOUSE = {
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
-        "settings_files pronunciation_files"
+        "settings_files pronunciation_files terminal"
     ),
     Layer.FLOWS: (
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
-        "exchanges calls conversation meanwhile"
+        "exchanges calls conversation meanwhile by_key"
     ),
     Layer.ROOT: "app",
     Layer.DOORS: "mcp_server speech_server review cli doctor __main__",

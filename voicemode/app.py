@@ -115,13 +115,7 @@ class App:
         self._gate = EchoGate()
         thinks = config.sound.thinking_sound
         self.meanwhile = Meanwhile(self._speaker, thinking_sound) if thinks else None
-        self.conversation = Conversation(
-            mouth=self._mouth(),
-            ear=self._ear(),
-            floor=self.floor,
-            emit=self._emit,
-            chimes=_chimes(config),
-        )
+        self.conversation = self._conversation(self._ear())
 
     def request(
         self,
@@ -186,7 +180,27 @@ class App:
             with suppress(VoiceModeError):
                 await step()
 
+    @asynccontextmanager
+    async def listening_by(
+        self, change: Callable[[ListeningPorts], ListeningPorts]
+    ) -> AsyncIterator[Conversation]:
+        """A conversation with another way to listen; leaving the block is silence."""
+        conversation = self._conversation(change(self._ear()))
+        try:
+            yield conversation
+        finally:
+            await conversation.close()
+
     # How it is built.
+
+    def _conversation(self, ear: ListeningPorts) -> Conversation:
+        return Conversation(
+            mouth=self._mouth(),
+            ear=ear,
+            floor=self.floor,
+            emit=self._emit,
+            chimes=_chimes(self.config),
+        )
 
     def _speech_engines(self) -> list[TtsEngine]:
         """Servers first; then the system's own voice where it is the better one; the embedded voice always answers."""

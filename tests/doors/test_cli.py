@@ -14,7 +14,7 @@ import pytest
 from tests.live.host import environment
 from tests.support.sound_card import VirtualSoundCard
 from voicemode import __version__
-from voicemode.cli import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
+from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
 
 COMMANDS = ("mcp", "speak", "converse", "listen", "voices", "config", "doctor")
 LIMIT = 30

@@ -1,0 +1,120 @@
+"""The command line. Alone, `voicemode` is the MCP server on standard input and output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO, cast
+
+from voicemode.background import Unhurried
+from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
+from voicemode.cli.words import Command, parser
+from voicemode.errors import VoiceModeError
+
+if TYPE_CHECKING:
+    from voicemode.config import Config
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script."""
+    _take_stderr()
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    _find_audio_server()
+    try:
+        with suppress(BrokenPipeError):
+            return _run(options)
+        return FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    except VoiceModeError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
+        print(f"voicemode: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _run(options: argparse.Namespace) -> int:
+    from voicemode.settings_files import load_config, working_folder
+    from voicemode.variables import Debug
+
+    config = load_config(os.environ, working_folder())
+    if config.log.debug is not Debug.FALSE:
+        logging.getLogger("voicemode").setLevel(logging.DEBUG)
+    if options.command in (None, "mcp"):
+        return _serve(config, options)
+    command: Command = options.run
+    return asyncio.run(_with_app(config, command, options))
+
+
+async def _with_app(config: Config, command: Command, options: argparse.Namespace) -> int:
+    from voicemode.app import open_app
+
+    for problem in config.problems:
+        print(f"voicemode: {problem}", file=sys.stderr)
+    task = asyncio.current_task()
+    assert task is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        # Ctrl-C cancels by itself. Windows knows no handlers on a loop, and there nobody sends these.
+        with suppress(NotImplementedError, AttributeError):
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
+    async with open_app(config, os.environ) as app:
+        return await command(app, options)
+
+
+def _serve(config: Config, options: argparse.Namespace) -> int:
+    # Imports make half a million objects that stay: looking among them for garbage takes a tenth of the start.
+    gc.disable()
+    from dataclasses import replace
+
+    from voicemode.kinds import is_loopback_host
+    from voicemode.mcp_server.serve import serve_http, serve_stdio
+
+    gc.freeze()
+    gc.enable()
+    for problem in config.problems:
+        logging.getLogger(__name__).warning("%s", problem)
+    if not getattr(options, "http", False):
+        asyncio.run(serve_stdio(config, os.environ))
+        return DONE
+    settings = config.server
+    host = options.host or settings.host
+    if options.host and not settings.token and not is_loopback_host(options.host):
+        print(
+            f"voicemode: {host} can be reached by others: set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
+            file=sys.stderr,
+        )
+        return USAGE
+    port = settings.port if options.port is None else options.port
+    config = replace(config, server=replace(settings, host=host, port=port))
+    asyncio.run(serve_http(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr)))
+    return DONE
+
+
+# The edges of the process.
+
+
+def _take_stderr() -> None:
+    """A standard error that nobody reads holds nothing up, and words are not lost while an audio library, for its own
+    noise's sake, points descriptor 2 elsewhere."""
+    try:
+        sys.stderr = cast("TextIO", Unhurried(os.dup(2)))
+    except OSError:  # It is closed.
+        sys.stderr = cast("TextIO", Unhurried(os.open(os.devnull, os.O_WRONLY)))
+
+
+def _find_audio_server() -> None:
+    """Clients start servers in a bare environment: the sound libraries need to be told where the audio server is."""
+    if not hasattr(os, "getuid"):
+        return
+    from voicemode.devices.server import audio_server_variables
+
+    os.environ.update(audio_server_variables(os.environ, uid=os.getuid(), exists=os.path.exists))

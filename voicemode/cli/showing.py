@@ -1,0 +1,51 @@
+"""The commands that show: voices, variables, and what the doctor found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from voicemode.cli.exits import DONE, FAILED
+
+if TYPE_CHECKING:
+    from voicemode.app import App
+
+
+async def show_voices(app: App, options: argparse.Namespace) -> int:
+    voices = await app.voices()
+    if options.json:
+        print(json.dumps([asdict(voice) for voice in voices], ensure_ascii=False, indent=1))
+    else:
+        width = max((len(voice.id) for voice in voices), default=0)
+        for voice in voices:
+            print(f"{voice.id:{width}}  {voice.language:8}  {voice.engine}  {voice.name}".rstrip())
+    return DONE
+
+
+async def show_config(app: App, options: argparse.Namespace) -> int:
+    rows = app.config.resolved()
+    if options.json:
+        values = [{key: str(value) for key, value in asdict(row).items()} for row in rows]
+        problems = [str(problem) for problem in app.config.problems]
+        print(json.dumps({"variables": values, "problems": problems}, ensure_ascii=False, indent=1))
+    else:
+        for row in rows:
+            print(f"{row.name}={row.value}  ({row.source})\n    {row.help}")
+        print(f"\nYour file: {app.places.user_file}\nData: {app.places.data}")
+    return DONE
+
+
+async def show_findings(app: App, options: argparse.Namespace) -> int:
+    from voicemode.doctor import examine
+
+    findings = await examine(app)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+    else:
+        for finding in findings:
+            print(f"{finding.state:5} {finding.what}: {finding.found}")
+            if finding.mend:
+                print(f"      → {finding.mend}")
+    return FAILED if any(finding.state == "fail" for finding in findings) else DONE

@@ -1,0 +1,77 @@
+"""The words of the command line: commands, their options and their help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from voicemode import __version__
+from voicemode.cli.showing import show_config, show_findings, show_voices
+from voicemode.cli.talking import converse, listen, speak
+
+if TYPE_CHECKING:
+    from voicemode.app import App
+
+Command = Callable[["App", argparse.Namespace], Awaitable[int]]
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="voicemode",
+        description="A voice for a coding assistant. Without a command: the MCP server on standard input and output.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no loudspeaker (the sound is in a file), "
+        "4 nobody spoke, 130 interrupted.",
+    )
+    made.add_argument("--version", action="version", version=f"voicemode {__version__}")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND")
+
+    mcp = commands.add_parser("mcp", help="the MCP server; --http serves it on a local port")
+    mcp.add_argument(
+        "--http", action="store_true", help="streamable HTTP instead of standard input and output"
+    )
+    mcp.add_argument("--host", help="address to listen on (default: VOICEMODE_SERVE_HOST)")
+    mcp.add_argument("--port", type=_port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
+
+    def command(name: str, run: Command, explained: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=explained, description=explained)
+        made.add_argument("--json", action="store_true", help="for programs")
+        made.set_defaults(run=run)
+        return made
+
+    saying = command("speak", speak, "say a text; - reads it from standard input while it is written")
+    both = command("converse", converse, "say a text, listen, print the answer")
+    hearing = command("listen", listen, "listen once, print what was said")
+    for each in (saying, both):
+        each.add_argument("text", metavar="TEXT")
+        each.add_argument("--voice", help="voice id (see `voicemode voices`)")
+        each.add_argument("--speed", type=_speed, help="0.25 to 4; 1 is normal")
+        each.add_argument("--instructions", help="tone, where the voice can follow one")
+    for each in (both, hearing):
+        each.add_argument("--language", help="language of the answer, e.g. en")
+        each.add_argument(
+            "--max-listen", type=float, metavar="SECONDS", help="longest time the microphone is open"
+        )
+        each.add_argument(
+            "--push-to-talk",
+            action="store_true",
+            help="press Space to talk and again when you are done (at a terminal)",
+        )
+    command("voices", show_voices, "the voices of every engine that answers")
+    command("config", show_config, "every variable, its value and where it comes from")
+    command("doctor", show_findings, "check what speaking and listening need, and say how to mend it")
+    return made
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
+
+
+def _speed(text: str) -> float:
+    with suppress(ValueError):
+        if 0.25 <= (value := float(text)) <= 4.0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0.25 and 4")
