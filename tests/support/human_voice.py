@@ -50,7 +50,10 @@ class _Answering(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        try:
+            self.wfile.write(body)
+        except ConnectionError:  # who is interrupted asks for no more
+            self.close_connection = True
 
 
 class HumanVoice:
