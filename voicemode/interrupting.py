@@ -88,14 +88,12 @@ class TalkingOver:
             self._own.resume()
 
     def _words(self) -> Verdict | None:
-        """A recogniser's captions of a cough are no words."""
+        """What the words decide. None found, or a recogniser's caption of a cough, decide nothing: the silence will."""
         found = self._guess.transcript
-        if self._suspected is None or found is None:
+        if self._suspected is None or found is None or is_caption(found.text, voice=self._machine.voice):
             return None
         sign = meaning(found.text, found.language or None)
-        if sign is Sign.WORDS and is_caption(found.text, voice=self._machine.voice):
-            sign = Sign.QUIET
-        return self._machine.heard(sign)
+        return self._machine.heard(sign) if sign is not Sign.QUIET else None
 
     def _act(self, verdict: Verdict, before: Sequence[Judged]) -> None:
         machine = self._machine
