@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.encoding import encode
+from voicemode.pcm import SPEECH, Frame
 from voicemode.sniff import SNIFF_BYTES, adts_frame_size, mp3_frame_size, not_sound, sniff, undecided
 from voicemode.speech import AudioFormat
 
@@ -124,3 +126,13 @@ def test_the_excerpt_is_one_printable_line_of_at_most_120_letters() -> None:
     excerpt = found.removeprefix("HTML: ")
     assert excerpt.isprintable()
     assert len(excerpt.strip("'")) == 120
+
+
+@pytest.mark.parametrize(
+    ("kind", "at"), [(AudioFormat.FLAC, 4), (AudioFormat.FLAC, 7), (AudioFormat.OPUS, 4), (AudioFormat.OPUS, 30)]
+)
+def test_a_header_behind_which_nothing_can_be_decoded_is_no_sound(kind: AudioFormat, at: int) -> None:
+    head = bytearray(encode(Frame(data=b"\1\0" * 4_800, format=SPEECH), kind)[:64])
+    assert not_sound(bytes(head), "") is None
+    head[at] ^= 0x5A
+    assert "damaged header" in (not_sound(bytes(head), "") or "")

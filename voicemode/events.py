@@ -74,8 +74,8 @@ class SpeechReceived(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpeechBroken(Event):
-    """A piece's stream ended early; what had come is played. `again` is what is asked for once more: the whole piece, or
-    its text from the clause on in which it broke; "" when that is hopeless."""
+    """A piece's stream ended early; what had come is played. `again` is what is asked for once more: the whole
+    piece, or its text from the clause on in which it broke; "" when that is hopeless."""
 
     piece: int
     code: str

@@ -15,6 +15,12 @@ USUAL_CHARACTERS_PER_SECOND = 14.0
 SLOWEST, FASTEST = 6.0, 30.0
 """Letters per second of voice, pauses not counted: what a voice that has not been measured may be."""
 
+RUNAWAY = 4.0
+"""Times as long as the slowest voice: no voice any more, but a stream that does not end."""
+
+LEAD_SECONDS = 5.0
+"""Silence that some engines leave around a word."""
+
 STEADY = 1.25
 """How far a voice that has been measured strays from its pace within one piece."""
 
@@ -213,6 +219,11 @@ class Ledger:
             whole = len(piece.text) * self.said_seconds_per_character * self._rate
             share = min(played / max(whole, piece.samples, 1.0), 1.0)
         return _cut_at_word(piece.text, int(len(piece.text) * share))
+
+
+def longest_seconds(text: str, *, speed: float) -> float:
+    """More sound than any voice makes of `text`."""
+    return LEAD_SECONDS + RUNAWAY * reach(text).most / (SLOWEST * min(speed, 1.0))
 
 
 def reach(text: str) -> Reach:

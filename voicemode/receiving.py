@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -23,13 +24,17 @@ Give = Callable[[Frame], Awaitable[None]]
 
 
 class Receiving:
-    """Decodes what `ahead` reads, `chunk_bytes` at a time, so that a large chunk does not hold up the loop."""
+    """Decodes what `ahead` reads, `chunk_bytes` at a time, so that a large chunk does not hold up the loop; more than
+    `longest` seconds of sound are a stream that does not end."""
 
-    def __init__(self, ahead: ReadAhead, fmt: PcmFormat, *, chunk_bytes: int) -> None:
+    def __init__(
+        self, ahead: ReadAhead, fmt: PcmFormat, *, chunk_bytes: int, longest: float = math.inf
+    ) -> None:
         self.contour = Contour(fmt)
         self._ahead = ahead
         self._format = fmt
         self._chunk_bytes = chunk_bytes
+        self._longest = longest
         self._kept = False
         self._chunks = self._bytes = self._samples = 0
         self._decoding = self._elapsed = 0.0
@@ -59,6 +64,13 @@ class Receiving:
                     part = chunk[start : start + self._chunk_bytes]
                     self._bytes += len(part)
                     await self._give(self._timed(decoder, part), give)
+                if self.seconds > self._longest:
+                    raise StreamBroken(
+                        f"{audio.engine} gave more than {self._longest:.0f} s of sound, several times what the text "
+                        "can need.",
+                        engine=audio.engine,
+                        hint="The voice has run away: try another model or voice.",
+                    )
         except StreamBroken:
             # A decoder that cannot make sense of a torn end has given all it can.
             with suppress(EngineError):

@@ -12,7 +12,7 @@ from voicemode.breaks import Breaks, Heard
 from voicemode.errors import BadContent, InvalidRequest, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
-from voicemode.ledger import Ledger
+from voicemode.ledger import Ledger, longest_seconds
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
@@ -133,7 +133,10 @@ class Rendering:
             self._ask_next(number + 1)
         self._pause = None
         ports = self._ports
-        piece = self._running = Receiving(ahead, ports.format, chunk_bytes=ports.chunk_bytes)
+        longest = longest_seconds(self.ledger.pieces[number], speed=self._request.speed)
+        piece = self._running = Receiving(
+            ahead, ports.format, chunk_bytes=ports.chunk_bytes, longest=longest
+        )
         joint = Joint(ports.format)
         way: list[Stage[Frame, Frame]] = [joint]
 

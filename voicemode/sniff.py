@@ -27,6 +27,7 @@ _BITRATES = {
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _ADTS_RATES = 13
 
+_OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex", b"fishead")
 _MAGICS = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3")
 
 
@@ -116,8 +117,9 @@ def not_sound(head: bytes, content_type: str) -> str | None:
     """
     if not head:
         return "an empty answer (0 bytes)"
-    if sniff(head) is not None:
-        return None
+    found = sniff(head)
+    if found is not None:
+        return f"{found} with a damaged header" if _damaged(head, found) else None
     text = _as_text(head[:SNIFF_BYTES])
     if text is None:
         return None
@@ -127,6 +129,16 @@ def not_sound(head: bytes, content_type: str) -> str | None:
     if kind is None:
         return None
     return f"{kind}: {_excerpt(text)!r}"
+
+
+def _damaged(head: bytes, found: AudioFormat) -> bool:
+    """Whether nothing behind this header can be decoded; False for too few bytes."""
+    if found is AudioFormat.FLAC and len(head) >= 8:  # RFC 9639, 8.1: its first block is 34 bytes of STREAMINFO.
+        return head[4] & 0x7F != 0 or int.from_bytes(head[5:8], "big") != 34
+    if found is AudioFormat.OPUS and len(head) >= 64:  # RFC 3533, 6: a page's header, with a table of its segments.
+        packet = head[27 + head[26] :]
+        return head[4] != 0 or (bool(packet) and not packet.startswith(_OGG_CODECS))
+    return False
 
 
 def _as_text(head: bytes) -> str | None:

@@ -22,7 +22,7 @@ from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import SpeechRequest, Spoken
 
 LIMIT_S = 15.0
-LIMITS = Limits(connect_s=1.0, first_byte_s=5.0, gap_s=0.3)
+LIMITS = Limits(connect_s=1.0, first_byte_s=5.0, gap_s=1.0)
 IMPATIENT = Limits(connect_s=1.0, first_byte_s=1.5, gap_s=0.3)
 """For servers that stay silent; a good one behind them may be late on a busy machine and is asked once more."""
 REQUEST = SpeechRequest(text="")

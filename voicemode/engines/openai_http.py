@@ -44,7 +44,6 @@ _SHORTEST_S = 0.1
 """No word is shorter, and OpenAI's service refuses what is."""
 
 _TRANSCRIPT_BYTES = 1 << 20
-_NAMES_THE_MODEL = frozenset({400, 404, 422})
 
 
 class _Models:
@@ -60,7 +59,7 @@ class _Models:
 
     def give_up(self, asked: str, error: EndpointRefused) -> bool:
         """Whether another model is worth a try after this refusal."""
-        if error.status not in _NAMES_THE_MODEL or "model" not in error.message.lower():
+        if not http_errors.model_has_ended(error):
             return False
         if self._names[self._at] == asked and self._at + 1 < len(self._names):
             self._at += 1
