@@ -42,15 +42,15 @@ BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
 MAPPER_ENDING = " - Output"
 """PortAudio's own, behind Windows' name for the wave mapper, which is in the user's language."""
-PLAYBACK_SECONDS = 0.02
+BLOCK_SECONDS = 0.0075
+"""What a loudspeaker on Linux takes at a time. Left to choose, PortAudio cuts what is held into four periods, and each
+wakes PulseAudio's thread and ours: 5 ms took half as much CPU again for nothing that is heard."""
+PLAYBACK_SECONDS = 3 * BLOCK_SECONDS
 """What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
 its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """The most it is asked to hold. Each stream in which sound (silence does not count) ran dry doubles what the next one
 holds; each that did not takes a quarter off again."""
-BLOCK_SECONDS = 0.01
-"""What a loudspeaker on Linux takes at a time. Left to choose, PortAudio cuts what is held into four periods, and each
-of 5 ms wakes PulseAudio's thread and ours once more: twice the CPU for nothing that is heard (decision 0005)."""
 CAPTURE_SECONDS = 0.12
 """A quarter of it comes at a time: 30 ms wake this process 33 times a second, 15 ms 67 times, for a third less CPU; a
 turn's end is seen 5 ms later on average, 10 ms at most."""
@@ -149,7 +149,7 @@ class PortAudio:
                 samplerate=rate,
                 channels=feed.format.channels,
                 dtype="int16",
-                blocksize=self._block(feed.format),
+                blocksize=self._block(feed.format, held),
                 latency=held,
                 device=info.index,
                 extra_settings=self._extra(info),
@@ -258,10 +258,10 @@ class PortAudio:
             for info in self._sd.query_devices()
         )
 
-    def _block(self, fmt: PcmFormat) -> int:
-        """Samples that a callback is to ask for; 0 leaves it to PortAudio, which elsewhere adapts its blocks to the
-        device's at the price of another one held."""
-        return fmt.samples(BLOCK_SECONDS) if self._on_linux else 0
+    def _block(self, fmt: PcmFormat, held: float) -> int:
+        """Samples that a callback is to ask for; 0 leaves it to PortAudio. It does better where more is held, with four
+        periods; and off Linux, where it would adapt its blocks to the device's at the price of another one held."""
+        return fmt.samples(BLOCK_SECONDS) if self._on_linux and held <= PLAYBACK_SECONDS else 0
 
     def _extra(self, info: DeviceInfo) -> object | None:
         """WASAPI alone refuses every rate but its mixer's unless it is told to convert."""
