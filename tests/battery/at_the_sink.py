@@ -55,8 +55,10 @@ async def say(
     speaker: QuickSpeaker | None = None,
     keys: Sequence[str] = (),
     limits: Limits = LIMITS,
+    limit_seconds: float = 2.0,
 ) -> Heard:
-    """Asks `urls` in turn, with the key of each. Raises what the message failed with."""
+    """Asks `urls` in turn, with the key of each; at most `limit_seconds` of sound are held. Raises what the message
+    failed with."""
     speaker, watched = speaker or QuickSpeaker(), Watched()
     failures: list[tuple[str, str, str]] = []
 
@@ -77,6 +79,7 @@ async def say(
         begin_recording=Shelf(),
         emit=watched,
         links=links or new_links(),
+        limit_seconds=limit_seconds,
     )
     try:
         async with asyncio.timeout(LIMIT_S):

@@ -19,6 +19,7 @@ from tests.support.speech_server import Behaviour, Cut, SpeechServer
 from tests.support.speech_service import sound_of
 from voicemode.codecs.opening import open_decoder
 from voicemode.errors import BadContent
+from voicemode.links import Links
 from voicemode.pcm import SPEECH
 from voicemode.speech import AudioFormat, EncodedAudio, Outcome
 from voicemode.text import split
@@ -192,7 +193,10 @@ def test_a_stream_that_breaks_anywhere_makes_no_click(
     at = max(int(len(body_of(fmt)) * share), HEAD_BYTES)
     servers[0].behave(Behaviour())
     servers[0].then(Behaviour(cut_after_bytes=at, cut=cut))
-    heard = heard_from([servers[0].base_url], fmt)
+    # All of it is gathered first: a buffer that runs dry on a busy machine is another thing than a broken stream.
+    gathered = Links(fill_seconds=60.0, limit_seconds=60.0)
+    request = replace(REQUEST, format=fmt)
+    heard = asyncio.run(say(TEXT, [servers[0].base_url], request=request, links=gathered, limit_seconds=60.0))
     assert not walk(heard.words, WORDS).lost
     assert steepest(heard.samples) <= steepest(SOURCE) * 1.01
 
