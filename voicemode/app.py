@@ -19,6 +19,7 @@ from voicemode.config import Config, EndpointChoice
 from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
+from voicemode.devices.place import look_around
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.ears.choice import Detector, chosen, open_vad
@@ -371,6 +372,7 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
             output_device=config.sound.output_device,
             input_device=config.sound.input_device,
             resample=_resample,
+            place=look_around(environment),
         )
         app = App(config=config, places=places, log=log, recordings=recordings, card=card)
         if app.meanwhile is not None:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from voicemode import __version__
 from voicemode.app import EngineStatus, Status
-from voicemode.devices.backend import DeviceReport, way_out
+from voicemode.devices.backend import DeviceReport
+from voicemode.devices.diagnosis import Trouble, advice, where
 from voicemode.engines.embedded.judgement import BETTER_EAR
 from voicemode.engines.http_probe import Health
 
@@ -25,6 +26,13 @@ ADVICE = {
     Health.NOT_SPEECH: "check its address: something else listens there.",
 }
 """For a server that somebody named or has a key for: it is wanted, so another one is not the first thing to advise."""
+
+WRONG = {
+    Trouble.NONE: "none",
+    Trouble.MONITOR: "the default input is the loudspeaker's own sound",
+    Trouble.MUTED: "muted",
+}
+"""What can be known of a device that nobody opens."""
 
 LIBRARIES = (
     ("av", "decodes mp3, opus, aac and flac"),
@@ -61,6 +69,7 @@ async def examine(app: Examined) -> list[Finding]:
     return [
         _python(),
         *(_library(module, purpose) for module, purpose in LIBRARIES),
+        _place(status.devices),
         _sound_library(status.devices),
         _device(status.devices, output=True),
         _device(status.devices, output=False),
@@ -76,6 +85,10 @@ def _python() -> Finding:
         f"{platform.python_version()} on {platform.system()} {platform.machine()}, voicemode {__version__}"
     )
     return Finding(state=State.OK, what="Python", found=found)
+
+
+def _place(report: DeviceReport) -> Finding:
+    return Finding(state=State.OK, what="place", found=where(report.place))
 
 
 def _library(module: str, purpose: str) -> Finding:
@@ -96,7 +109,10 @@ def _sound_library(report: DeviceReport) -> Finding:
             state=State.OK, what="sound library", found=f"{report.library} {report.version}{notes}"
         )
     return Finding(
-        state=State.FAIL, what="sound library", found=report.why_none or "none", mend=way_out(output=True)
+        state=State.FAIL,
+        what="sound library",
+        found=report.why_none or "none",
+        mend=advice(Trouble.LIBRARY, report.place, output=True),
     )
 
 
@@ -107,8 +123,12 @@ def _device(report: DeviceReport, *, output: bool) -> Finding:
     ]
     default = next((each for each in usable if (each.default_output if output else each.default_input)), None)
     chosen = default or (usable[0] if usable else None)
-    if chosen is None:
-        return Finding(state=State.FAIL, what=what, found="none", mend=way_out(output=output))
+    trouble = report.output if output else report.input
+    if chosen is None or trouble is not None:
+        trouble = trouble or Trouble.NONE
+        found = WRONG[trouble] if chosen is None else f"{chosen.name}: {WRONG[trouble]}"
+        mend = advice(trouble, report.place, output=output)
+        return Finding(state=State.FAIL, what=what, found=found, mend=mend)
     rate = f"{chosen.rate} Hz" if chosen.rate else "its own rate"
     return Finding(state=State.OK, what=what, found=f"{chosen.name} ({rate}, {len(usable)} to choose from)")
 

@@ -28,9 +28,8 @@ def test_each_side_is_listed_by_the_first_tool_whose_server_answers() -> None:
 
 
 def test_tools_without_a_server_list_nothing_and_say_so() -> None:
-    with pytest.raises(NoDevice, match="no audio server answers \\(paplay, pw-play, aplay, parec") as raised:
+    with pytest.raises(NoDevice, match="no audio server answers \\(paplay, pw-play, aplay, parec"):
         answered().devices()
-    assert raised.value.hint
 
 
 def test_a_server_that_refuses_or_hangs_has_not_answered_within_a_second() -> None:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicemode.devices.backend import Backend, DeviceInfo, Stream, Unavailable, choose, no_default, way_out
+from voicemode.devices.backend import Backend, DeviceInfo, Stream, Unavailable, choose
 from voicemode.devices.capture import Capture
+from voicemode.devices.diagnosis import Place, Trouble
 from voicemode.devices.feed import Feed
 from voicemode.devices.pipes import load_pipes
+from voicemode.devices.place import Defaults
 from voicemode.devices.soundcard import SoundCard, standard_loaders
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
-from voicemode.errors import DeviceError, DeviceLost, NoDevice, VoiceModeError
+from voicemode.errors import DeviceError, DeviceLost, MicrophoneSilent, NoDevice, VoiceModeError
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 
 pytestmark = pytest.mark.anyio
@@ -298,18 +300,76 @@ def test_an_unknown_device_names_the_value_and_the_choices(wanted: str) -> None:
     assert "VOICEMODE_OUTPUT_DEVICE" in raised.value.hint
 
 
+REFUSED = DeviceError("The microphone 'USB' does not open: Device unavailable.")
+
+
 @pytest.mark.parametrize(
-    ("platform", "word"),
+    ("refusal", "server", "word"),
     [
-        ("linux", "sudo apt install"),
-        ("darwin", "System Settings"),
-        ("win32", "Settings >"),
-        ("plan9", "Connect"),
+        (REFUSED, Defaults(), "exclusive control"),
+        (DeviceError("Unanticipated host error."), Defaults(input=Trouble.MUTED), "Raise its volume"),
+        (NoDevice("fake finds no microphone."), Defaults(input=Trouble.MUTED), "Connect a microphone"),
+        (DeviceError("Frozen.", hint="Restart it."), Defaults(input=Trouble.MUTED), "Restart it."),
     ],
 )
-def test_the_way_out_is_the_platforms_own(platform: str, word: str) -> None:
-    assert word in way_out(output=True, platform=platform)
-    assert word in no_default("PortAudio", output=False, platform=platform).hint
+@pytest.mark.spec("CLI-13")
+async def test_a_microphone_that_does_not_open_says_the_way_out_of_this_machine(
+    refusal: DeviceError, server: Defaults, word: str
+) -> None:
+    library = FakeLibrary(refusal=refusal)
+    place = Place(platform="win32")
+    card = SoundCard(loaders=[library.load], place=place, ask_server=lambda: server)
+    with pytest.raises(DeviceError) as raised:
+        async with card.open_source(LISTENING):
+            pass
+    assert word in raised.value.hint
+
+
+@pytest.mark.spec("CLI-13")
+async def test_a_named_microphone_is_not_judged_by_the_default_one() -> None:
+    library = FakeLibrary(refusal=DeviceError("Unanticipated host error."))
+    muted = Defaults(input=Trouble.MUTED)
+    card = SoundCard(loaders=[library.load], input_device="USB", ask_server=lambda: muted)
+    with pytest.raises(DeviceError) as raised:
+        async with card.open_source(LISTENING):
+            pass
+    assert "muted" not in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "dead"),
+    [((bytes(16_000),), True), ((bytes(15_990),), False), ((b"\0" * 32_000, b"\1\0"), False)],
+)
+@pytest.mark.spec("CLI-13")
+async def test_a_microphone_that_gave_nothing_but_zeros_for_half_a_second_was_dead(
+    given: tuple[bytes, ...], dead: bool
+) -> None:
+    library = FakeLibrary()
+    card = SoundCard(loaders=[library.load], place=Place(platform="darwin"), ask_server=Defaults)
+    raised: list[MicrophoneSilent] = []
+    try:
+        async with card.open_source(LISTENING):
+            assert library.capture is not None
+            for block in given:
+                library.capture.give(block)
+    except MicrophoneSilent as error:
+        raised.append(error)
+    assert [("zeros" in error.message, "Privacy" in error.hint) for error in raised] == [(True, True)] * dead
+
+
+async def test_a_dead_microphone_does_not_hide_why_it_was_left() -> None:
+    library = FakeLibrary()
+    card = SoundCard(loaders=[library.load], ask_server=Defaults)
+
+    async def listen() -> None:
+        async with card.open_source(LISTENING) as source:
+            assert library.capture is not None
+            library.capture.give(bytes(32_000))
+            library.capture.lose(DeviceLost("Gone."))
+            assert [frame async for frame in source]
+
+    with pytest.raises(DeviceLost):
+        await listen()
 
 
 def test_only_linux_needs_more_than_portaudio() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from voicemode.devices.capture import Capture
+from voicemode.devices.diagnosis import Place, Trouble
 from voicemode.devices.feed import Feed
 from voicemode.errors import NoDevice
 from voicemode.pcm import PcmFormat
@@ -40,7 +41,8 @@ class DeviceReport:
     """What this machine has for sound.
 
     `library` and `version` are empty when none can be used, and `why_none` then says why; `notes` holds a sentence
-    for each library that was passed over.
+    for each library that was passed over. `place` is the machine; `input` and `output` are what is wrong with the
+    default devices, as far as it can be known without opening them.
     """
 
     library: str
@@ -48,6 +50,9 @@ class DeviceReport:
     devices: tuple[DeviceInfo, ...]
     why_none: str = ""
     notes: tuple[str, ...] = ()
+    place: Place = field(default_factory=Place)
+    input: Trouble | None = None
+    output: Trouble | None = None
 
 
 class Stream(Protocol):
@@ -62,7 +67,8 @@ class Stream(Protocol):
 class Backend(Protocol):
     """A sound library. Every call may block; none is made on the event loop.
 
-    Opening raises `NoDevice` or `DeviceError`, and gives a stream that has started.
+    Opening raises `NoDevice` or `DeviceError`, and gives a stream that has started. An error without a hint gets the
+    way out of this machine's kind (`diagnosis`).
     """
 
     @property
@@ -116,24 +122,7 @@ def unknown_device(wanted: str, usable: Sequence[DeviceInfo], *, output: bool) -
     )
 
 
-def no_default(library: str, *, output: bool, platform: str = sys.platform) -> NoDevice:
-    """Nothing to play on or to record from, and what to do about it on `platform`."""
+def no_default(library: str, *, output: bool) -> NoDevice:
+    """Nothing to play on or to record from."""
     side = "loudspeaker" if output else "microphone"
-    return NoDevice(
-        f"{library} finds no {side} on this machine.", hint=way_out(output=output, platform=platform)
-    )
-
-
-def way_out(*, output: bool, platform: str = sys.platform) -> str:
-    if platform.startswith("linux"):
-        return (
-            "Check that PulseAudio or PipeWire runs for this user (`pactl info`), and install what connects to it: "
-            "`sudo apt install libportaudio2 libasound2-plugins pulseaudio-utils` (Fedora: `sudo dnf install "
-            "portaudio alsa-plugins-pulseaudio pulseaudio-utils`). In a container pass its socket in as PULSE_SERVER."
-        )
-    settings = {"darwin": "System Settings > Sound", "win32": "Settings > System > Sound"}.get(platform, "")
-    side = "output" if output else "input"
-    privacy = "" if output else ", and allow this program the microphone under Privacy"
-    if not settings:
-        return f"Connect an {side} device{privacy}."
-    return f"Connect an {side} device and choose it in {settings}{privacy}."
+    return NoDevice(f"{library} finds no {side} on this machine.")

@@ -37,6 +37,8 @@ class Capture:
         self._ready = asyncio.Event()
         self._waking = False
         self._error: VoiceModeError | None = None
+        self._given = 0
+        self._alive = False
         self._over = False
         self._left = False
         self._framer = Framer(fmt, fmt.samples(FRAME_SECONDS))
@@ -48,6 +50,11 @@ class Capture:
         self._source, self._convert = source, stage
 
     @property
+    def zeros(self) -> float:
+        """Seconds that were given and were all zeros; 0 once anything else came."""
+        return 0.0 if self._alive else self._given / self._source.bytes_per_sample / self._source.rate
+
+    @property
     def over(self) -> bool:
         return self._over
 
@@ -56,6 +63,8 @@ class Capture:
         self.last_at = self._now()
         if self._over:
             return
+        self._given += len(data)
+        self._alive = self._alive or any(data)
         try:
             frames = self._cut(data)
         except Exception as problem:  # the edge of the device's thread

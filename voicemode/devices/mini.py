@@ -142,9 +142,7 @@ class Mini:
                 raise no_default(self.library, output=output) from problem
             side = "loudspeaker" if output else "microphone"
             raise DeviceError(
-                f"The {side} {name!r} does not open at {fmt.rate} Hz: {problem.args[0]}.",
-                hint="Another program may hold it, or it was unplugged: free it, or choose another device.",
-                retryable=True,
+                f"The {side} {name!r} does not open at {fmt.rate} Hz: {problem.args[0]}.", retryable=True
             ) from problem
 
     def _chosen(self, wanted: str | None, *, output: bool) -> tuple[DeviceInfo | None, object | None]:

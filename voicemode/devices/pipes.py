@@ -13,7 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 
-from voicemode.devices.backend import DeviceInfo, Stream, Unavailable, no_default, way_out
+from voicemode.devices.backend import DeviceInfo, Stream, Unavailable, no_default
 from voicemode.devices.capture import Capture
 from voicemode.devices.feed import Feed
 from voicemode.devices.tools import PLAYERS, RECORDERS, TOOL_SECONDS, Answers, Tool, server_answers
@@ -109,7 +109,7 @@ class Pipes:
         )
         if not found:
             names = ", ".join(tool.program for tool in tools)
-            raise NoDevice(f"no audio server answers ({names})", hint=way_out(output=bool(self._players)))
+            raise NoDevice(f"no audio server answers ({names})")
         return found
 
     def open_output(self, device: str | None, feed: Feed) -> Stream:
@@ -162,9 +162,7 @@ class Pipes:
             refusals.append(f"{tool.program}: {complaint}")
         side = "loudspeaker" if output else "microphone"
         raise DeviceError(
-            f"The {side} {device or 'default'!r} does not open: {'; '.join(refusals)}.",
-            hint=way_out(output=output),
-            retryable=True,
+            f"The {side} {device or 'default'!r} does not open: {'; '.join(refusals)}.", retryable=True
         )
 
 

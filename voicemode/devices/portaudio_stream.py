@@ -114,7 +114,7 @@ def refusal(info: DeviceInfo, fmt: PcmFormat, problem: Exception, *, output: boo
     if refused_format(problem):
         hint = "Choose the system's default device, which converts, instead of the hardware itself."
     else:
-        hint = "Another program may hold it, or it was unplugged: free it, or choose another device."
+        hint = ""
     return DeviceError(
         f"The {side} {info.name!r} ({info.host_api}) does not open at {fmt.rate} Hz, {kind}: {problem.args[0]}.",
         hint=hint,

@@ -13,23 +13,34 @@ from dataclasses import replace
 import anyio
 
 from voicemode import clock
-from voicemode.devices.backend import Backend, DeviceReport, Loader, Stream, Unavailable, way_out
+from voicemode.devices.backend import (
+    Backend,
+    DeviceReport,
+    Loader,
+    Stream,
+    Unavailable,
+)
 from voicemode.devices.capture import Capture
 from voicemode.devices.default_output import AskDefault, DefaultWatch, system_default
+from voicemode.devices.diagnosis import Place, Trouble, advice, trouble_of
 from voicemode.devices.feed import Feed
 from voicemode.devices.fitting import Resample
 from voicemode.devices.mini import load_miniaudio
 from voicemode.devices.pipes import load_pipes
+from voicemode.devices.place import Defaults, defaults
 from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
-from voicemode.errors import DeviceError, DeviceLost, NoDevice
+from voicemode.errors import DeviceError, DeviceLost, MicrophoneSilent, NoDevice
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Lost, Pull
 
 OPEN_SECONDS = 5.0
 CLOSE_SECONDS = 1.0
 """A frozen audio server must not hold up whoever leaves; its thread goes on alone."""
+
+ZEROS_SECONDS = 0.5
+"""Of nothing but zeros are needed to call a microphone dead: Bluetooth's are silent for some tenths of a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -108,6 +119,7 @@ class SoundCard:
     `output_device`, `input_device`: an index or a part of a name; None is the system's default. `resample` makes
     the stage for a device that refuses the format asked for; without it such a device is an error. `ask_default`
     is how to find out which loudspeaker is the default, where a stream does not follow it (None: as the platform does).
+    `place` is the machine, and `ask_server` what its sound server says of the default devices: errors tell the way out.
     """
 
     def __init__(
@@ -118,6 +130,8 @@ class SoundCard:
         resample: Resample | None = None,
         loaders: Sequence[Loader] | None = None,
         ask_default: AskDefault | None = None,
+        place: Place | None = None,
+        ask_server: Callable[[], Defaults] = defaults,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._output_device = output_device or None
@@ -125,6 +139,8 @@ class SoundCard:
         self._ask_default = None if output_device else ask_default or system_default()
         self._input_device = input_device or None
         self._loaders = list(standard_loaders(resample) if loaders is None else loaders)
+        self._place = place or Place()
+        self._ask_server = ask_server
         self._now = now
         self._loading = threading.Lock()
         self._loaded: dict[int, Backend | str] = {}
@@ -143,7 +159,7 @@ class SoundCard:
             return self._first(lambda backend: backend.open_output(self._output_device, feed), output=True)
 
         try:
-            stream = await self._opened(work, "The loudspeaker")
+            stream = await self._opened(work, output=True)
         except BaseException:
             feed.stop()
             raise
@@ -177,7 +193,7 @@ class SoundCard:
             )
 
         try:
-            stream = await self._opened(work, "The microphone")
+            stream = await self._opened(work, output=False)
         except BaseException:
             capture.stop()
             raise
@@ -190,6 +206,8 @@ class SoundCard:
             watchdog.stop()
             capture.stop()
             await closing.finished()
+        if capture.zeros >= ZEROS_SECONDS:
+            raise await self._dead(name, capture.zeros)
 
     async def inventory(self) -> DeviceReport:
         """What this machine has for sound; raises `DeviceError` when the sound system hangs."""
@@ -210,9 +228,35 @@ class SoundCard:
         """Silence; the blocks that hold devices close them."""
         self.silence()
 
-    async def _opened(self, work: Callable[[], Stream], what: str) -> Stream:
-        return await in_thread(
-            work, what=what, limit_seconds=OPEN_SECONDS, late=lambda stream: stream.close()
+    async def _opened(self, work: Callable[[], Stream], *, output: bool) -> Stream:
+        try:
+            return await in_thread(
+                work,
+                what="The loudspeaker" if output else "The microphone",
+                limit_seconds=OPEN_SECONDS,
+                late=lambda stream: stream.close(),
+            )
+        except DeviceError as error:
+            if not error.hint:
+                trouble = trouble_of(error) or await self._wrong(output=output) or Trouble.BUSY
+                error.hint = advice(trouble, self._place, output=output)
+            raise
+
+    async def _wrong(self, *, output: bool) -> Trouble | None:
+        """What the sound server says of the default device."""
+        if self._output_device if output else self._input_device:
+            return None
+        try:
+            found = await in_thread(self._ask_server, what="The sound server", limit_seconds=OPEN_SECONDS)
+        except DeviceError:
+            return None
+        return found.output if output else found.input
+
+    async def _dead(self, name: str, seconds: float) -> MicrophoneSilent:
+        trouble = await self._wrong(output=False) or Trouble.ZEROS
+        return MicrophoneSilent(
+            f"{name} was open for {seconds:.1f} s and delivered nothing but zeros.",
+            hint=advice(trouble, self._place, output=False),
         )
 
     def _backends(self) -> Iterator[Backend]:
@@ -239,7 +283,10 @@ class SoundCard:
                 refusal = refusal or problem
         if refusal is not None:
             raise refusal
-        raise NoDevice(f"No sound library can be used: {self._why_none()}.", hint=way_out(output=output))
+        raise NoDevice(
+            f"No sound library can be used: {self._why_none()}.",
+            hint=advice(Trouble.LIBRARY, self._place, output=output),
+        )
 
     def _why_none(self) -> str:
         return "; ".join(found for found in self._loaded.values() if isinstance(found, str))
@@ -260,9 +307,16 @@ class SoundCard:
             notes.append(f"{backend.library} lists no device.")
             best = best or report
         notes = [found for found in self._loaded.values() if isinstance(found, str)] + notes
-        if best is not None:
-            return replace(best, notes=tuple(notes))
-        return DeviceReport(library="", version="", devices=(), why_none="; ".join(notes), notes=tuple(notes))
+        if best is None:
+            best = DeviceReport(library="", version="", devices=(), why_none="; ".join(notes))
+        asked = self._ask_server()
+        return replace(
+            best,
+            notes=tuple(notes),
+            place=self._place,
+            input=None if self._input_device else asked.input,
+            output=None if self._output_device else asked.output,
+        )
 
 
 def _elsewhere() -> DeviceLost:
