@@ -123,16 +123,17 @@ class PortAudio:
         rate = feed.format.rate
         ran_dry = False
         held = self._held_seconds
+        block = self._block(feed.format, held)
 
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
             nonlocal ran_dry
-            block = feed.fill(samples)
-            out[:] = block
+            data = feed.fill(samples)
+            out[:] = data
             # The device's word is for the block's first sample; its last one is audible a block later.
             feed.delay(time.outputBufferDacTime - time.currentTime + samples / rate)
             if flags.output_underflow:
                 feed.underflows += 1
-                if any(block):
+                if any(data):
                     ran_dry = True
             if feed.over:
                 raise sd.CallbackAbort
@@ -149,7 +150,7 @@ class PortAudio:
                 samplerate=rate,
                 channels=feed.format.channels,
                 dtype="int16",
-                blocksize=self._block(feed.format, held),
+                blocksize=block,
                 latency=held,
                 device=info.index,
                 extra_settings=self._extra(info),
@@ -157,9 +158,9 @@ class PortAudio:
                 finished_callback=over,
             )
         )
-        # The first callbacks come before the device's clock runs and know only their own block; a block is
-        # about a quarter of what is held.
-        feed.delay(stream.latency * 1.25)
+        # The first callbacks come before the device's clock runs and know only their own block; left to PortAudio, a
+        # block is about a quarter of what is held.
+        feed.delay(stream.latency + (block / rate or stream.latency / 4))
         return stream
 
     def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
