@@ -7,8 +7,8 @@ from array import array
 
 import pytest
 
-from voicemode.levels import KNOWN_ROOM, QUIETEST, Room, decibels
-from voicemode.pcm import LISTENING, Frame
+from voicemode.levels import AUDIBLE, KNOWN_ROOM, QUIETEST, Room, audible_to, decibels, stands_out
+from voicemode.pcm import LISTENING, Frame, PcmFormat
 
 
 def square(value: int, samples: int = 160) -> Frame:
@@ -24,6 +24,30 @@ def test_a_level_is_that_of_a_square_wave_against_full_scale(value: int) -> None
 @pytest.mark.spec("LSN-37")
 def test_silence_and_nothing_at_all_are_the_quietest() -> None:
     assert decibels(square(0)) == decibels(Frame(data=b"", format=LISTENING)) == QUIETEST
+
+
+@pytest.mark.spec("LSN-42")
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("last", [0, 159, 160, 1_000, 2_399])
+def test_a_sound_is_audible_to_its_last_sample_above_50_decibels_below_full_scale(
+    last: int, channels: int
+) -> None:
+    samples = array("h", [AUDIBLE, -AUDIBLE] * (1_200 * channels))
+    samples[last * channels] = -AUDIBLE - 1
+    frame = Frame(data=samples.tobytes(), format=PcmFormat(rate=16_000, channels=channels))
+    assert last < audible_to(frame) <= last + 160
+
+
+@pytest.mark.spec("LSN-42")
+def test_what_stays_below_that_and_nothing_at_all_are_not_audible() -> None:
+    assert audible_to(square(AUDIBLE, 2_400)) == audible_to(Frame(data=b"", format=LISTENING)) == 0
+
+
+@pytest.mark.spec("LSN-42")
+def test_what_stands_out_does_so_of_the_quietest_moment_or_of_a_quiet_room_where_there_was_none() -> None:
+    assert stands_out([-80.0, -71.0, -69.0], 10.0) == [False, False, True]
+    assert stands_out([-30.0, -30.0], 10.0) == [True, True]
+    assert stands_out([], 10.0) == []
 
 
 @pytest.mark.spec("LSN-37")

@@ -12,6 +12,7 @@ from voicemode.errors import DeviceError
 from voicemode.events import ListeningStarted, MicrophoneOpened
 from voicemode.guessing import Guess
 from voicemode.interrupting import OwnSpeech, TalkingOver, latest
+from voicemode.levels import decibels, stands_out
 from voicemode.listening import (
     HIDDEN_LEAD_SECONDS,
     LEAD_SECONDS,
@@ -33,6 +34,16 @@ PREROLL_SECONDS = 0.5
 ECHOING_LEAD_SECONDS = 0.1
 """Of a pre-roll in which we may hear ourselves, so much may come before the user's voice: too little for a word of
 ours, enough for the first sound of theirs."""
+
+ECHO_TAIL_SECONDS = 0.25
+"""So long after our last sample what we hear may still be ours: the way through devices and the room, and its tail."""
+
+HEARING_US_SECONDS = 0.1
+HEARING_US_DECIBELS = 10.0
+"""What stands so far out of a quiet room, for so long in all, while we speak, may be ourselves."""
+
+KNOWING_SECONDS = 0.5
+"""Of microphone sound beside our own tell whether we hear ourselves: the last of it is a word, no pause of ours."""
 
 REMEMBERED_SECONDS = 2.0
 """What is kept of the microphone while we speak: a suspected voice, and the lead before it."""
@@ -90,6 +101,8 @@ class _Attention:
         self._guess = guess
         self._own = own
         self._hearing: Hearing | None = None
+        self._fading = 0.0
+        """Seconds for which what sounds may still be our own last word."""
         self._before: deque[Judged] = deque()
         self._before_seconds = 0.0
         self._over: TalkingOver | None = None
@@ -104,7 +117,11 @@ class _Attention:
             if self._own is not None and not self._own.said:
                 return self._overhear(sound)
             self._hearing = self._begin(sound)
-        return self._hearing.feed(self._ear.judge(sound)) is not None
+        judged = self._ear.judge(sound)
+        if self._fading > 1e-9:
+            self._fading = self._fading - sound.frame.seconds if judged.margin >= OPENING_DECIBELS else 0.0
+            judged = replace(judged, voice=False)
+        return self._hearing.feed(judged) is not None
 
     def keep(self, outcome: Outcome) -> Recording | None:
         return self._hearing.keep(outcome) if self._hearing is not None else None
@@ -144,12 +161,27 @@ class _Attention:
         found = self._over.take() if self._over is not None else None
         if found is not None:
             return found
-        if not self._ear.clean:
-            return self._new(lead=latest(self._before, ECHOING_LEAD_SECONDS))
+        if not self._ear.clean and self._may_hear_us:
+            self._fading = ECHO_TAIL_SECONDS
+            lead = latest(self._before, ECHOING_LEAD_SECONDS)
+            return self._new(lead=lead, lead_seconds=HIDDEN_LEAD_SECONDS)
         hearing = self._new()
         for judged in latest(self._before, PREROLL_SECONDS):
-            hearing.feed(judged)
+            hearing.feed(judged if self._ear.hears_past_us else self._judge_late(judged))
         return hearing
+
+    @property
+    def _may_hear_us(self) -> bool:
+        """Something sounded in the microphone while we spoke, or too little is known of that."""
+        if not self._before:
+            return self._own is not None
+        levels = [decibels(each.frame) for each in self._before]
+        frame = self._before[0].frame.seconds
+        heard = sum(stands_out(levels, HEARING_US_DECIBELS)) * frame
+        return self._before_seconds < KNOWING_SECONDS - frame or heard >= HEARING_US_SECONDS
+
+    def _judge_late(self, unjudged: Judged) -> Judged:
+        return self._ear.judge(Sound(frame=unjudged.frame, began=unjudged.began))
 
     def _suspect(self, frames: Sequence[Judged]) -> Hearing:
         hearing = self._new(lead_seconds=HIDDEN_LEAD_SECONDS, untold=True)

@@ -203,7 +203,7 @@ class _Message:
 
     @property
     def said(self) -> bool:
-        return self._utterance.said
+        return self._utterance.silent
 
     @property
     def nearly_said(self) -> bool:

@@ -15,7 +15,7 @@ from voicemode.meanings import meaning
 
 
 class OwnSpeech(Protocol):
-    """Our message while it sounds, as far as the ear is concerned with it. `said`: its last word has been heard;
+    """Our message while it sounds, as far as the ear is concerned with it. `said`: nothing of it sounds any more;
     `nearly_said`: so little is left that nobody need stop it. `ended` is when its last sample was to be audible
     (monotonic seconds), as far as that is known."""
 

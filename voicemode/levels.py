@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections.abc import Sequence
 from operator import mul
 
-from voicemode.pcm import Frame
+from voicemode.pcm import Frame, PcmFormat
+
+AUDIBLE = 103
+"""-50 dBFS: what no sample exceeds is silence to a person."""
+
+GRAIN_SECONDS = 0.01
 
 QUIETEST = -96.0
 """What digital silence counts as: one step of 16 bits is -90."""
@@ -24,11 +30,37 @@ RISE_UNDER_VOICE = 3.0
 
 def decibels(frame: Frame) -> float:
     """Root mean square level."""
+    samples = _values(frame)
+    power = sum(map(mul, samples, samples)) / len(samples) if samples else 0.0
+    return max(10 * math.log10(power / _FULL_SCALE**2), QUIETEST) if power else QUIETEST
+
+
+def audible_to(frame: Frame) -> int:
+    """Samples up to the end of the last audible one, in steps of 10 ms; 0 where none is."""
+    samples = _values(frame)
+    step = _grain(frame.format)
+    for start in range((len(samples) - 1) // step * step, -1, -step):
+        part = samples[start : start + step]
+        if max(max(part), -min(part)) > AUDIBLE:
+            return (start + len(part)) // frame.format.channels
+    return 0
+
+
+def _grain(fmt: PcmFormat) -> int:
+    return fmt.samples(GRAIN_SECONDS) * fmt.channels
+
+
+def _values(frame: Frame) -> array[int]:
     samples = array("h", frame.data)
     if sys.byteorder == "big":
         samples.byteswap()
-    power = sum(map(mul, samples, samples)) / len(samples) if samples else 0.0
-    return max(10 * math.log10(power / _FULL_SCALE**2), QUIETEST) if power else QUIETEST
+    return samples
+
+
+def stands_out(levels: Sequence[float], by: float) -> list[bool]:
+    """Which of `levels` stand out by so many dB of the quietest of them, or of a room as it is known."""
+    quietest = min([KNOWN_ROOM, *levels])
+    return [level >= quietest + by for level in levels]
 
 
 class Room:

@@ -30,6 +30,7 @@ from voicemode.events import (
     TurnStarted,
     Underrun,
 )
+from voicemode.levels import audible_to
 from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playback import Moment, Playback, State
@@ -111,6 +112,8 @@ class Utterance:
         )
         self._ledger = self._rendering.ledger
         self._speech_samples = 0
+        self._audible_samples = 0
+        """Written up to the end of the last audible one of them; 0 where there is none."""
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -137,6 +140,13 @@ class Utterance:
     def said(self) -> bool:
         """The last word has been heard (a chime may still sound), or nothing more will be."""
         return self.playback.over or self._said_it_all
+
+    @property
+    def silent(self) -> bool:
+        """Its last audible sample has been heard: voices end in a quarter of a second of silence, in which others may
+        speak. Or nothing more will be."""
+        last = self._audible_samples or self._speech_samples
+        return self.playback.over or (self.ending.is_set() and self.playback.heard >= last)
 
     @property
     def failed(self) -> bool:
@@ -249,6 +259,8 @@ class Utterance:
                 await self._room.wait()
             if piece is not None:
                 self._ledger.sound(piece, at=self.playback.written, samples=part.samples)
+                if audible := audible_to(part):
+                    self._audible_samples = self.playback.written + audible
             if self._recording is not None:
                 self._recording.write(part)
             if not self._unplayed:

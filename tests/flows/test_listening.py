@@ -160,6 +160,48 @@ async def test_where_we_may_hear_ourselves_only_the_end_of_the_preroll_is_kept_a
     assert taken.audio.data == b"".join(EARLY[90:159])
 
 
+@pytest.mark.spec("LSN-42")
+@pytest.mark.parametrize("echo", [None, FakeEcho(clean=False)], ids=["nothing", "still adapting"])
+async def test_a_microphone_in_which_nothing_sounds_while_we_speak_does_not_hear_us(
+    echo: FakeEcho | None,
+) -> None:
+    """The voice begins 50 ms before our last sample: a word of 120 ms is heard whole, with all of its lead."""
+    blocks = [*[ROOM] * 95, *numbered(5_000, 12), *numbered(100, 90)]
+    taken = await beside(World(blocks=blocks, echo=echo), sounding=100)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[65 : 95 + 12 + 19])
+
+
+@pytest.mark.spec("LSN-42")
+async def test_our_own_last_word_in_a_room_opens_no_turn() -> None:
+    """It sounds on for 0.2 s in devices and room, and nobody answers."""
+    world = World(blocks=[*numbered(6_000, 120), *[ROOM] * 300])
+    taken = await beside(world, sounding=100)
+    assert (taken.audio, taken.why) == (None, Why.NO_SPEECH)
+
+
+@pytest.mark.spec("LSN-42")
+async def test_who_answers_our_last_word_in_a_room_at_once_loses_nothing_of_it() -> None:
+    blocks = [*numbered(6_000, 100), *numbered(5_000, 40), *numbered(100, 90)]
+    taken = await beside(World(blocks=blocks), sounding=100)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[90 : 140 + 19])
+
+
+@pytest.mark.spec("LSN-42")
+async def test_once_our_last_word_has_died_away_the_shortest_answer_is_one() -> None:
+    blocks = [*numbered(6_000, 105), *numbered(1, 3), *numbered(5_000, 10), *numbered(100, 90)]
+    taken = await beside(World(blocks=blocks), sounding=100)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[90 : 118 + 19])
+
+
+@pytest.mark.spec("LSN-42")
+async def test_too_little_heard_beside_us_is_no_proof_that_we_are_not_heard() -> None:
+    taken = await beside(World(blocks=[*[ROOM] * 20, *numbered(6_000, 20), *[ROOM] * 300]), sounding=20)
+    assert taken.why is Why.NO_SPEECH
+
+
 @pytest.mark.spec("LSN-22")
 async def test_our_own_speech_alone_is_nobody_speaking() -> None:
     world = World(blocks=[*numbered(6_000, 100), *[ROOM] * 300])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,40 @@ class World:
 async def finished(utterance: Utterance) -> Spoken:
     async with asyncio.timeout(20):
         return await utterance.run()
+
+
+class Ending(FakeVoice):
+    """Half a second of voice and half a second of silence."""
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with super().synthesize(request) as audio:
+            sound = bytes((0, 32)) * 12_000 + bytes(24_000)
+
+            async def chunks() -> AsyncIterator[bytes]:
+                yield sound
+
+            yield replace(audio, chunks=chunks())
+
+
+@pytest.mark.spec("LSN-42")
+async def test_a_message_is_silent_once_its_last_audible_sample_is_heard_whatever_follows() -> None:
+    world = World(Ending())
+    chime = Frame(data=bytes((0, 32)) * 2_400, format=SPEECH)
+    utterance = Utterance(world.ports(), "Yes.", REQUEST, turn="t1", chime=chime)
+    speaking = asyncio.create_task(finished(utterance))
+    seen: list[tuple[float, bool]] = []
+
+    def silent() -> bool:
+        seen.append((SPEECH.seconds(utterance.playback.heard), utterance.silent))
+        return utterance.silent
+
+    await until(silent)
+    assert not utterance.said
+    assert 0.5 <= seen[-1][0] <= 0.9
+    assert all(heard < 0.52 for heard, quiet in seen if not quiet)
+    await speaking
+    assert utterance.said
 
 
 @pytest.mark.spec("SPK-1")
