@@ -32,18 +32,18 @@ HOUSE = {
     Layer.PURE: (
         "config kinds peer_names settings variables markdown names symbols pronunciations reading tables text "
         "playback patience turn interruption meanings captions levels ledger links joins breaks "
-        "echo mixing chimes thinking metrics sniff redaction wav"
+        "echo sweep mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
-        "settings_files pronunciation_files terminal"
+        "settings_files pronunciation_files terminal echo_path"
     ),
     Layer.FLOWS: (
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
-        "exchanges calls conversation meanwhile by_key"
+        "exchanges calls conversation meanwhile by_key path_finding"
     ),
     Layer.ROOT: "app",
-    Layer.DOORS: "mcp_server speech_server review cli doctor __main__",
+    Layer.DOORS: "mcp_server speech_server review cli doctor doctor_sound __main__",
 }
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}
 

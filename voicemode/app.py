@@ -24,6 +24,7 @@ from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.ears.choice import Detector, chosen, open_vad
 from voicemode.echo import EchoGate
+from voicemode.echo_path import EchoPath, load
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.ear import installed_files as ear_files
 from voicemode.engines.embedded.judgement import DICTATION_NOTE
@@ -170,6 +171,12 @@ class App:
             problems=self.config.problems,
             folders=self.places,
         )
+
+    async def echo_path(self) -> EchoPath | None:
+        """What `voicemode doctor --sound` has found of the way between the devices that would be used; None: nothing
+        yet."""
+        devices = await self._devices()
+        return load(self.places.data, output=devices.output_name, input=devices.input_name)
 
     async def warm(self) -> None:
         """Loads what costs the first call 100 ms and more. Never raises.

@@ -25,8 +25,10 @@ os.setsid()
 terminal = os.open(name, os.O_RDWR)
 if place == "background":
     sys.exit(subprocess.run(command, stdin=terminal, process_group=0).returncode)
-if place == "stdin":
+if place != "beside":
     os.dup2(terminal, 0)
+if place == "output":
+    os.dup2(terminal, 1)
 os.dup2(terminal, 2)
 os.execv(command[0], command)
 """
@@ -86,11 +88,13 @@ def at_terminal(
     cwd: Path,
     typed: str | None = None,
     background: bool = False,
+    output: bool = False,
     command: Sequence[str] = (sys.executable, "-m", "voicemode"),
 ) -> Iterator[AtTerminal]:
-    """`voicemode` with these arguments. `typed` comes from a pipe on its standard input, in place of the terminal."""
+    """`voicemode` with these arguments. `typed` comes from a pipe on its standard input, in place of the terminal; with
+    `output` its standard output goes to the terminal too."""
     ours, its = pty.openpty()
-    place = "background" if background else "stdin" if typed is None else "beside"
+    place = "background" if background else "output" if output else "stdin" if typed is None else "beside"
     process = subprocess.Popen(
         [sys.executable, "-c", _OWNER, os.ttyname(its), place, *command, *arguments],
         env=dict(env),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
+from voicemode.cli.showing import may_sound
 from voicemode.cli.words import Command, parser
 from voicemode.errors import VoiceModeError
 
@@ -51,6 +52,8 @@ def _run(options: argparse.Namespace) -> int:
         logging.getLogger("voicemode").setLevel(logging.DEBUG)
     if options.command in (None, "mcp"):
         return _serve(config, options)
+    if options.command == "doctor":
+        options.sound = may_sound(options)
     command: Command = options.run
     return asyncio.run(_with_app(config, command, options))
 

@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED
+from voicemode.terminal import key_terminal
 
 if TYPE_CHECKING:
     from voicemode.app import App
+
+
+def may_sound(options: argparse.Namespace) -> bool:
+    """Whether the doctor may play and listen: who is at the terminal is asked, nobody else."""
+    if options.sound or options.json:
+        return bool(options.sound)
+    with key_terminal() as terminal:
+        if terminal is None or not sys.stdout.isatty():
+            return False
+    print(
+        "The doctor can play a quiet sound of one second and listen to it, to find out whether you can talk over the "
+        "assistant. Nothing is recorded or sent.\nMay it? [y/N] ",
+        end="",
+        flush=True,
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 async def show_voices(app: App, options: argparse.Namespace) -> int:
@@ -41,6 +59,10 @@ async def show_findings(app: App, options: argparse.Namespace) -> int:
     from voicemode.doctor import examine
 
     findings = await examine(app)
+    if options.sound:
+        from voicemode.doctor_sound import listen_to_itself
+
+        findings += await listen_to_itself(app)
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:

@@ -60,7 +60,14 @@ def parser() -> argparse.ArgumentParser:
         )
     command("voices", show_voices, "the voices of every engine that answers")
     command("config", show_config, "every variable, its value and where it comes from")
-    command("doctor", show_findings, "check what speaking and listening need, and say how to mend it")
+    doctor = command(
+        "doctor", show_findings, "check what speaking and listening need, and say how to mend it"
+    )
+    doctor.add_argument(
+        "--sound",
+        action="store_true",
+        help="play a quiet sound of one second, listen to it, and say whether you can talk over the assistant",
+    )
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,8 +42,8 @@ class DeviceReport:
     """What this machine has for sound.
 
     `library` and `version` are empty when none can be used, and `why_none` then says why; `notes` holds a sentence
-    for each library that was passed over. `place` is the machine; `input` and `output` are what is wrong with the
-    default devices, as far as it can be known without opening them.
+    for each library that was passed over. `place` is the machine; `input_name` and `output_name` are the devices that
+    would be used, `input` and `output` what is wrong with them, as far as it can be known without opening them.
     """
 
     library: str
@@ -53,6 +54,8 @@ class DeviceReport:
     place: Place = field(default_factory=Place)
     input: Trouble | None = None
     output: Trouble | None = None
+    input_name: str = ""
+    output_name: str = ""
 
 
 class Stream(Protocol):
@@ -111,6 +114,16 @@ def choose(devices: Sequence[DeviceInfo], wanted: str, *, output: bool) -> Devic
     if not found:
         raise unknown_device(wanted, usable, output=output)
     return min(found, key=lambda info: not (info.default_output if output else info.default_input))
+
+
+def used(devices: Sequence[DeviceInfo], wanted: str | None, default: str, *, output: bool) -> str:
+    """The name of the device that would be opened; `default` is the sound server's, where there is one."""
+    if wanted is not None:
+        with suppress(NoDevice):
+            return choose(devices, wanted, output=output).name
+        return wanted
+    first = (info.name for info in devices if (info.default_output if output else info.default_input))
+    return default or next(first, "")
 
 
 def unknown_device(wanted: str, usable: Sequence[DeviceInfo], *, output: bool) -> NoDevice:

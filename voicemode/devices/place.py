@@ -24,10 +24,13 @@ Run = Callable[[tuple[str, ...]], str | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defaults:
-    """What is wrong with the sound server's default devices; None: nothing, or it is not known."""
+    """What is wrong with the sound server's default devices (None: nothing, or it is not known), and which they are:
+    the name and what is plugged in, "" where that is not known."""
 
     input: Trouble | None = None
     output: Trouble | None = None
+    input_name: str = ""
+    output_name: str = ""
 
 
 def _text(path: Path) -> str:
@@ -88,28 +91,28 @@ def defaults(run: Run = _run) -> Defaults:
     names = {
         key.strip(): value.strip() for key, _, value in (line.partition(":") for line in told.splitlines())
     }
-    return Defaults(
-        input=_wrong(names.get("Default Source", ""), run((*english, "list", "sources"))),
-        output=_wrong(names.get("Default Sink", ""), run((*english, "list", "sinks"))),
-    )
+    source, source_name = _looked_up(names.get("Default Source", ""), run((*english, "list", "sources")))
+    sink, sink_name = _looked_up(names.get("Default Sink", ""), run((*english, "list", "sinks")))
+    return Defaults(input=source, output=sink, input_name=source_name, output_name=sink_name)
 
 
-def _wrong(name: str, listed: str | None) -> Trouble | None:
-    """What is wrong with the device of this name in a list of `pactl`."""
+def _looked_up(name: str, listed: str | None) -> tuple[Trouble | None, str]:
+    """What is wrong with the device of this name in a list of `pactl`, and its name with its plug."""
     if listed is None or not name or name.startswith("@"):
-        return None
+        return None, ""
     for entry in listed.split("\n\n"):
         facts = {
             key.strip(): value.strip()
             for key, _, value in (line.partition(":") for line in entry.splitlines())
         }
-        if facts.get("Name") != name:
-            continue
-        if name == "auto_null":  # What the server plays to when it has nothing.
-            return Trouble.NONE
-        if facts.get("Monitor of Sink", "n/a") != "n/a":
-            return Trouble.NONE if name == "auto_null.monitor" else Trouble.MONITOR
-        if facts.get("Mute") == "yes" or " 0%" in facts.get("Volume", ""):
-            return Trouble.MUTED
-        return None
-    return Trouble.NONE
+        if facts.get("Name") == name:
+            return _wrong(name, facts), " ".join((name, facts.get("Active Port", ""))).rstrip()
+    return Trouble.NONE, ""
+
+
+def _wrong(name: str, facts: Mapping[str, str]) -> Trouble | None:
+    if name in ("auto_null", "auto_null.monitor"):  # What the server has in place of devices.
+        return Trouble.NONE
+    if facts.get("Monitor of Sink", "n/a") != "n/a":
+        return Trouble.MONITOR
+    return Trouble.MUTED if facts.get("Mute") == "yes" or " 0%" in facts.get("Volume", "") else None

@@ -19,6 +19,7 @@ from voicemode.devices.backend import (
     Loader,
     Stream,
     Unavailable,
+    used,
 )
 from voicemode.devices.capture import Capture
 from voicemode.devices.default_output import AskDefault, DefaultWatch, system_default
@@ -316,6 +317,8 @@ class SoundCard:
             place=self._place,
             input=None if self._input_device else asked.input,
             output=None if self._output_device else asked.output,
+            input_name=used(best.devices, self._input_device, asked.input_name, output=False),
+            output_name=used(best.devices, self._output_device, asked.output_name, output=True),
         )
 
 

@@ -1,0 +1,126 @@
+"""The doctor listens to the loudspeaker in a room that is known, and asks before it does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.live.host import environment
+from tests.support.looking import look_for
+from tests.support.room import Echo, Room
+from tests.support.sound_card import SPEAKER, VirtualSoundCard
+from tests.support.terminal import at_terminal
+from voicemode.echo_path import FILE, load
+
+pytestmark = pytest.mark.live
+
+LIMIT = 40
+WAY_S = 0.05
+"""What loudspeaker and microphone hold themselves is part of the delay that counts: 25-35 ms on this stack."""
+
+
+def listened(card: VirtualSoundCard, folder: Path) -> dict[str, dict[str, str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "voicemode", "doctor", "--sound", "--json"],
+        env=environment(card, folder),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.stderr == ""
+    return {finding["what"]: finding for finding in json.loads(done.stdout)}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("loss_db", "delay_ms"), [(10, 60), (20, 200)])
+@pytest.mark.spec("CLI-14", "CLI-15")
+def test_the_way_from_loudspeaker_to_microphone_is_measured_and_kept(
+    sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int, delay_ms: int
+) -> None:
+    with Room(sound_card, echo=Echo(loss_db=loss_db, delay_ms=delay_ms)) as room:
+        findings = listened(sound_card, tmp_path)
+        assert room.path is not None
+        real_s = room.path.delay_ms / 1000
+    assert findings["echo"]["state"] == "ok"
+    assert "interrupt by voice" in findings["echo"]["found"]
+    assert findings["room"]["state"] == "ok"
+    known = load(tmp_path, output="speaker", input="microphone")
+    assert known is not None
+    assert known.delay is not None
+    assert known.attenuation_db == pytest.approx(loss_db, abs=1)
+    assert real_s <= known.delay <= real_s + WAY_S
+    assert known.safe
+    assert not known.open
+
+
+@pytest.mark.spec("CLI-14")
+def test_a_loudspeaker_beside_the_microphone_is_to_be_turned_down(
+    sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
+    with Room(sound_card, echo=Echo(loss_db=4, delay_ms=60)):
+        findings = listened(sound_card, tmp_path)
+    assert findings["echo"]["state"] == "warn"
+    assert "down by 6 dB" in findings["echo"]["mend"]
+
+
+@pytest.mark.spec("CLI-14", "CLI-15")
+def test_without_a_way_it_is_headphones(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+    findings = listened(sound_card, tmp_path)
+    assert "headphones" in findings["echo"]["found"]
+    known = load(tmp_path, output="speaker", input="microphone")
+    assert known is not None
+    assert known.open
+
+
+@pytest.mark.spec("CLI-14")
+def test_what_cannot_be_measured_is_said_and_not_kept(tmp_path: Path) -> None:
+    with VirtualSoundCard() as card:
+        card.pactl("set-sink-mute", SPEAKER, "1")
+        muted = listened(card, tmp_path)
+        card.pactl("set-sink-mute", SPEAKER, "0")
+        card.hold_microphone_quiet(zeros=True)
+        dead = listened(card, tmp_path)
+    assert "muted" in muted["echo"]["found"]
+    assert dead["echo"]["state"] == "fail"
+    assert "zeros" in dead["echo"]["found"]
+    assert dead["echo"]["mend"]
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize(("answer", "measured"), [("y", True), ("n", False), ("", False)])
+@pytest.mark.spec("CLI-14")
+def test_at_a_terminal_it_asks_first(
+    sound_card: VirtualSoundCard, tmp_path: Path, answer: str, measured: bool
+) -> None:
+    env = environment(sound_card, tmp_path)
+    with at_terminal("doctor", env=env, cwd=tmp_path, output=True) as program:
+        look_for(lambda: "[y/N]" in program.screen, LIMIT, lambda: program.screen)
+        program.type(f"{answer}\n")
+        program.ended(LIMIT)
+        assert ("echo:" in program.screen) is measured
+    assert (tmp_path / FILE).exists() is measured
+
+
+@pytest.mark.spec("CLI-14")
+def test_nobody_is_asked_where_nobody_is_and_nothing_sounds(
+    sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
+    with sound_card.recording() as heard:
+        done = subprocess.run(
+            [sys.executable, "-m", "voicemode", "doctor"],
+            env=environment(sound_card, tmp_path),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        assert not heard.samples().any()
+    assert "[y/N]" not in done.stdout
+    assert "echo:" not in done.stdout
