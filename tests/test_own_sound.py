@@ -25,6 +25,7 @@ class FakeCanceller:
     def __init__(self) -> None:
         self.played: list[Frame] = []
         self.closed = False
+        self.words = Frame(data=LISTENING.silence(PIECE), format=LISTENING)
 
     @property
     def format(self) -> PcmFormat:
@@ -34,6 +35,7 @@ class FakeCanceller:
         self.played.append(frame)
 
     def near(self, frame: Frame) -> Frame:
+        self.words = frame
         return frame
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ class Tap:
 class OwnSound:
     """The `Echo` of one opening of the microphone: a canceller, and behind it a gate, which outlives it.
 
-    `free` and `clean` are about the frame that `near` was given last.
+    `free`, `words` and `clean` are about the frame that `near` was given last.
     """
 
     def __init__(
@@ -95,6 +95,10 @@ class OwnSound:
     @property
     def free(self) -> bool:
         return self._more
+
+    @property
+    def words(self) -> Frame:
+        return self._canceller.words
 
     def far(self, frame: Frame) -> None:
         """What the loudspeaker has pulled. From its thread: it is only put down here."""

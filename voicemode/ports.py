@@ -86,7 +86,12 @@ class EchoCanceller(Protocol):
         """What the loudspeaker is given, as it is pulled: any cut, any format. From any thread; never blocks."""
 
     def near(self, frame: Frame) -> Frame:
-        """A microphone frame of exactly 10 ms → the same length without the echo. One thread at a time."""
+        """A microphone frame of exactly 10 ms → the same length without the echo, though not without harm to who spoke
+        at the same time: to judge who speaks. One thread at a time."""
+
+    @property
+    def words(self) -> Frame:
+        """The last frame with the echo subtracted and nothing done to the rest: to understand who speaks."""
 
     def close(self) -> None: ...
 

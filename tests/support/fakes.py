@@ -296,6 +296,7 @@ class FakeEcho:
         self.clean = clean
         self.free = False
         self.open = True
+        self.words = Frame(data=ROOM, format=LISTENING)
 
     @property
     def frame_samples(self) -> int:
@@ -303,7 +304,8 @@ class FakeEcho:
 
     def near(self, frame: Frame) -> Frame:
         self.free = frame.data != ECHO
-        return frame if self.free else Frame(data=ROOM, format=frame.format)
+        self.words = frame if self.free else Frame(data=ROOM, format=frame.format)
+        return self.words
 
     def close(self) -> None:
         self.open = False

@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from voicemode.ears.linear import BLOCK, LinearFilter
 from voicemode.errors import EngineUnavailable
 from voicemode.pcm import LISTENING, Frame, Framer, PcmFormat
 
@@ -40,6 +41,8 @@ class WebRtcCanceller:
         self._framer = Framer(LISTENING, LISTENING.samples(FRAME_SECONDS))
         self._framed = LISTENING
         self._idle = 0
+        self._linear = LinearFilter()
+        self._words = Frame(data=LISTENING.silence(BLOCK), format=LISTENING)
 
     @property
     def format(self) -> PcmFormat:
@@ -63,12 +66,20 @@ class WebRtcCanceller:
             raise ValueError(f"{frame.samples} samples of {frame.format} are not 10 ms of {LISTENING}")
         module = self._module
         if module is None:
+            self._words = frame
             return frame
         for each in self._played_since():
             module.process_reverse_stream(_given(each))
+            self._linear.played(each)
+        self._words = self._linear.heard(frame)
         given = _given(frame)
         module.process_stream(given)
         return Frame(data=given.data.tobytes(), format=frame.format)
+
+    @property
+    def words(self) -> Frame:
+        """What `near` was given last, by the linear filter alone."""
+        return self._words
 
     def close(self) -> None:
         """Frees the module. Frames that come after pass as they are: one on its way at the end harms nobody."""

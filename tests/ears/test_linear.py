@@ -1,0 +1,129 @@
+"""The filter that only subtracts, in rooms made of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
+from tests.ears.sounds import said
+from voicemode.ears.linear import BLOCK, MOST_OWED, LinearFilter
+from voicemode.pcm import LISTENING, SPEECH, Frame, Framer
+
+RATE = LISTENING.rate
+OWN = (
+    "The tests are green, and I have pushed the branch. There are two ways to go on, and both take about an hour. "
+    "Which of them shall it be?"
+)
+FROM_S = 3.5
+
+
+def own_speech() -> Wave:
+    return at_level(wave(said(text=OWN)), -20)
+
+
+def left(played: bytes, heard: Wave, *, bursts: list[int] | None = None, samples: int = BLOCK) -> Wave:
+    """`bursts`: how many pieces come at once, in turn; so many microphone frames follow."""
+    fmt = LISTENING if samples == BLOCK else SPEECH
+    pieces = Framer(fmt, samples).feed(played)
+    frames = Framer(LISTENING, BLOCK).feed(sound(heard))
+    linear = LinearFilter()
+    out, number, turn = b"", 0, 0
+    while number < len(frames):
+        size = bursts[turn % len(bursts)] if bursts else 1
+        for piece in pieces[number : number + size]:
+            linear.played(piece)
+        for frame in frames[number : number + size]:
+            out += linear.heard(frame).data
+        number, turn = number + size, turn + 1
+    return wave(out)
+
+
+@pytest.mark.spec("LSN-78")
+@pytest.mark.parametrize("delay_ms", [20, 80, 200])
+@pytest.mark.parametrize("loss_db", [10, 20])
+def test_who_talks_over_us_is_left_as_they_spoke_and_the_echo_is_fainter(
+    delay_ms: float, loss_db: float
+) -> None:
+    played = own_speech()
+    words = at_level(wave(said()), -26)
+    user = np.zeros(len(played))
+    start = round(FROM_S * RATE)
+    user[start : start + len(words)] = words
+    echoed = echo(played, delay_ms=delay_ms, loss_db=loss_db) + noise(len(played), -72)
+    other = left(sound(played), echoed + user) - user[: len(played) // BLOCK * BLOCK]
+    during = slice(start, start + len(words))
+    assert level(other[start - RATE : start]) < level(echoed[start - RATE : start]) - 8
+    assert level(other[during]) < level(echoed[during]) - 8
+    assert level(other[during]) < level(words) - 10
+
+
+@pytest.mark.spec("LSN-78")
+def test_what_is_played_at_another_rate_is_subtracted_too() -> None:
+    played = own_speech()
+    positions = np.arange(len(played) * 3 // 2) * 2 / 3
+    faster = np.interp(positions, np.arange(len(played)), played)
+    echoed = echo(played, delay_ms=60, loss_db=10)
+    rest = left(sound(faster), echoed, samples=SPEECH.samples(0.01))
+    assert level(rest[2 * RATE :]) < level(echoed[2 * RATE : len(rest)]) - 8
+
+
+@pytest.mark.spec("LSN-79")
+@settings(max_examples=6, deadline=None, database=None)
+@given(st.lists(st.integers(1, MOST_OWED - 1), min_size=1, max_size=6))
+def test_pieces_that_come_in_bursts_leave_the_same(bursts: list[int]) -> None:
+    played = own_speech()[: 2 * RATE]
+    heard = echo(played, delay_ms=60, loss_db=10)
+    evenly = left(sound(played), heard)
+    assert np.array_equal(evenly, left(sound(played), heard, bursts=bursts))
+
+
+@pytest.mark.spec("LSN-79")
+@pytest.mark.parametrize("late", [1, 3, MOST_OWED - 1])
+def test_pieces_that_come_late_once_change_little(late: int) -> None:
+    played = own_speech()
+    heard = echo(played, delay_ms=120, loss_db=10)
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    frames = Framer(LISTENING, BLOCK).feed(sound(heard))
+    linear, out = LinearFilter(), b""
+    for number, frame in enumerate(frames):
+        if not 300 <= number < 300 + late:
+            for piece in pieces[300 : 300 + late + 1] if number == 300 + late else [pieces[number]]:
+                linear.played(piece)
+        out += linear.heard(frame).data
+    after = slice(5 * RATE, 6 * RATE)
+    assert level(wave(out)[after]) < level(heard[after]) - 8
+
+
+@pytest.mark.spec("LSN-79")
+def test_where_nothing_is_played_everything_passes_sample_for_sample() -> None:
+    words = said()
+    linear = LinearFilter()
+    frames = Framer(LISTENING, BLOCK).feed(words)
+    assert [linear.heard(frame) for frame in frames] == frames
+
+
+@pytest.mark.spec("LSN-79")
+def test_a_pause_in_what_is_pulled_is_silence_and_the_next_word_is_subtracted_as_well() -> None:
+    played = own_speech()[: 3 * RATE]
+    both = np.concatenate((played, np.zeros(RATE), played))
+    heard = echo(both, delay_ms=60, loss_db=10)
+    linear, out = LinearFilter(), b""
+    pieces = Framer(LISTENING, BLOCK).feed(sound(both))
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        if not 300 <= number < 400:
+            linear.played(pieces[number])
+        out += linear.heard(frame).data
+    again = slice(6 * RATE, 7 * RATE)
+    assert level(wave(out)[again]) < level(heard[again]) - 8
+
+
+def test_pieces_of_another_length_may_follow() -> None:
+    linear = LinearFilter()
+    frame = Frame(data=LISTENING.silence(BLOCK), format=LISTENING)
+    linear.played(frame)
+    linear.heard(frame)
+    linear.played(Frame(data=SPEECH.silence(240), format=SPEECH))
+    assert linear.heard(frame) == frame
