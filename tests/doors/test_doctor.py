@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from voicemode.app import EngineStatus, Status
 from voicemode.devices.backend import DeviceInfo, DeviceReport
+from voicemode.devices.diagnosis import Place, Trouble
 from voicemode.doctor import BETTER_VOICE, Finding, State, examine
+from voicemode.doctor_sound import echo, room
+from voicemode.echo_path import EchoPath
 from voicemode.settings_files import Folders
+from voicemode.sweep import Found
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("CLI-7")]
 
@@ -31,9 +36,10 @@ def device(*, rate: int, output: bool) -> DeviceInfo:
 
 
 class Patient:
-    def __init__(self, *speech: EngineStatus, rate: int = 48_000) -> None:
+    def __init__(self, *speech: EngineStatus, rate: int = 48_000, wrong: Trouble | None = None) -> None:
         self._speech = (*speech, EMBEDDED)
         self._rate = rate
+        self._wrong = wrong
 
     async def status(self, *, check: bool = False) -> Status:
         assert check
@@ -41,7 +47,13 @@ class Patient:
         return Status(
             speech=self._speech,
             transcription=(),
-            devices=DeviceReport(library="tools", version="1", devices=devices),
+            devices=DeviceReport(
+                library="tools",
+                version="1",
+                devices=devices,
+                place=Place(platform="linux"),
+                input=self._wrong,
+            ),
             floor="",
             problems=(),
             folders=Folders(data=NOWHERE, events=NOWHERE, recordings=NOWHERE, user_file=NOWHERE),
@@ -81,3 +93,55 @@ async def test_a_server_that_answers_needs_no_advice() -> None:
     ready = EngineStatus(name="api.example.com", kind="server", state="ready")
     broken = EngineStatus(name="other.example.com", kind="server", state="unreachable")
     assert [finding for finding in await examine(Patient(ready, broken)) if finding.what == "speech"] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word", "mend"),
+    [
+        (Trouble.MUTED, "muted", "set-source-mute"),
+        (Trouble.MONITOR, "loudspeaker's own sound", "there is no microphone"),
+        (Trouble.NONE, "none", "Connect a microphone"),
+    ],
+)
+@pytest.mark.spec("CLI-13")
+async def test_a_microphone_that_is_listed_and_cannot_hear_fails(
+    wrong: Trouble, word: str, mend: str
+) -> None:
+    finding = await found(Patient(wrong=wrong), "microphone")
+    assert finding.state is State.FAIL
+    assert word in finding.found
+    assert mend in finding.mend
+    assert (await found(Patient(wrong=wrong), "loudspeaker")).state is State.OK
+
+
+def path(attenuation_db: float, delay: float | None = 0.06) -> EchoPath:
+    return EchoPath(delay=delay, attenuation_db=attenuation_db, measured_on=date(2026, 11, 21))
+
+
+@pytest.mark.parametrize(
+    ("measured", "headphones", "state", "words"),
+    [
+        (path(70, None), True, State.OK, ("headphones. You can interrupt",)),
+        (path(70, None), False, State.OK, ("headphones, or a loudspeaker that is far away or off",)),
+        (path(20), False, State.OK, ("20 dB fainter and 60 ms later", "You can interrupt by voice")),
+        (path(4), False, State.WARN, ("turn the loudspeaker down by 6 dB", "headphones")),
+        (path(20, 0.45), False, State.WARN, ("Bluetooth", "wired")),
+        (path(30, None), False, State.WARN, ("too loud to hear", "quieter")),
+    ],
+)
+@pytest.mark.spec("CLI-14")
+async def test_what_an_echo_means_for_interrupting_by_voice(
+    measured: EchoPath, headphones: bool, state: State, words: tuple[str, ...]
+) -> None:
+    finding = echo(measured, headphones=headphones)
+    assert finding.state is state
+    assert [word for word in words if word not in f"{finding.found} {finding.mend}"] == []
+
+
+@pytest.mark.parametrize(("noise", "state"), [(-70.0, State.OK), (-45.0, State.OK), (-30.0, State.WARN)])
+@pytest.mark.spec("CLI-14")
+async def test_a_loud_room_is_told(noise: float, state: State) -> None:
+    finding = room(Found(delay=None, attenuation=60, noise=noise))
+    assert finding.state is state
+    assert f"{noise:.0f} dB" in finding.found
+    assert bool(finding.mend) is (state is State.WARN)

@@ -1,0 +1,113 @@
+"""A turn whose ends a key decides, frame by frame: the key is pressed when the microphone has given so many."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tests.flows.world import World, over
+from tests.support.fakes import DEAD, ROOM, SPOKEN, FakeMicrophone
+from voicemode.by_key import KeyedMicrophone
+from voicemode.conversation import Conversation
+from voicemode.errors import MicrophoneSilent
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.speech import Exchange, Outcome
+from voicemode.turn import TurnRules
+
+pytestmark = pytest.mark.anyio
+
+PATIENT = TurnRules(silence=50.0, silence_most=50.0, no_speech=50.0, maximum=60.0)
+
+
+class PressedAt(FakeMicrophone):
+    """Presses `key` when so many blocks have come."""
+
+    def __init__(self, blocks: Sequence[bytes], key: KeyedMicrophone, *presses: int) -> None:
+        super().__init__(blocks)
+        self._key = key
+        self._presses = presses
+
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        async for frame in super()._frames(fmt):
+            for _ in range(self._presses.count(self.delivered)):
+                self._key.press()
+            yield frame
+
+
+async def listened(
+    blocks: Sequence[bytes], *presses: int, push_to_talk: bool, rules: TurnRules = PATIENT
+) -> tuple[Exchange, World]:
+    key = KeyedMicrophone(push_to_talk=push_to_talk)
+    world = World(microphone=PressedAt(blocks, key, *presses), rules=rules)
+    conversation = Conversation(
+        mouth=world.mouth_ports,
+        ear=key.hears(world.ear_ports),
+        floor=world.floor,
+        emit=world.watched,
+    )
+    exchange = await over(conversation.listen())
+    await conversation.close()
+    assert world.quiet
+    return exchange, world
+
+
+@pytest.mark.spec("CLI-10")
+async def test_the_key_ends_a_turn_and_what_the_driver_still_held_belongs_to_it() -> None:
+    blocks = [*[ROOM] * 40, *[SPOKEN] * 100]
+    exchange, world = await listened(blocks, 100, push_to_talk=False)
+    assert exchange.outcome is Outcome.ANSWERED
+    assert world.microphone.delivered == 100 + 15
+    (asked,) = world.ear.asked
+    assert asked.audio.data.count(SPOKEN[:2]) >= 70 * len(SPOKEN) // 2
+
+
+@pytest.mark.spec("CLI-10")
+async def test_the_key_before_a_word_is_nobody_spoke() -> None:
+    exchange, world = await listened([ROOM] * 50, 30, push_to_talk=False)
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert world.ear.asked == []
+
+
+@pytest.mark.spec("CLI-12")
+async def test_nothing_before_the_key_counts_and_no_pause_ends_it() -> None:
+    rules = TurnRules(silence=0.5, no_speech=1.0, maximum=60.0)
+    word = (6_000).to_bytes(2, "little") * (len(SPOKEN) // 2)
+    blocks = [*[SPOKEN] * 300, *[word] * 30, *[ROOM] * 400, *[word] * 30, *[ROOM] * 10]
+    exchange, world = await listened(blocks, 301, 760, push_to_talk=True, rules=rules)
+    assert exchange.outcome is Outcome.ANSWERED
+    (asked,) = world.ear.asked
+    assert SPOKEN[:2] not in {asked.audio.data[at : at + 2] for at in range(0, len(asked.audio.data), 320)}
+    assert asked.audio.data.count(word) == 60
+    assert asked.audio.seconds == pytest.approx(4.6, abs=0.2)
+
+
+@pytest.mark.spec("CLI-12")
+async def test_two_presses_without_a_word_are_nobody_spoke() -> None:
+    exchange, world = await listened([ROOM] * 100, 20, 80, push_to_talk=True)
+    assert (exchange.outcome, world.ear.asked) == (Outcome.NO_SPEECH, [])
+
+
+@pytest.mark.parametrize("push_to_talk", [True, False])
+@pytest.mark.spec("CLI-13")
+async def test_a_dead_microphone_is_told_before_anybody_has_talked_into_it(push_to_talk: bool) -> None:
+    with pytest.raises(MicrophoneSilent):
+        await listened([DEAD] * 1000, push_to_talk=push_to_talk)
+
+
+@pytest.mark.spec("CLI-13")
+async def test_a_key_does_not_make_a_dead_microphone_a_silent_user() -> None:
+    with pytest.raises(MicrophoneSilent):
+        await listened([DEAD] * 1000, 50, push_to_talk=False)
+
+
+@pytest.mark.spec("CLI-12")
+async def test_each_opening_waits_for_its_own_key() -> None:
+    key = KeyedMicrophone(push_to_talk=True)
+    world = World(microphone=PressedAt([*[SPOKEN] * 100], key, 10, 60), rules=PATIENT)
+    conversation = Conversation(
+        mouth=world.mouth_ports, ear=key.hears(world.ear_ports), floor=world.floor, emit=world.watched
+    )
+    assert (await over(conversation.listen())).outcome is Outcome.ANSWERED
+    assert not key.heard
+    await conversation.close()
