@@ -121,6 +121,65 @@ def test_single_frames_without_voice_do_not_end_speech() -> None:
     assert turn.why is None
 
 
+@pytest.mark.spec("LSN-15")
+@pytest.mark.parametrize("frame", [0.01, 0.032])
+def test_a_detector_that_holds_on_to_a_voice_does_not_lengthen_the_silence(frame: float) -> None:
+    turn = listen(voice(2.08), quiet(LONG), frame=frame, turn=Turn(RULES, overhang=0.08))
+    assert turn.now == pytest.approx(3.0, abs=frame / 2 + 1e-6)
+    assert turn.voice_to == about(2.08, frame)
+
+
+def heard_on(turn: Turn, seconds: float, *, sound: bool) -> None:
+    """Nothing that the detector calls voice."""
+    for _ in range(round(seconds / FRAME)):
+        turn.feed(FRAME, voice=False, zeros=False, sound=sound)
+
+
+@pytest.mark.spec("LSN-16")
+@pytest.mark.parametrize(("lasts", "counts"), [(0.05, 0.05), (0.1, 0.1), (0.5, 0.1)])
+def test_a_soft_end_belongs_to_the_voice_but_what_sounds_on_does_not(lasts: float, counts: float) -> None:
+    turn = listen(voice(1.0), turn=Turn(RULES, overhang=0.06))
+    heard_on(turn, lasts, sound=True)
+    heard_on(turn, LONG, sound=False)
+    assert turn.voice_to == pytest.approx(1.0 + counts)
+    assert turn.now == about(2.0 + counts)
+
+
+@pytest.mark.spec("LSN-16")
+def test_a_sound_after_a_gap_is_no_soft_end() -> None:
+    turn = listen(voice(1.0))
+    heard_on(turn, 0.02, sound=False)
+    heard_on(turn, 0.05, sound=True)
+    assert turn.voice_to == pytest.approx(1.0)
+
+
+@pytest.mark.spec("LSN-17")
+def test_a_voice_of_which_the_detector_is_not_sure_yet_when_the_silence_is_over_goes_on() -> None:
+    turn = listen(voice(1.0))
+    heard_on(turn, 0.95, sound=False)
+    heard_on(turn, 0.14, sound=True)
+    assert turn.why is None
+    assert listen(voice(0.5), turn=turn).state is TurnState.SPEAKING
+
+
+@pytest.mark.spec("LSN-17")
+@pytest.mark.parametrize("lasts", [0.1, LONG])
+def test_a_sound_that_is_no_voice_puts_off_the_end_by_a_tenth_of_a_second_at_most(lasts: float) -> None:
+    turn = listen(voice(1.0))
+    heard_on(turn, 0.95, sound=False)
+    heard_on(turn, lasts, sound=True)
+    heard_on(turn, LONG, sound=False)
+    assert turn.why is Why.SILENCE
+    assert turn.now == about(2.0 + min(lasts - 0.05, 0.1))
+
+
+@pytest.mark.spec("LSN-17")
+def test_a_sound_of_which_a_detector_thinks_nothing_opens_no_turn() -> None:
+    turn = Turn(RULES)
+    heard_on(turn, 1.0, sound=True)
+    assert turn.state is TurnState.WAITING
+
+
 @pytest.mark.spec("LSN-7")
 def test_silence_ends_no_turn_before_the_minimum() -> None:
     rules = replace(RULES, silence=0.2, minimum=2.0)

@@ -198,6 +198,7 @@ class _Attention:
             turn=self._turn,
             rules=self._rules,
             guess=self._guess,
+            overhang=self._ear.overhang_seconds,
             lead=lead,
             lead_seconds=lead_seconds,
             untold=untold,

@@ -34,6 +34,10 @@ OPENING_DECIBELS = 6.0
 """A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
 
 
+SOFT_DECIBELS = 25.0
+"""So much fainter than the voice is its breath, and what a room makes of it."""
+
+
 class Echo(Protocol):
     """What knows our own sound, as the loudspeaker was given it, and takes it out of what the microphone gives."""
 
@@ -132,6 +136,10 @@ class Ear:
         self._room = Room()
 
     @property
+    def overhang_seconds(self) -> float:
+        return self._vad.overhang_seconds
+
+    @property
     def hears_past_us(self) -> bool:
         """Whether there is anything that could tell a voice from ours."""
         return self._echo is not None
@@ -171,8 +179,9 @@ class Ear:
 class Hearing:
     """What the microphone has given since it was wanted, and what the turn machine makes of it.
 
-    `lead` came before and may belong to what is said, but opens no turn; `lead_seconds` are kept before the voice.
-    `guess` is asked for the words at short silences. An `untold` hearing emits nothing before `tell`.
+    `overhang` is the detector's. `lead` came before and may belong to what is said, but opens no turn; `lead_seconds`
+    are kept before the voice. `guess` is asked for the words at short silences. An `untold` hearing emits nothing
+    before `tell`.
     """
 
     def __init__(
@@ -183,6 +192,7 @@ class Hearing:
         turn: str,
         rules: TurnRules,
         guess: Guess,
+        overhang: float = 0.0,
         lead: Iterable[Judged] = (),
         lead_seconds: float = LEAD_SECONDS,
         untold: bool = False,
@@ -192,10 +202,12 @@ class Hearing:
         self._turn = turn
         self._guess = guess
         self._patience = Patience(rules.patience, ports.pauses)
-        self._machine = Turn(rules, self._patience)
+        self._machine = Turn(rules, self._patience, overhang=overhang)
         self._kept = bytearray()
         self._opened: float | None = None
-        self._margins: list[float] = []
+        self._margins = 0.0
+        self._voices = 0
+        """Frames of voice, and by how many dB all of them stand out of the room."""
         self._lead_seconds = lead_seconds
         self._untold = untold
         self._words: Transcript | None = None
@@ -215,10 +227,13 @@ class Hearing:
         self._heed_the_words()
         machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
-        voice = judged.voice and (spoken or judged.margin >= OPENING_DECIBELS)
+        stands_out = judged.margin >= OPENING_DECIBELS
+        voice = judged.voice and (spoken or stands_out)
         if voice:
-            self._margins.append(judged.margin)
-        why = machine.feed(seconds, voice=voice, zeros=not any(judged.frame.data))
+            self._margins += judged.margin
+            self._voices += 1
+        sound = stands_out and judged.margin >= self._margin - SOFT_DECIBELS
+        why = machine.feed(seconds, voice=voice, zeros=not any(judged.frame.data), sound=sound)
         if not spoken and machine.voice_from is not None and not self._untold:
             self.tell()
         if why is None and machine.voice_from is not None:
@@ -266,15 +281,19 @@ class Hearing:
                 hint="It is muted, unplugged or not permitted: check the system's microphone permission for this "
                 "program and `voicemode doctor`.",
             )
-        margins = self._margins
         return Captured(
             audio=speech,
             why=why,
             began=self._began,
             voice=machine.voiced,
-            margin=sum(margins) / len(margins) if margins else None,
+            margin=self._margin if self._voices else None,
             interrupted=interrupted,
         )
+
+    @property
+    def _margin(self) -> float:
+        """By how many dB the voice stands out of the room."""
+        return self._margins / max(self._voices, 1)
 
     @property
     def _start(self) -> float:

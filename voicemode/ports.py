@@ -72,6 +72,10 @@ class Vad(Protocol):
     @property
     def frame_samples(self) -> int: ...
 
+    @property
+    def overhang_seconds(self) -> float:
+        """For how long it goes on calling voice what comes after a voice, usually."""
+
     def feed(self, frame: Frame) -> float: ...
 
 

@@ -86,15 +86,24 @@ class TurnRules:
         return PatienceRules(usual=self.silence, least=self.silence_least, most=self.silence_most)
 
 
+DOUBT_SECONDS = 0.1
+"""Where a voice is soft a detector is unsure for so long: a sound that follows it without a gap is its end, and one
+at the end of a silence may be its beginning."""
+
+
 class Turn:
     """One turn of listening. `feed` every frame in order; it gives the reason once the turn has ended.
 
     `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said;
-    `voiced` is how much of it was voice. `patience` says what silence ends it.
+    `voiced` is how much of it was voice. `patience` says what silence ends it: a detector that holds on to a voice for
+    `overhang` seconds after it has cost the user so much of that.
     """
 
-    def __init__(self, rules: TurnRules, patience: Patience | None = None) -> None:
+    def __init__(self, rules: TurnRules, patience: Patience | None = None, *, overhang: float = 0.0) -> None:
         self._rules = rules
+        self._overhang = overhang
+        self._held_to = 0.0
+        """The last that was called voice; behind it `voice_to` may be a soft end."""
         self._patience = patience or Patience(rules.patience)
         self.state = TurnState.WAITING
         self.why: Why | None = None
@@ -106,14 +115,17 @@ class Turn:
         self._run_from = 0.0
         self._alive = False
 
-    def feed(self, seconds: float, *, voice: bool, zeros: bool) -> Why | None:
-        """One frame of `seconds`: does it hold voice; is it nothing but digital zeros?"""
+    def feed(self, seconds: float, *, voice: bool, zeros: bool, sound: bool = False) -> Why | None:
+        """One frame of `seconds`: does it hold voice; is it nothing but digital zeros; is it a sound that a voice could
+        be, whatever the detector says?"""
         if self.state is TurnState.ENDED:
             return self.why
         self._alive = self._alive or not zeros
         began, self.now = self.now, self.now + seconds
         self._count(began, seconds, voice=voice)
-        for step in self._steps(seconds, voice=voice):
+        if sound and not voice:
+            self._heard_sound(began)
+        for step in self._steps(seconds, voice=voice, sound=sound):
             self._move(step)
         return self.why
 
@@ -136,17 +148,14 @@ class Turn:
         else:
             self._run = max(self._run - 2 * seconds, 0.0)
 
-    def _steps(self, seconds: float, *, voice: bool) -> list[Step]:
-        """Silence is over with the frame that is nearest to its limit: the neural detector's are of 32 ms."""
+    def _steps(self, seconds: float, *, voice: bool, sound: bool) -> list[Step]:
         rules = self._rules
         steps: list[Step] = []
         if voice and self._run >= (rules.onset if self.state is TurnState.WAITING else rules.resume) - 1e-9:
             steps.append(Step.VOICE)
         elif not voice:
             steps.append(Step.QUIET)
-        silent = self.now - self.voice_to if self.voice_to is not None and not voice else 0.0
-        limit = self._patience.limit()
-        if limit is not None and silent >= limit - seconds / 2 and self.now >= rules.minimum - 1e-9:
+        if not voice and self._silence_over(seconds, sound=sound):
             steps.append(Step.SILENCE_OVER)
         # Even where the user's patience ends earlier: zeros are never "nobody spoke".
         if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:
@@ -156,6 +165,22 @@ class Turn:
         if self.now >= rules.maximum - 1e-9:
             steps.append(Step.MAXIMUM)
         return steps
+
+    def _silence_over(self, seconds: float, *, sound: bool) -> bool:
+        """With the frame that is nearest to the limit: the neural detector's are of 32 ms."""
+        limit = self._patience.limit()
+        if self.voice_to is None or limit is None or self.now < self._rules.minimum - 1e-9:
+            return False
+        if sound:
+            limit += DOUBT_SECONDS
+        held = self._overhang if self.voice_to <= self._held_to else 0.0
+        return self.now - self.voice_to + held >= limit - seconds / 2
+
+    def _heard_sound(self, began: float) -> None:
+        if self.state is not TurnState.WAITING and self.voice_to is not None:
+            soon = self.now <= self._held_to + DOUBT_SECONDS + 1e-9
+            if soon and began <= self.voice_to + 1e-9:
+                self.voice_to = self.now
 
     def _move(self, step: Step) -> None:
         after = TRANSITIONS.get((self.state, step))
@@ -176,4 +201,4 @@ class Turn:
             self._patience.paused(pause)
             self.voiced -= max(pause, 0.0)
         self.voiced += self.now - self.voice_to
-        self.voice_to = self.now
+        self.voice_to = self._held_to = self.now

@@ -66,6 +66,10 @@ class Told:
     def frame_samples(self) -> int:
         return self.samples
 
+    @property
+    def overhang_seconds(self) -> float:
+        return 0.0
+
     def feed(self, frame: Frame) -> float:
         assert frame.samples == self.samples
         self.fed += frame.data

@@ -259,6 +259,10 @@ class LoudVad:
     def frame_samples(self) -> int:
         return MICROPHONE_BLOCK
 
+    @property
+    def overhang_seconds(self) -> float:
+        return 0.0
+
     def feed(self, frame: Frame) -> float:
         return 1.0 if int.from_bytes(frame.data[:2], "little", signed=True) > 1_000 else 0.0
 

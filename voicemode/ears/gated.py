@@ -28,18 +28,25 @@ class GatedVad:
 
     The judge is not told of the gaps: with the last words in memory it is sure of the next one 30–130 ms sooner than
     if it began anew. `judge` is called when the gate first opens: it may be loading until then. Where it raises
-    `EngineUnavailable` the gate decides alone, which is told once as a warning. `frame_samples` is that of the judge;
-    the gate's own frames are cut from the same sound, whatever their size.
+    `EngineUnavailable` the gate decides alone, which is told once as a warning. `frame_samples` and `overhang_seconds`
+    are the judge's; the gate's own frames are cut from the same sound, whatever their size.
     """
 
     def __init__(
-        self, gate: Vad, judge: Callable[[], Vad], *, frame_samples: int, hold_seconds: float = HOLD_SECONDS
+        self,
+        gate: Vad,
+        judge: Callable[[], Vad],
+        *,
+        frame_samples: int,
+        overhang_seconds: float = 0.0,
+        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self._gate = gate
         self._open_judge = judge
         self._judge: Vad | None = None
         self._alone = False
         self._frame_samples = frame_samples
+        self._overhang = overhang_seconds
         self._hold = gate.format.samples(hold_seconds)
         self._framer = Framer(gate.format, gate.frame_samples)
         self._kept: deque[Frame] = deque(maxlen=KEPT_FRAMES)
@@ -52,6 +59,10 @@ class GatedVad:
     @property
     def frame_samples(self) -> int:
         return self._frame_samples
+
+    @property
+    def overhang_seconds(self) -> float:
+        return self._gate.overhang_seconds if self._alone else self._overhang
 
     def feed(self, frame: Frame) -> float:
         """Where the gate has just opened, the highest probability since `KEPT_FRAMES` ago: no onset is missed that

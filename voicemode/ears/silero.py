@@ -9,6 +9,10 @@ FRAME_SAMPLES = 512
 """32 ms: the one size that the network takes at 16 kHz."""
 
 
+OVERHANG_SECONDS = 0.06
+"""Measured on sentences of people and of flite (decision 0009)."""
+
+
 class SileroVad:
     """The network, with the memory of what it has heard since it was opened.
 
@@ -35,6 +39,10 @@ class SileroVad:
     @property
     def frame_samples(self) -> int:
         return FRAME_SAMPLES
+
+    @property
+    def overhang_seconds(self) -> float:
+        return OVERHANG_SECONDS
 
     def feed(self, frame: Frame) -> float:
         return float(self._network(frame.data))
