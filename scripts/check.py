@@ -4,16 +4,20 @@
 Each tool counts as one check beside the tests. The exit code is 0 only if nothing failed.
 
 Most tests wait for sound, so more of them than there are cores run side by side, each process with a sound card and
-servers of its own. Those that measure time (`pytest.mark.alone`) run afterwards, with a core for each.
+servers of its own. Those that measure time or sound to the sample (`pytest.mark.alone`) run afterwards, with a core
+for each. The types are checked beside the first, by what they leave of the cores.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -46,21 +50,49 @@ ONE_FAILED = Tally(failed=1)
 
 def tool(name: str, *arguments: str) -> Tally:
     """A tool that is content or not."""
-    print(f"--- {name} {' '.join(arguments)}", flush=True)
-    command = [sys.executable, "-m", name, *arguments]
-    try:
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=LIMIT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        print(f"{name} did not end within {LIMIT_SECONDS:.0f} s", flush=True)
-        return ONE_FAILED
-    return ONE_FAILED if done.returncode else ONE_PASSED
+    with tool_beside(name, *arguments) as verdict:
+        return verdict()
+
+
+@contextmanager
+def tool_beside(name: str, *arguments: str, first: Sequence[str] = ()) -> Iterator[Callable[[], Tally]]:
+    """A tool that works while the block runs; what it says is printed when its verdict is asked for."""
+    command = [*first, sys.executable, "-m", name, *arguments]
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as said,
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+
+        def verdict() -> Tally:
+            print(f"--- {name} {' '.join(arguments)}", flush=True)
+            try:
+                code = process.wait(LIMIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                print(f"{name} did not end within {LIMIT_SECONDS:.0f} s", flush=True)
+                return ONE_FAILED
+            said.seek(0)
+            print(said.read(), end="", flush=True)
+            return ONE_FAILED if code else ONE_PASSED
+
+        try:
+            yield verdict
+        finally:
+            process.kill()
+
+
+def waiting_tests(chosen: str = "") -> Tally:
+    return _side_by_side(CORES * WAITING_PER_CORE, _both(chosen, "not alone"))
+
+
+def measuring_tests(chosen: str = "") -> Tally:
+    return _side_by_side(CORES, _both(chosen, "alone"))
 
 
 def chosen_tests(chosen: str = "") -> Tally:
     """All tests, or those that a marker expression chooses."""
-    return _side_by_side(CORES * WAITING_PER_CORE, _both(chosen, "not alone")) + _side_by_side(
-        CORES, _both(chosen, "alone")
-    )
+    return waiting_tests(chosen) + measuring_tests(chosen)
 
 
 def _side_by_side(processes: int, chosen: str) -> Tally:
@@ -116,7 +148,11 @@ def live() -> Tally:
 
 
 def everything() -> Tally:
-    return lint() + types() + chosen_tests()
+    linted = lint()
+    modest = ("nice", "-n", "19") if shutil.which("nice") else ()
+    with tool_beside("mypy", first=modest) as typed:
+        waited = waiting_tests()
+        return linted + waited + typed() + measuring_tests()
 
 
 def reformat() -> Tally:

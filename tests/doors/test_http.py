@@ -309,7 +309,15 @@ def test_the_address_that_is_told_works_on_this_machine() -> None:
 
 @pytest.mark.live
 @pytest.mark.alone
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("era", "number"),
+    [
+        ("legacy", signal.SIGTERM),
+        ("2026-07-28", signal.SIGTERM),
+        ("2026-07-28", signal.SIGINT),
+        ("2026-07-28", signal.SIGHUP),
+    ],
+)
 @pytest.mark.spec("HTTP-11")
 async def test_a_signal_is_silence_an_answer_and_the_end(
     sound_card: VirtualSoundCard, tmp_path: Path, era: str, number: signal.Signals

@@ -88,8 +88,7 @@ def test_what_is_said_is_heard_at_its_moment_and_whole(sound_card: VirtualSoundC
 
 @pytest.mark.live
 @pytest.mark.alone
-@pytest.mark.parametrize("loss_db", [10, 20])
-@pytest.mark.parametrize("delay_ms", [60, 200])
+@pytest.mark.parametrize(("loss_db", "delay_ms"), [(10, 200), (20, 60)])
 def test_the_loudspeaker_comes_back_as_late_and_as_faint_as_was_asked(
     sound_card: VirtualSoundCard, loss_db: int, delay_ms: int
 ) -> None:

@@ -38,6 +38,7 @@ async def embedded_sound(text: str) -> bytes:
         await engine.close()
 
 
+@pytest.mark.alone
 @pytest.mark.spec("LIV-1")
 async def test_the_embedded_voice_is_heard_complete_and_undamaged(
     sound_card: VirtualSoundCard, tmp_path: Path

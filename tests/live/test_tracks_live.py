@@ -25,7 +25,7 @@ from tests.support.listening import FULL_SCALE, Samples, audible_spans, compare,
 from tests.support.sound_card import RATE, VirtualSoundCard
 from voicemode.pcm import SPEECH
 
-pytestmark = [pytest.mark.live, pytest.mark.spec("TRK-12")]
+pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.spec("TRK-12")]
 
 LIMIT_SECONDS = 40.0
 
@@ -60,7 +60,7 @@ def stretch(samples: Samples, start: int, seconds: tuple[float, float]) -> Sampl
     return samples[start + round(seconds[0] * RATE) : start + round(seconds[1] * RATE)]
 
 
-@pytest.mark.parametrize("position", [-1.0, -0.4, 0.0, 1.0])
+@pytest.mark.parametrize("position", [-0.4, 1.0])
 def test_left_and_right_are_as_loud_as_the_place_says(sound_card: VirtualSoundCard, position: float) -> None:
     left, right, _ = played(sound_card, "panned", str(position))
     both = np.maximum(np.abs(left.astype(np.int32)), np.abs(right.astype(np.int32))).astype(np.int16)
