@@ -23,7 +23,8 @@ from voicemode.devices.backend import (
 )
 from voicemode.devices.capture import Capture
 from voicemode.devices.default_output import AskDefault, DefaultWatch, system_default
-from voicemode.devices.diagnosis import Place, Trouble, advice, trouble_of
+from voicemode.devices.diagnosis import Place, Trouble, advice
+from voicemode.devices.explaining import Explaining
 from voicemode.devices.feed import Feed
 from voicemode.devices.fitting import Resample
 from voicemode.devices.mini import load_miniaudio
@@ -32,7 +33,7 @@ from voicemode.devices.place import Defaults, defaults
 from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
-from voicemode.errors import DeviceError, DeviceLost, MicrophoneSilent, NoDevice
+from voicemode.errors import DeviceError, DeviceLost, NoDevice
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Lost, Pull
 
@@ -142,6 +143,7 @@ class SoundCard:
         self._loaders = list(standard_loaders(resample) if loaders is None else loaders)
         self._place = place or Place()
         self._ask_server = ask_server
+        self._explaining = Explaining(self._place, ask_server)
         self._now = now
         self._loading = threading.Lock()
         self._loaded: dict[int, Backend | str] = {}
@@ -208,7 +210,8 @@ class SoundCard:
             capture.stop()
             await closing.finished()
         if capture.zeros >= ZEROS_SECONDS:
-            raise await self._dead(name, capture.zeros)
+            named = self._named(output=False)
+            raise await self._explaining.dead(name, seconds=capture.zeros, named=named)
 
     async def inventory(self) -> DeviceReport:
         """What this machine has for sound; raises `DeviceError` when the sound system hangs."""
@@ -238,27 +241,11 @@ class SoundCard:
                 late=lambda stream: stream.close(),
             )
         except DeviceError as error:
-            if not error.hint:
-                trouble = trouble_of(error) or await self._wrong(output=output) or Trouble.BUSY
-                error.hint = advice(trouble, self._place, output=output)
+            await self._explaining.explain(error, output=output, named=self._named(output=output))
             raise
 
-    async def _wrong(self, *, output: bool) -> Trouble | None:
-        """What the sound server says of the default device."""
-        if self._output_device if output else self._input_device:
-            return None
-        try:
-            found = await in_thread(self._ask_server, what="The sound server", limit_seconds=OPEN_SECONDS)
-        except DeviceError:
-            return None
-        return found.output if output else found.input
-
-    async def _dead(self, name: str, seconds: float) -> MicrophoneSilent:
-        trouble = await self._wrong(output=False) or Trouble.ZEROS
-        return MicrophoneSilent(
-            f"{name} was open for {seconds:.1f} s and delivered nothing but zeros.",
-            hint=advice(trouble, self._place, output=False),
-        )
+    def _named(self, *, output: bool) -> bool:
+        return (self._output_device if output else self._input_device) is not None
 
     def _backends(self) -> Iterator[Backend]:
         """The libraries that load, best first, each loaded when it is asked for and once."""
