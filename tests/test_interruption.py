@@ -22,13 +22,14 @@ def judged(
     rules: InterruptionRules = RULES,
     frame: float = FRAME,
     awaiting: bool = False,
+    wordless: bool = False,
     machine: Interruption | None = None,
 ) -> list[Judgement]:
     machine = machine or Interruption(rules)
     found: list[Judgement] = []
     for seconds, voice in spans:
         for _ in range(round(seconds / frame)):
-            verdict = machine.feed(frame, voice=voice, awaiting=awaiting)
+            verdict = machine.feed(frame, voice=voice, awaiting=awaiting, wordless=wordless)
             if verdict is not None:
                 found.append((round(machine.now, 3), verdict))
     return found
@@ -41,7 +42,7 @@ def about(seconds: float, frame: float = FRAME) -> object:
 @pytest.mark.spec("LSN-51")
 @pytest.mark.parametrize("frame", [0.01, 0.02, 0.032])
 def test_a_little_voice_is_suspected_and_more_than_a_word_of_it_believed(frame: float) -> None:
-    verdicts = judged((2.0, False), (1.0, True), frame=frame)
+    verdicts = judged((2.0, False), (1.5, True), frame=frame)
     assert [verdict for _, verdict in verdicts] == [Verdict.SUSPECTED, Verdict.CONFIRMED]
     started = round(2.0 / frame) * frame
     assert verdicts[0][0] - started == about(RULES.suspect, frame)
@@ -68,14 +69,34 @@ def test_where_the_voice_began_is_known_while_it_is_suspected_and_after() -> Non
     machine = Interruption(RULES)
     judged((3.0, False), (0.3, True), machine=machine)
     assert machine.voice_from == about(3.0)
-    judged((0.5, True), machine=machine)
+    judged((1.0, True), machine=machine)
     assert (machine.state, machine.voice_from) == (Talk.THEIRS, about(3.0))
 
 
 @pytest.mark.spec("LSN-52")
 def test_voice_with_short_gaps_between_its_words_is_believed_all_the_same() -> None:
-    verdicts = judged((1.0, False), *[(0.25, True), (0.15, False)] * 3)
+    verdicts = judged((1.0, False), *[(0.25, True), (0.15, False)] * 5)
     assert [verdict for _, verdict in verdicts] == [Verdict.SUSPECTED, Verdict.CONFIRMED]
+
+
+@pytest.mark.spec("LSN-52")
+@pytest.mark.parametrize("said", [0.6, 0.9, 1.15])
+def test_who_said_more_than_a_cough_and_is_silent_meant_us_where_nobody_can_say_what_it_was(
+    said: float,
+) -> None:
+    verdicts = judged((2.0, False), (said, True), (5.0, False))
+    assert verdicts[1] == (about(2.0 + said + RULES.quiet), Verdict.CONFIRMED)
+
+
+@pytest.mark.spec("LSN-53")
+@pytest.mark.parametrize("cough", [0.3, 0.6, 1.15])
+def test_a_sound_in_which_a_recogniser_found_no_words_is_no_interruption_before_it_is_long(
+    cough: float,
+) -> None:
+    verdicts = judged((2.0, False), (cough, True), (5.0, False), wordless=True)
+    assert verdicts[1] == (about(2.0 + cough + RULES.quiet), Verdict.FALSE)
+    long = judged((2.0, False), (2.0, True), wordless=True)
+    assert long[1] == (about(2.0 + RULES.confirm), Verdict.CONFIRMED)
 
 
 @pytest.mark.spec("LSN-53")
@@ -94,7 +115,7 @@ def test_while_words_are_awaited_the_pause_lasts_longer_but_not_for_ever() -> No
 
 @pytest.mark.spec("LSN-53")
 def test_after_a_false_one_the_next_has_to_prove_itself_from_the_beginning() -> None:
-    verdicts = judged((1.0, False), (0.3, True), (1.0, False), (0.08, True), (1.0, False), (0.9, True))
+    verdicts = judged((1.0, False), (0.3, True), (1.0, False), (0.08, True), (1.0, False), (1.5, True))
     assert [verdict for _, verdict in verdicts] == [
         Verdict.SUSPECTED,
         Verdict.FALSE,

@@ -69,8 +69,12 @@ class TalkingOver:
         if self._suspected is not None:
             self._suspected.feed(judged)
         machine = self._machine
-        awaiting = self._guess.asking
-        verdict = machine.feed(judged.frame.seconds, voice=judged.voice, awaiting=awaiting) or self._words()
+        awaiting, sign = self._guess.asking, self._sign()
+        verdict = machine.feed(
+            judged.frame.seconds, voice=judged.voice, awaiting=awaiting, wordless=sign is Sign.QUIET
+        )
+        if verdict is None and sign is not None and sign is not Sign.QUIET:
+            verdict = machine.heard(sign)
         if verdict is not None:
             self._act(verdict, before)
 
@@ -87,13 +91,15 @@ class TalkingOver:
         if self._machine.state is Talk.SUSPECTED:
             self._own.resume()
 
-    def _words(self) -> Verdict | None:
-        """What the words decide. None found, or a recogniser's caption of a cough, decide nothing: the silence will."""
+    def _sign(self) -> Sign | None:
+        """What the words mean, as far as there are any. None found, or a recogniser's caption of a cough, are quiet:
+        they decide nothing at once, for a word may be just beginning; the silence will."""
         found = self._guess.transcript
-        if self._suspected is None or found is None or is_caption(found.text, voice=self._machine.voice):
+        if self._suspected is None or found is None:
             return None
-        sign = meaning(found.text, found.language or None)
-        return self._machine.heard(sign) if sign is not Sign.QUIET else None
+        if is_caption(found.text, voice=self._machine.voice):
+            return Sign.QUIET
+        return meaning(found.text, found.language or None)
 
     def _act(self, verdict: Verdict, before: Sequence[Judged]) -> None:
         machine = self._machine

@@ -23,7 +23,7 @@ class Sign(Enum):
     VOICE = "voice"
     """Enough voice in a row to be a word."""
     MORE_VOICE = "more voice"
-    """More than a cough or an assent."""
+    """More than a cough or an assent, whatever it says."""
     WORDS = "words"
     STOP_WORD = "stop word"
     ASSENT = "assent"
@@ -71,17 +71,19 @@ class InterruptionRules:
 
     `suspect` of voice in a row pauses us (a tap or a click is shorter): beside an echo of -10 dB a
     detector finds little more of a word in the 350 ms after which we should be silent. In the first `guard` seconds,
-    while an echo canceller still adapts, it takes `guarded`. `confirm` of voice in all is an interruption whatever it
-    says (a cough and "mhm" last 0.2–0.4 s). Less, and then silence for `quiet`, was none; where words are awaited, for
-    `patience`.
+    while an echo canceller still adapts, it takes `guarded`. `confirm` of voice in all is an interruption while it goes
+    on, whatever it says; "yeah, okay" lasts less, and who is not believed yet has silenced us all the same. Silence for
+    `quiet`, or where words are awaited for `patience`, ends the doubt: `enough` of voice in which nobody has failed to
+    find words (a cough lasts 0.2–0.4 s) was an interruption, less was none.
     """
 
     suspect: float = 0.12
     guard: float = 1.0
     guarded: float = 0.4
-    confirm: float = 0.55
+    confirm: float = 1.2
+    enough: float = 0.55
     quiet: float = 0.4
-    patience: float = 1.2
+    patience: float = 2.0
 
 
 class Interruption:
@@ -100,8 +102,11 @@ class Interruption:
         self.voice = 0.0
         """Seconds of it."""
 
-    def feed(self, seconds: float, *, voice: bool, awaiting: bool = False) -> Verdict | None:
-        """One frame: does it hold a voice that is not ours; is a transcript of what was said on its way?"""
+    def feed(
+        self, seconds: float, *, voice: bool, awaiting: bool = False, wordless: bool = False
+    ) -> Verdict | None:
+        """One frame: does it hold a voice that is not ours; is a transcript of what was said on its way, or has a
+        recogniser found no words in it?"""
         began, self.now = self.now, self.now + seconds
         if self.state is Talk.OURS:
             return self._look_for_voice(began, seconds, voice=voice)
@@ -114,8 +119,10 @@ class Interruption:
             self.silent += seconds
         if self.voice >= self._rules.confirm - 1e-9:
             return self._move(Sign.MORE_VOICE)
-        limit = self._rules.patience if awaiting else self._rules.quiet
-        return self._move(Sign.QUIET) if self.silent >= limit - 1e-9 else None
+        if self.silent < (self._rules.patience if awaiting else self._rules.quiet) - 1e-9:
+            return None
+        meant = self.voice >= self._rules.enough - 1e-9 and not wordless
+        return self._move(Sign.MORE_VOICE if meant else Sign.QUIET)
 
     def heard(self, sign: Sign) -> Verdict | None:
         """What the words were, as soon as they are known."""

@@ -136,7 +136,7 @@ async def test_a_short_word_that_is_no_assent_is_an_interruption_and_the_recogni
 @pytest.mark.spec("LSN-52")
 async def test_a_recogniser_that_finds_no_words_in_a_beginning_decides_nothing() -> None:
     world, call = conversing(
-        (2.0, ECHO), (0.2, SPOKEN), (0.3, ROOM), (0.5, SPOKEN), (9.0, ROOM), ear=FakeEar("")
+        (2.0, ECHO), (0.2, SPOKEN), (0.3, ROOM), (1.2, SPOKEN), (9.0, ROOM), ear=FakeEar("")
     )
     await over(call)
     assert verdicts(world) == [Verdict.SUSPECTED, Verdict.CONFIRMED]
