@@ -34,7 +34,7 @@ def listened(variables: dict[str, str], *words: str) -> tuple[int, dict[str, str
         check=False,
     )
     told = json.loads(done.stdout)["error"]
-    assert told["hint"] in done.stderr
+    assert done.stderr.strip() == f"voicemode: {told['message']} {told['hint']}"
     happened = {event.name: event.monotonic or 0.0 for event in events(Path(variables["VOICEMODE_BASE_DIR"]))}
     begun = happened.get("microphone_opened", happened["turn_started"])
     return done.returncode, told, happened["turn_failed"] - begun

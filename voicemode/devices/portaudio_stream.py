@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 from voicemode.devices.backend import DeviceInfo
@@ -43,6 +45,24 @@ def one_call() -> Iterator[None]:
         _calls.release()
 
 
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """PortAudio writes the line of its source code at which a device refused to descriptor 2; what matters of it is in
+    its error. Under the library's lock: one at a time."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # It is closed.
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def any_open() -> bool:
     return bool(_open)
 
@@ -59,7 +79,7 @@ class PortAudioStream:
 
     def start(self, make: Callable[[], object]) -> None:
         """Opens and starts under the library's lock; nothing stays open when starting fails."""
-        with one_call():
+        with one_call(), _hushed():
             stream = make()
             try:
                 stream.start()  # type: ignore[attr-defined]
