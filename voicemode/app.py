@@ -108,6 +108,7 @@ class App:
         self._transcription_endpoints = _endpoints(config, config.transcription_endpoints(), ())
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
+        self._embedded_ear = EmbeddedEar()
         self.speech = self._phrases(FirstSpeech(self._speech_engines(), on_failure=self._failed))
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
@@ -188,6 +189,10 @@ class App:
             with suppress(VoiceModeError):
                 await step()
 
+    async def close_ear(self) -> None:
+        """Also where no transcription asks it: it listens for words that ask for silence."""
+        await self._embedded_ear.close()
+
     @asynccontextmanager
     async def listening_by(
         self, change: Callable[[ListeningPorts], ListeningPorts]
@@ -245,7 +250,7 @@ class App:
         engines: list[SttEngine] = [
             OpenAiTranscription(endpoint) for endpoint in self._transcription_endpoints
         ]
-        return engines if self.config.listening.base_urls else [*engines, EmbeddedEar()]
+        return engines if self.config.listening.base_urls else [*engines, self._embedded_ear]
 
     def _mouth(self) -> SpeakingPorts:
         streaming = self.config.streaming
@@ -290,6 +295,7 @@ class App:
             speculative=settings.speculative,
             barge_in=barge_in,
             open_echo=self._open_echo if barge_in else None,
+            stop_ear=self._embedded_ear if barge_in else None,
         )
 
     def _open_echo(self) -> OwnSound | None:
@@ -384,7 +390,13 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
         app = App(config=config, places=places, log=log, recordings=recordings, card=card)
         if app.meanwhile is not None:
             stack.push_async_callback(app.meanwhile.close)
-        for close in (app.speech.close, app.transcription.close, card.close, app.conversation.close):
+        for close in (
+            app.speech.close,
+            app.transcription.close,
+            app.close_ear,
+            card.close,
+            app.conversation.close,
+        ):
             stack.push_async_callback(close)
         yield app
 

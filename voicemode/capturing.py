@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from voicemode import clock
@@ -19,6 +20,7 @@ from voicemode.listening import (
     OPENING_DECIBELS,
     Captured,
     Ear,
+    Echo,
     Hearing,
     Judged,
     ListeningPorts,
@@ -49,8 +51,42 @@ REMEMBERED_SECONDS = 2.0
 """What is kept of the microphone while we speak: a suspected voice, and the lead before it."""
 
 
-async def capture(
-    ports: ListeningPorts, *, turn: str, rules: TurnRules, guess: Guess, own: OwnSpeech | None = None
+@asynccontextmanager
+async def open_ear(ports: ListeningPorts) -> AsyncIterator[Ear]:
+    """What judges the microphone's sound. It may take a second to load on a busy machine: who will speak first opens it
+    before."""
+    echo = await _opened(ports.open_echo) if ports.open_echo is not None else None
+    ear = Ear(ports.open_vad(), echo)
+    try:
+        yield ear
+    finally:
+        ear.close()
+
+
+async def _opened(open_echo: Callable[[], Echo | None]) -> Echo | None:
+    """Whoever is cancelled meanwhile leaves nothing open."""
+    opening = asyncio.ensure_future(asyncio.to_thread(open_echo))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Future[Echo | None]) -> None:
+    echo = opening.result() if not opening.cancelled() and opening.exception() is None else None
+    if echo is not None:
+        echo.close()
+
+
+async def capture_with(
+    ear: Ear,
+    ports: ListeningPorts,
+    *,
+    turn: str,
+    rules: TurnRules,
+    guess: Guess,
+    own: OwnSpeech | None = None,
 ) -> Captured:
     """Opens the microphone, waits for a turn and closes it again.
 
@@ -58,8 +94,6 @@ async def capture(
     and the user's first. Raises `DeviceError`. What had been said when the device went away or someone cancelled is
     kept as a recording.
     """
-    echo = await asyncio.to_thread(ports.open_echo) if ports.open_echo is not None else None
-    ear = Ear(ports.open_vad(), echo)
     attention = _Attention(ports, ear, turn=turn, rules=rules, guess=guess, own=own)
     try:
         async with ports.open_source(ear.format) as source:
@@ -77,8 +111,15 @@ async def capture(
         raise
     finally:
         attention.release()
-        ear.close()
     return attention.captured()
+
+
+async def capture(
+    ports: ListeningPorts, *, turn: str, rules: TurnRules, guess: Guess, own: OwnSpeech | None = None
+) -> Captured:
+    """The same with an ear that is opened for it."""
+    async with open_ear(ports) as ear:
+        return await capture_with(ear, ports, turn=turn, rules=rules, guess=guess, own=own)
 
 
 class _Attention:
@@ -132,7 +173,10 @@ class _Attention:
 
     def captured(self) -> Captured:
         hearing = self._hearing if self._hearing is not None else self._new()
-        return hearing.captured(interrupted=self._over is not None and self._over.hearing is not None)
+        over = self._over
+        if over is None:
+            return hearing.captured()
+        return hearing.captured(interrupted=over.hearing is not None, hushed=over.stopped)
 
     def _overhear(self, sound: Sound) -> bool:
         """A frame that came while we still speak; whether the turn is over nevertheless."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from voicemode import clock
-from voicemode.capturing import capture
+from voicemode.capturing import capture, capture_with, open_ear
 from voicemode.chimes import DONE_TONES, LISTENING_TONES, TONE_SECONDS, ChimeRules, chime
 from voicemode.errors import DeviceError, VoiceModeError
 from voicemode.events import Emit, FloorTaken, TurnFailed, TurnFinished
@@ -28,6 +28,8 @@ LAST_WORD_SECONDS = 0.4
 
 LISTENER = "listener"
 """Pauses a message while a voice is suspected; what the caller has paused stays so when the voice was none."""
+
+HUSHED = "The user asked for silence: say nothing more until they speak, or write."
 
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
@@ -63,11 +65,12 @@ class Exchanges:
         async def listen(guess: Guess) -> Captured | None:
             if not self.ear.barge_in:
                 await utterance.ending.wait()
-            await utterance.started.wait()
-            if utterance.failed:
-                return None
-            own.expect_end()
-            return await capture(self.ear, turn=turn, rules=rules, guess=guess, own=own)
+            async with open_ear(self.ear) as ear:  # while the first sound is on its way
+                await utterance.started.wait()
+                if utterance.failed:
+                    return None
+                own.expect_end()
+                return await capture_with(ear, self.ear, turn=turn, rules=rules, guess=guess, own=own)
 
         async with (
             self._turn(turn, "converse", utterance),
@@ -127,6 +130,7 @@ class Exchanges:
         self, turn: str, spoken: Spoken, captured: Captured, language: str | None, guess: Guess
     ) -> Exchange:
         interrupted = spoken.outcome is Outcome.INTERRUPTED
+        note = HUSHED if captured.hushed else ""
         silent = Outcome.INTERRUPTED if interrupted else Outcome.NO_SPEECH
         if captured.audio is None:
             return self._ended(turn, Exchange(spoken=spoken, outcome=silent))
@@ -138,6 +142,7 @@ class Exchanges:
             outcome=Outcome.INTERRUPTED if interrupted else answered,
             transcript=heard.transcript,
             recording=heard.recording,
+            note=note,
         )
         if heard.failure is not None:
             exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=str(heard.failure))

@@ -26,12 +26,13 @@ Ask = Callable[[Frame], Awaitable[Transcript]]
 class Guess:
     """The request that is under way or answered, one at a time. Leaving the block drops it.
 
-    `ask` None never asks, and without `ahead` only what is `needed` is asked for. A failure is no news here: at the end
-    of the turn it is asked again.
+    `ask` None never asks, and without `ahead` only what is `needed` is asked for; for that `ask_needed` takes the place
+    of `ask`. A failure is no news here: at the end of the turn it is asked again.
     """
 
-    def __init__(self, ask: Ask | None = None, *, ahead: bool = True) -> None:
+    def __init__(self, ask: Ask | None = None, *, ahead: bool = True, ask_needed: Ask | None = None) -> None:
         self._ask = ask
+        self._ask_needed = ask_needed or ask
         self._ahead = ahead
         self._task: asyncio.Task[Transcript] | None = None
         self._audio: Frame | None = None
@@ -75,14 +76,15 @@ class Guess:
         soon = self._since < BETWEEN_SECONDS - 1e-9
         if early or soon or self._task is not None or self._asked >= MOST_REQUESTS:
             return
-        if self._ask is None or not (self._ahead or needed):
+        ask = self._ask_needed if needed else self._ask
+        if ask is None or not (self._ahead or needed):
             return
         sound = audio()
         if sound is not None:
             self._asked += 1
             self._since = 0.0
             self._audio = sound
-            self._task = asyncio.ensure_future(self._ask(sound))
+            self._task = asyncio.ensure_future(ask(sound))
             self._task.add_done_callback(_look_at)
 
     def drop(self) -> None:

@@ -88,6 +88,8 @@ class ListeningPorts:
     interruption: InterruptionRules = field(default_factory=InterruptionRules)
     open_echo: Callable[[], Echo | None] | None = None
     """May take its time, and is called off the event loop; None where there is no canceller."""
+    stop_ear: SttEngine | None = None
+    """Asked beside `engine` what somebody has said over us: whether it is a word that asks for silence."""
     pauses: Pauses = field(default_factory=Pauses)
 
 
@@ -95,7 +97,8 @@ class ListeningPorts:
 class Captured:
     """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
     `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
-    stood out of the room by `margin` dB; `interrupted`: it cut our own speech short."""
+    stood out of the room by `margin` dB; `interrupted`: it cut our own speech short, and `hushed` with a word that asks
+    for silence and nothing else."""
 
     audio: Frame | None
     why: Why
@@ -103,6 +106,7 @@ class Captured:
     voice: float = 0.0
     margin: float | None = None
     interrupted: bool = False
+    hushed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,7 +272,7 @@ class Hearing:
         )
         return recording
 
-    def captured(self, *, interrupted: bool = False) -> Captured:
+    def captured(self, *, interrupted: bool = False, hushed: bool = False) -> Captured:
         """The turn is over. Raises `MicrophoneSilent`."""
         machine = self._machine
         speech = self.speech()
@@ -288,6 +292,7 @@ class Hearing:
             voice=machine.voiced,
             margin=self._margin if self._voices else None,
             interrupted=interrupted,
+            hushed=hushed,
         )
 
     @property

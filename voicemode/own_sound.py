@@ -117,5 +117,6 @@ class OwnSound:
         return cleaned
 
     def close(self) -> None:
-        self._tap.listener = None
+        if self._tap.listener == self.far:
+            self._tap.listener = None
         self._canceller.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +12,20 @@ from voicemode.captions import is_caption
 from voicemode.errors import EngineError
 from voicemode.events import Transcribed, TranscriptionRequested, TurnFailed
 from voicemode.guessing import Guess
+from voicemode.interruption import Sign
 from voicemode.listening import Captured, ListeningPorts
+from voicemode.meanings import meaning
 from voicemode.pcm import Frame
 from voicemode.ports import Recording
 from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest
 from voicemode.text import clean_transcript
 from voicemode.turn import Why
+
+LONGEST_STOP_SECONDS = 2.5
+"""With what is kept before and after it nobody takes longer to say one."""
+
+SURE_OF_STOP = 0.8
+"""Of the embedded ear: it takes "shop" for "stop" with 0.67, and "stop" with 0.87 and more (decision 0010)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +43,11 @@ def guessing(ports: ListeningPorts, *, turn: str, language: str | None) -> Guess
     async def ask(audio: Frame) -> Transcript:
         return await _ask(ports, audio, turn=turn, language=language, speculative=True)
 
-    return Guess(ask, ahead=ports.speculative)
+    async def ask_needed(audio: Frame) -> Transcript:
+        stop = _stop_word(ports, audio, language)
+        return await _first(stop, ask(audio)) if stop is not None else await ask(audio)
+
+    return Guess(ask, ahead=ports.speculative, ask_needed=ask_needed)
 
 
 async def transcribe(
@@ -79,6 +93,44 @@ def keep(ports: ListeningPorts, captured: Captured, *, turn: str) -> None:
             kind="stt", turn=turn, text="", outcome=Outcome.CANCELLED, position=captured.began
         )
         _record(ports, captured.audio, turn).finish(note)
+
+
+def _stop_word(
+    ports: ListeningPorts, audio: Frame, language: str | None
+) -> Coroutine[None, None, Transcript | None] | None:
+    """The listener for words that ask for silence, where there is one: what it has surely heard, None otherwise."""
+    ear = ports.stop_ear
+    if ear is None or audio.seconds > LONGEST_STOP_SECONDS:
+        return None
+
+    async def listen() -> Transcript | None:
+        try:
+            found = await ear.transcribe(TranscriptionRequest(audio=audio, language=language))
+        except EngineError:  # it is an aid: the recogniser is asked as well
+            return None
+        sure = found.confidence is not None and found.confidence >= SURE_OF_STOP
+        return found if sure and meaning(found.text) is Sign.STOP_WORD else None
+
+    return listen()
+
+
+async def _first(
+    stop: Coroutine[None, None, Transcript | None], words: Coroutine[None, None, Transcript]
+) -> Transcript:
+    """A word that asks for silence, from whoever has it first; otherwise the words."""
+    stopping, asking = asyncio.ensure_future(stop), asyncio.ensure_future(words)
+    both: set[asyncio.Future[Transcript | None] | asyncio.Future[Transcript]] = {stopping, asking}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done() and asking.exception() is None:
+            return asking.result()
+        return await stopping or await asking
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.wait(both)
+        if not asking.cancelled():
+            asking.exception()  # looked at, so that asyncio does not report it as forgotten
 
 
 async def _ask(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
 
-from tests.flows.world import REQUEST, SteadyMicrophone, World, over
+from tests.flows.world import REQUEST, SlowEar, SteadyMicrophone, World, over
 from tests.support.fakes import (
     ECHO,
     MICROPHONE_BLOCK,
@@ -17,6 +18,7 @@ from tests.support.fakes import (
     FakeEar,
     FakeEcho,
     FakeLoudspeaker,
+    FakeVoice,
     until,
 )
 from voicemode.calls import Call
@@ -24,7 +26,7 @@ from voicemode.errors import DeviceLost, EndpointUnreachable, VoiceModeError
 from voicemode.events import InterruptionJudged, PlaybackPaused, PlaybackResumed, TurnFinished
 from voicemode.interruption import Verdict
 from voicemode.pcm import LISTENING, SPEECH
-from voicemode.speech import Exchange, Outcome
+from voicemode.speech import Exchange, Outcome, Transcript, TranscriptionRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -46,6 +48,7 @@ def conversing(
     barge_in: bool = True,
     echo: FakeEcho | None = None,
     speculative: bool = True,
+    stop_ear: FakeEar | None = None,
 ) -> tuple[World, Call]:
     speaker = FakeLoudspeaker()
     microphone = SteadyMicrophone(heard_by_the_microphone(*spans), speaker, error=error)
@@ -57,6 +60,7 @@ def conversing(
         barge_in=barge_in,
         speculative=speculative,
     )
+    world.ear_ports = replace(world.ear_ports, stop_ear=stop_ear)
     return world, world.conversation().converse(MESSAGE, REQUEST)
 
 
@@ -158,6 +162,51 @@ async def test_a_stop_word_ends_the_turn_at_once(speculative: bool) -> None:
     assert world.quiet
 
 
+class CommandEar(FakeEar):
+    """Hears one text and is so sure of it."""
+
+    def __init__(self, text: str, confidence: float) -> None:
+        super().__init__(text)
+        self.confidence = confidence
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        return replace(await super().transcribe(request), confidence=self.confidence, engine="command ear")
+
+
+@pytest.mark.spec("LSN-54")
+async def test_a_stop_word_acts_before_a_slow_recogniser_has_heard_it_and_the_result_says_so() -> None:
+    slow = SlowEar()
+    world, call = conversing(
+        (2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=slow, stop_ear=CommandEar("stop", 0.95)
+    )
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert exchange.transcript is not None
+    assert (exchange.transcript.text, exchange.transcript.engine) == ("stop", "command ear")
+    assert "asked for silence" in exchange.note
+    assert slow.listening == 0
+    assert world.quiet
+
+
+@pytest.mark.spec("LSN-54")
+@pytest.mark.parametrize(
+    "stop_ear",
+    [
+        CommandEar("stop", 0.6),
+        CommandEar("what", 0.95),
+        CommandEar("", 0.95),
+        FakeEar(error=EndpointUnreachable("No such thing.", engine="command ear")),
+    ],
+    ids=["unsure", "another word", "nothing", "failing"],
+)
+async def test_whoever_listens_for_stop_words_decides_nothing_else(stop_ear: FakeEar) -> None:
+    _, call = conversing((2.0, ECHO), (0.3, SPOKEN), (9.0, ROOM), ear=FakeEar("What?"), stop_ear=stop_ear)
+    exchange = await over(call)
+    assert exchange.transcript is not None
+    assert (exchange.transcript.text, exchange.transcript.engine) == ("What?", "fake ear")
+    assert exchange.note == ""
+
+
 @pytest.mark.spec("LSN-57")
 @pytest.mark.parametrize("case", ["not wanted", "no echo side"])
 async def test_where_we_cannot_tell_a_voice_from_ours_nothing_interrupts_us(case: str) -> None:
@@ -181,6 +230,45 @@ async def test_our_own_echo_interrupts_nothing() -> None:
     assert exchange.outcome is Outcome.NO_SPEECH
     assert verdicts(world) == []
     assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-49")
+async def test_the_echo_side_is_loaded_while_the_first_sound_is_on_its_way() -> None:
+    voice = FakeVoice(gate=asyncio.Semaphore(0))
+    world = World(voice=voice, barge_in=True)
+    opened: list[FakeEcho] = []
+
+    def open_echo() -> FakeEcho:
+        opened.append(FakeEcho())
+        return opened[-1]
+
+    world.ear_ports = replace(world.ear_ports, open_echo=open_echo)
+    call = world.conversation().converse("word.", REQUEST)
+    await until(lambda: len(opened) == 1)
+    assert not world.microphone.open
+    assert world.speaker.speech_samples == 0
+    voice.allow(1_000)
+    await over(call)
+    assert [echo.open for echo in opened] == [False]
+
+
+@pytest.mark.spec("LSN-49")
+async def test_cancelled_while_the_echo_side_is_loaded_nothing_stays_open() -> None:
+    echo, loaded = FakeEcho(), threading.Event()
+
+    def open_echo() -> FakeEcho:
+        assert loaded.wait(LIMIT_SECONDS)
+        return echo
+
+    world = World(barge_in=True)
+    world.ear_ports = replace(world.ear_ports, open_echo=open_echo)
+    call = world.conversation().converse(MESSAGE, REQUEST)
+    await until(lambda: world.speaker.open > 0)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await call.end()
+    loaded.set()
+    await until(lambda: not echo.open)
+    assert world.quiet
 
 
 @pytest.mark.spec("LSN-58")
