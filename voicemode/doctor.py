@@ -29,6 +29,7 @@ ADVICE = {
 
 WRONG = {
     Trouble.NONE: "none",
+    Trouble.SERVER: "none",
     Trouble.MONITOR: "the default input is the loudspeaker's own sound",
     Trouble.MUTED: "muted",
 }

@@ -59,6 +59,8 @@ def test_every_trouble_has_a_way_out_everywhere(row: Where) -> None:
         (Where.LINUX, Trouble.MONITOR, ("there is no microphone", "pactl set-default-source")),
         (Where.LINUX, Trouble.DENIED, ("usermod -aG audio", "snap")),
         (Where.LINUX, Trouble.BUSY, ("fuser",)),
+        (Where.LINUX, Trouble.SERVER, ("pactl info", "systemctl --user start", "apt install libportaudio2")),
+        (Where.CONTAINER, Trouble.SERVER, ("/run/pulse/native",)),
         (Where.LINUX, Trouble.LIBRARY, ("apt install libportaudio2", "dnf install")),
         (Where.BARE, Trouble.NONE, ("systemctl --user start", "audio")),
     ],
@@ -220,4 +222,6 @@ def test_what_a_server_has_instead_of_devices_is_none() -> None:
 
 def test_without_an_answer_nothing_is_claimed() -> None:
     assert defaults(lambda command: None) == Defaults()
-    assert defaults(lambda command: "Default Source: mic" if command[-1] == "info" else None) == Defaults()
+    assert defaults(lambda command: "Default Source: mic" if command[-1] == "info" else None) == Defaults(
+        answers=True
+    )

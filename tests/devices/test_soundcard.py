@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 
@@ -307,8 +308,7 @@ REFUSED = DeviceError("The microphone 'USB' does not open: Device unavailable.")
     ("refusal", "server", "word"),
     [
         (REFUSED, Defaults(), "exclusive control"),
-        (DeviceError("Unanticipated host error."), Defaults(input=Trouble.MUTED), "Raise its volume"),
-        (NoDevice("fake finds no microphone."), Defaults(input=Trouble.MUTED), "Connect a microphone"),
+        (NoDevice("fake finds no microphone."), Defaults(), "Connect a microphone"),
         (DeviceError("Frozen.", hint="Restart it."), Defaults(input=Trouble.MUTED), "Restart it."),
     ],
 )
@@ -323,6 +323,34 @@ async def test_a_microphone_that_does_not_open_says_the_way_out_of_this_machine(
         async with card.open_source(LISTENING):
             pass
     assert word in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("refusal", "server", "word"),
+    [
+        (
+            DeviceError("Unanticipated host error."),
+            Defaults(answers=True, input=Trouble.MUTED),
+            "set-source-mute",
+        ),
+        (DeviceError("Unanticipated host error."), Defaults(answers=True), "Another program"),
+        (DeviceError("Unanticipated host error."), Defaults(), "sudo apt install"),
+        (NoDevice("fake finds no microphone."), Defaults(answers=True), "Connect a microphone"),
+        (NoDevice("fake finds no microphone."), Defaults(), "sudo apt install"),
+        (REFUSED, Defaults(), "Another program"),
+    ],
+)
+@pytest.mark.spec("CLI-13")
+async def test_on_linux_the_sound_server_is_asked_what_the_librarys_words_do_not_tell(
+    refusal: DeviceError, server: Defaults, word: str
+) -> None:
+    card = SoundCard(
+        loaders=[FakeLibrary(refusal=refusal).load], place=Place(platform="linux"), ask_server=lambda: server
+    )
+    with pytest.raises(DeviceError) as raised:
+        async with card.open_source(LISTENING):
+            pass
+    assert re.search(word, raised.value.hint)
 
 
 @pytest.mark.spec("CLI-13")

@@ -18,6 +18,8 @@ from voicemode.errors import DeviceError, NoDevice
 class Trouble(StrEnum):
     LIBRARY = "library"
     """No sound library can be used."""
+    SERVER = "server"
+    """No sound server answers, and nothing else gives a device."""
     NONE = "none"
     """There is no such device."""
     MONITOR = "monitor"
@@ -162,6 +164,11 @@ _EITHER: dict[tuple[Where, Trouble], str] = {
     ),
     (Where.WSL, Trouble.LIBRARY): _WSL,
     (Where.LINUX, Trouble.LIBRARY): f"Install what plays sound here: {PACKAGES}.",
+    (Where.LINUX, Trouble.SERVER): (
+        f"Check that PulseAudio or PipeWire runs for this user (`pactl info`; {_START} starts it), and install what "
+        f"connects to it: {PACKAGES}."
+    ),
+    (Where.WSL, Trouble.SERVER): _WSL,
     (Where.LINUX, Trouble.DENIED): _LINUX_DENIED,
     (Where.LINUX, Trouble.BUSY): (
         "Another program holds it (`fuser -v /dev/snd/*` names it), or it was unplugged: free it, or unset "
@@ -172,6 +179,7 @@ _EITHER: dict[tuple[Where, Trouble], str] = {
     ),
 }
 _GENERAL: dict[Trouble, str] = {
+    Trouble.SERVER: "Start the system's sound service.",
     Trouble.LIBRARY: "Install PortAudio.",
     Trouble.NONE: "Connect one and choose it in the system's sound settings.",
     Trouble.MONITOR: "Choose a microphone as the system's default input.",
@@ -182,12 +190,16 @@ _GENERAL: dict[Trouble, str] = {
 }
 
 
+_FAR = (Trouble.LIBRARY, Trouble.SERVER, Trouble.NONE, Trouble.ZEROS)
+"""What is no wonder where the sound is elsewhere."""
+
+
 def advice(trouble: Trouble, place: Place, *, output: bool) -> str:
     """The next step, in the words and commands of this place."""
     at = where(place)
-    if at in (Where.CONTAINER, Where.REMOTE) and trouble in (Trouble.LIBRARY, Trouble.NONE, Trouble.ZEROS):
+    if at in (Where.CONTAINER, Where.REMOTE) and trouble in _FAR:
         return _CONTAINER if at is Where.CONTAINER else _REMOTE
-    if at is Where.BARE and trouble is Trouble.NONE:
+    if at is Where.BARE and trouble in (Trouble.NONE, Trouble.SERVER):
         return _bare(place)
     row = Where.LINUX if at in (Where.CONTAINER, Where.REMOTE, Where.BARE) else at
     for table in (_OUTPUT if output else _INPUT, _EITHER):

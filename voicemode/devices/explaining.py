@@ -24,22 +24,28 @@ class Explaining:
     async def explain(self, error: DeviceError, *, output: bool, named: bool) -> None:
         """A hint for an error that has none."""
         if not error.hint:
-            trouble = trouble_of(error) or await self._wrong(output=output, named=named) or Trouble.BUSY
-            error.hint = advice(trouble, self._place, output=output)
+            trouble = trouble_of(error)
+            if trouble in (None, Trouble.NONE) and not named:
+                trouble = await self._wrong(trouble, output=output)
+            error.hint = advice(trouble or Trouble.BUSY, self._place, output=output)
 
     async def dead(self, name: str, *, seconds: float, named: bool) -> MicrophoneSilent:
         """The error for a microphone that gave nothing but zeros for so long."""
-        trouble = await self._wrong(output=False, named=named) or Trouble.ZEROS
+        found = None if named else await self._asked()
+        trouble = (found.input if found is not None else None) or Trouble.ZEROS
         return MicrophoneSilent(
             f"{name} was open for {seconds:.1f} s and delivered nothing but zeros.",
             hint=advice(trouble, self._place, output=False),
         )
 
-    async def _wrong(self, *, output: bool, named: bool) -> Trouble | None:
-        if named:
-            return None
+    async def _wrong(self, known: Trouble | None, *, output: bool) -> Trouble | None:
+        found = await self._asked()
+        if found is None or not self._place.platform.startswith("linux"):
+            return known
+        return (found.output if output else found.input) or (known if found.answers else Trouble.SERVER)
+
+    async def _asked(self) -> Defaults | None:
         try:
-            found = await in_thread(self._ask_server, what="The sound server", limit_seconds=ASK_SECONDS)
+            return await in_thread(self._ask_server, what="The sound server", limit_seconds=ASK_SECONDS)
         except DeviceError:
             return None
-        return found.output if output else found.input

@@ -25,8 +25,9 @@ Run = Callable[[tuple[str, ...]], str | None]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defaults:
     """What is wrong with the sound server's default devices (None: nothing, or it is not known), and which they are:
-    the name and what is plugged in, "" where that is not known."""
+    the name and what is plugged in, "" where that is not known. `answers`: there is a server, and `pactl` to ask it."""
 
+    answers: bool = False
     input: Trouble | None = None
     output: Trouble | None = None
     input_name: str = ""
@@ -93,7 +94,7 @@ def defaults(run: Run = _run) -> Defaults:
     }
     source, source_name = _looked_up(names.get("Default Source", ""), run((*english, "list", "sources")))
     sink, sink_name = _looked_up(names.get("Default Sink", ""), run((*english, "list", "sinks")))
-    return Defaults(input=source, output=sink, input_name=source_name, output_name=sink_name)
+    return Defaults(answers=True, input=source, output=sink, input_name=source_name, output_name=sink_name)
 
 
 def _looked_up(name: str, listed: str | None) -> tuple[Trouble | None, str]:

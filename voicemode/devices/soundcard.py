@@ -298,12 +298,14 @@ class SoundCard:
         if best is None:
             best = DeviceReport(library="", version="", devices=(), why_none="; ".join(notes))
         asked = self._ask_server()
+        linux = self._place.platform.startswith("linux")
+        nothing = Trouble.SERVER if linux and not asked.answers and not best.devices else None
         return replace(
             best,
             notes=tuple(notes),
             place=self._place,
-            input=None if self._input_device else asked.input,
-            output=None if self._output_device else asked.output,
+            input=None if self._input_device else asked.input or nothing,
+            output=None if self._output_device else asked.output or nothing,
             input_name=used(best.devices, self._input_device, asked.input_name, output=False),
             output_name=used(best.devices, self._output_device, asked.output_name, output=True),
         )
