@@ -36,7 +36,7 @@ HOUSE = {
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
-        "settings_files pronunciation_files terminal echo_path"
+        "settings_files pronunciation_files terminal echo_path interruptible"
     ),
     Layer.FLOWS: (
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "

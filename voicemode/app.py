@@ -21,10 +21,10 @@ from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.place import look_around
 from voicemode.devices.soundcard import SoundCard
-from voicemode.ears.canceller import WebRtcCanceller
+from voicemode.ears.canceller import WebRtcCanceller, canceller_installed
 from voicemode.ears.choice import Detector, chosen, open_vad
 from voicemode.echo import EchoGate
-from voicemode.echo_path import EchoPath, load
+from voicemode.echo_path import load
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.ear import installed_files as ear_files
 from voicemode.engines.embedded.judgement import DICTATION_NOTE
@@ -40,6 +40,7 @@ from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeErr
 from voicemode.eventlog import EventLog
 from voicemode.events import EndpointFailed, Event, Warned
 from voicemode.floor import MachineFloor
+from voicemode.interruptible import Permission, permission
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.meanwhile import Meanwhile
@@ -85,6 +86,8 @@ class Status:
     floor: str
     problems: tuple[Problem, ...]
     folders: Folders
+    interrupting: str = ""
+    """Whether the user may talk over a message, and why."""
 
 
 class App:
@@ -168,16 +171,25 @@ class App:
             speech=(*speech, *_system_voice(), _embedded("voice", installed_files)),
             transcription=transcription if config.listening.base_urls else (*transcription, _embedded_ear()),
             devices=devices,
+            interrupting=str(await self.interruptible(devices)),
             floor=self.floor.shown(),
             problems=self.config.problems,
             folders=self.places,
         )
 
-    async def echo_path(self) -> EchoPath | None:
-        """What `voicemode doctor --sound` has found of the way between the devices that would be used; None: nothing
-        yet."""
-        devices = await self._devices()
-        return load(self.places.data, output=devices.output_name, input=devices.input_name)
+    async def interruptible(self, devices: DeviceReport | None = None) -> Permission:
+        """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between
+        the devices that would be used decides."""
+        choice = self.config.listening.barge_in
+        if choice is not BargeIn.AUTO:
+            return permission(choice)
+        here = devices or await self._devices()
+        return permission(
+            choice,
+            path=load(self.places.data, output=here.output_name, input=here.input_name),
+            loudspeaker=here.output_name,
+            canceller=canceller_installed(),
+        )
 
     async def warm(self) -> None:
         """Loads what costs the first call 100 ms and more. Never raises.
@@ -275,7 +287,7 @@ class App:
 
     def _ear(self) -> ListeningPorts:
         settings = self.config.listening
-        barge_in = settings.barge_in is BargeIn.TRUE
+        barge_in = settings.barge_in is not BargeIn.FALSE
         return ListeningPorts(
             open_source=self.card.open_source,
             open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness),
@@ -294,9 +306,13 @@ class App:
             keep_recording=self.config.keeps_audio,
             speculative=settings.speculative,
             barge_in=barge_in,
+            proved=self._interruptible_now,
             open_echo=self._open_echo if barge_in else None,
             stop_ear=self._embedded_ear if barge_in else None,
         )
+
+    async def _interruptible_now(self) -> bool:
+        return (await self.interruptible()).allowed
 
     def _open_echo(self) -> OwnSound | None:
         """Without a canceller nobody can talk over a message, and everything else goes on."""

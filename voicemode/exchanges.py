@@ -63,14 +63,15 @@ class Exchanges:
         own = _Message(utterance, chime=self._listening_chime_seconds)
 
         async def listen(guess: Guess) -> Captured | None:
-            if not self.ear.barge_in:
+            ports = await self._ear_now()
+            if not ports.barge_in:
                 await utterance.ending.wait()
-            async with open_ear(self.ear) as ear:  # while the first sound is on its way
+            async with open_ear(ports) as ear:  # while the first sound is on its way
                 await utterance.started.wait()
                 if utterance.failed:
                     return None
                 own.expect_end()
-                return await capture_with(ear, self.ear, turn=turn, rules=rules, guess=guess, own=own)
+                return await capture_with(ear, ports, turn=turn, rules=rules, guess=guess, own=own)
 
         async with (
             self._turn(turn, "converse", utterance),
@@ -102,8 +103,16 @@ class Exchanges:
             self._chiming(LISTENING_TONES),
             guessing(self.ear, turn=turn, language=language) as guess,
         ):
-            captured = await capture(self.ear, turn=turn, rules=rules, guess=guess)
+            # Nothing of ours sounds: there is no echo to be taken out.
+            ports = replace(self.ear, open_echo=None)
+            captured = await capture(ports, turn=turn, rules=rules, guess=guess)
             return await self._answer(turn, NOTHING_SAID, captured, language, guess)
+
+    async def _ear_now(self) -> ListeningPorts:
+        """Whether the user may talk over a message is asked anew for each: headphones come and go."""
+        if not self.ear.barge_in or await self.ear.proved():
+            return self.ear
+        return replace(self.ear, barge_in=False, open_echo=None)
 
     @property
     def _listening_chime_seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -29,6 +29,9 @@ TAIL_SECONDS = EARLY_SILENCE
 
 VOICE = 0.5
 """The probability from which a frame counts as voice."""
+
+GOING_ON = 0.7
+"""The same once somebody speaks: beside a fan the neural detector is half sure of it for 0.2 s after the voice."""
 
 OPENING_DECIBELS = 6.0
 """A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
@@ -62,6 +65,10 @@ class Echo(Protocol):
     def close(self) -> None: ...
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListeningPorts:
     """What listening needs of the world.
@@ -85,6 +92,8 @@ class ListeningPorts:
     """Names and words that the recogniser should expect."""
     speculative: bool = True
     barge_in: bool = False
+    proved: Callable[[], Awaitable[bool]] = _always
+    """Whether that is safe with the devices of this moment."""
     interruption: InterruptionRules = field(default_factory=InterruptionRules)
     open_echo: Callable[[], Echo | None] | None = None
     """May take its time, and is called off the event loop; None where there is no canceller."""
@@ -122,12 +131,17 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A sound and what the detector takes it for. `margin` is how many dB it stands out of the room."""
+    """A sound and what the detector takes it for: the `probability` of voice. `margin` is how many dB it stands out of
+    the room."""
 
     frame: Frame
     began: float
-    voice: bool = False
+    probability: float = 0.0
     margin: float = 0.0
+
+    @property
+    def voice(self) -> bool:
+        return self.probability >= VOICE
 
 
 class Ear:
@@ -171,9 +185,9 @@ class Ear:
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
         cleaned = sound.cleaned or sound.frame
-        voice = self._vad.feed(cleaned) >= VOICE
-        margin = self._room.feed(decibels(cleaned), cleaned.seconds, voice=voice)
-        return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin)
+        probability = self._vad.feed(cleaned)
+        margin = self._room.feed(decibels(cleaned), cleaned.seconds, voice=probability >= VOICE)
+        return Judged(frame=sound.frame, began=sound.began, probability=probability, margin=margin)
 
     def close(self) -> None:
         if self._echo is not None:
@@ -232,7 +246,7 @@ class Hearing:
         machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
         stands_out = judged.margin >= OPENING_DECIBELS
-        voice = judged.voice and (spoken or stands_out)
+        voice = judged.probability >= GOING_ON if spoken else judged.voice and stands_out
         if voice:
             self._margins += judged.margin
             self._voices += 1

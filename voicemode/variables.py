@@ -161,7 +161,7 @@ class ListeningSettings:
         "VOICEMODE_BARGE_IN",
         choice(*BargeIn, also={**dict.fromkeys(NO, BargeIn.FALSE), **dict.fromkeys(YES, BargeIn.TRUE)}),
         BargeIn.AUTO,
-        "Talk over the assistant to interrupt it. auto: not yet, while nothing vouches for this machine's echo path.",
+        "Talk over the assistant to interrupt it. auto: with headphones, and where doctor --sound found a faint echo.",
     )
     vad: DetectorChoice = setting(
         "VOICEMODE_VAD",

@@ -39,6 +39,7 @@ async def test_voice_status_says_what_would_be_used_and_what_is_wrong(tmp_path: 
     assert found["devices"] == ["There is no sound device."]
     assert found["speech"]
     assert found["transcription"]
+    assert "voicemode doctor --sound" in str(found["interrupting"])
     assert "VOICEMODE_TTS_SPEED" in str(found["problems"])
     assert SECRET not in result.model_dump_json()
 

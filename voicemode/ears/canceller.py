@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from importlib import util
 from typing import TYPE_CHECKING
 
 from voicemode.ears.linear import BLOCK, LinearFilter
@@ -23,6 +24,11 @@ LONGEST_LEAD_SECONDS = 0.5
 PAUSE_FRAMES = 10
 """After 100 ms without anything played (a loudspeaker pulls more often) there was a pause, and it is told to the module
 as silence: it would lose count of the delay otherwise, and the next word's first second (15 dB instead of 43)."""
+
+
+def canceller_installed() -> bool:
+    """Whether the canceller is on this machine; nothing is loaded."""
+    return util.find_spec("livekit") is not None
 
 
 class WebRtcCanceller:

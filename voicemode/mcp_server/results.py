@@ -66,6 +66,7 @@ class StatusResult(Result):
     speech: list[str]
     transcription: list[str]
     devices: list[str]
+    interrupting: str
     floor: str
     problems: list[str]
 
@@ -148,6 +149,7 @@ def status(found: Status) -> CallToolResult:
         speech=[_engine(each.name, each.state, each.detail) for each in found.speech],
         transcription=[_engine(each.name, each.state, each.detail) for each in found.transcription],
         devices=_devices(found),
+        interrupting=found.interrupting,
         floor=found.floor or "free",
         problems=[str(problem) for problem in found.problems],
     )
@@ -155,6 +157,7 @@ def status(found: Status) -> CallToolResult:
         f"Speaking is tried with: {', then '.join(result.speech)}.",
         f"Listening is tried with: {', then '.join(result.transcription)}.",
         f"Sound: {'; '.join(result.devices)}.",
+        f"Talking over a message is {result.interrupting}.",
         *result.problems,
     ]
     return result.answer("\n".join(lines))
