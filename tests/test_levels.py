@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from array import array
 
 import pytest
@@ -62,6 +63,29 @@ def test_a_fan_is_the_room_after_two_seconds_whether_or_not_it_is_taken_for_a_vo
         room.feed(-40.0, 0.01, voice=number % 10 == 0)
     assert room.feed(-40.0, 0.01, voice=True) < 6.0
     assert room.feed(-20.0, 0.01, voice=True) > 15.0
+
+
+@pytest.mark.spec("LSN-37")
+def test_a_room_that_falls_quiet_is_known_for_quiet_within_a_fifth_of_a_second() -> None:
+    room = Room()
+    for level, frames in ((-40.0, 200), (-70.0, 20)):
+        for _ in range(frames):
+            room.feed(level, 0.01, voice=False)
+    assert room.level == pytest.approx(-70.0, abs=1.0)
+
+
+@pytest.mark.spec("LSN-37")
+@pytest.mark.parametrize("seconds", [0.01, 0.032])
+def test_a_fan_whose_hum_swells_does_not_stand_out_of_itself_behind_a_long_speech(seconds: float) -> None:
+    room, generator = Room(), random.Random(5)
+    margins = []
+    for number in range(round(10.0 / seconds)):
+        speaking = 3.0 <= number * seconds < 8.0
+        fan = generator.gauss(-40.0, 2.0)
+        margin = room.feed(-20.0 if speaking and number % 10 else fan, seconds, voice=speaking)
+        if number * seconds >= 8.0:
+            margins.append(margin)
+    assert sum(margin >= 6.0 for margin in margins) < 0.05 * len(margins)
 
 
 @pytest.mark.spec("LSN-37")

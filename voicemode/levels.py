@@ -27,6 +27,10 @@ RISE_PER_SECOND = 25.0
 RISE_UNDER_VOICE = 3.0
 """The room's level follows a louder room by so many dB per second, and hardly where a voice may be what is loud."""
 
+FALLING_SECONDS = 0.05
+"""A quieter room it follows within some of these: a fan's hum swells by several decibels from one frame to the next,
+and the quietest of them are not the fan."""
+
 
 def decibels(frame: Frame) -> float:
     """Root mean square level."""
@@ -64,7 +68,7 @@ def stands_out(levels: Sequence[float], by: float) -> list[bool]:
 
 
 class Room:
-    """The level of the room, learnt from frames in order: it falls at once and rises slowly."""
+    """The level of the room, learnt from frames in order: it falls soon and rises slowly."""
 
     def __init__(self) -> None:
         self.level = KNOWN_ROOM
@@ -73,7 +77,7 @@ class Room:
         """One frame of `level` dB; gives how many dB it stands out of the room as it was before."""
         margin = level - self.level
         if margin < 0:
-            self.level = max(level, QUIETEST)
+            self.level = max(self.level + margin * min(seconds / FALLING_SECONDS, 1.0), QUIETEST)
         else:
             self.level += min(margin, seconds * (RISE_UNDER_VOICE if voice else RISE_PER_SECOND))
         return margin
