@@ -4,8 +4,9 @@
 Each tool counts as one check beside the tests. The exit code is 0 only if nothing failed.
 
 Most tests wait for sound, so more of them than there are cores run side by side, each process with a sound card and
-servers of its own. Those that measure time or sound to the sample (`pytest.mark.alone`) run afterwards, with a core
-for each. The types are checked beside the first, by what they leave of the cores.
+servers of its own; the types are checked beside them, by what they leave of the cores. Tests that measure how long
+something takes (`pytest.mark.timed`) run afterwards with a core each, and those that hear sound to the sample
+(`pytest.mark.alone`) at last and one by one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LIMIT_SECONDS = 1500.0
 CORES = min(os.cpu_count() or 1, 4)
 WAITING_PER_CORE = 2
 """Processes that run tests which mostly wait for sound: more would starve each other's sound."""
+EVERY = "(live or not live)"
+"""A marker expression."""
 PYTEST_CLOSING_LINE = re.compile(r"^(=+ )?(\d+ \w+|no tests ran)(, \d+ \w+)* in [\d.]+s.*$")
 
 
@@ -82,25 +85,17 @@ def tool_beside(name: str, *arguments: str, first: Sequence[str] = ()) -> Iterat
             process.kill()
 
 
-def waiting_tests(chosen: str = "") -> Tally:
-    return _side_by_side(CORES * WAITING_PER_CORE, _both(chosen, "not alone"))
+def waiting_tests(chosen: str) -> Tally:
+    return pytest(*_processes(CORES * WAITING_PER_CORE), "-m", f"{chosen} and not timed and not alone")
 
 
-def measuring_tests(chosen: str = "") -> Tally:
-    return _side_by_side(CORES, _both(chosen, "alone"))
+def measuring_tests(chosen: str) -> Tally:
+    timed = pytest(*_processes(CORES), "-m", f"{chosen} and timed and not alone")
+    return timed + pytest("-m", f"{chosen} and alone")
 
 
-def chosen_tests(chosen: str = "") -> Tally:
-    """All tests, or those that a marker expression chooses."""
-    return waiting_tests(chosen) + measuring_tests(chosen)
-
-
-def _side_by_side(processes: int, chosen: str) -> Tally:
-    return pytest("-n", str(processes), "--dist", "loadgroup", "-m", chosen)
-
-
-def _both(chosen: str, when: str) -> str:
-    return f"({chosen}) and {when}" if chosen else when
+def _processes(number: int) -> tuple[str, ...]:
+    return "-n", str(number), "--dist", "loadgroup"
 
 
 def pytest(*arguments: str) -> Tally:
@@ -110,13 +105,26 @@ def pytest(*arguments: str) -> Tally:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
         with subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+            command,
+            cwd=ROOT,
+            env=_remembering(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 if not PYTEST_CLOSING_LINE.match(line.strip()):
                     print(line, end="", flush=True)
         return counted(report, process.returncode)
+
+
+def _remembering() -> dict[str, str]:
+    """An environment in which the tests that one process has compiled are there for the next one."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(ROOT / "build" / "cache" / "python")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def counted(report: Path, exit_code: int) -> Tally:
@@ -144,15 +152,19 @@ def types() -> Tally:
 
 
 def live() -> Tally:
-    return chosen_tests("live")
+    return waiting_tests("live") + measuring_tests("live")
 
 
 def everything() -> Tally:
     linted = lint()
     modest = ("nice", "-n", "19") if shutil.which("nice") else ()
     with tool_beside("mypy", first=modest) as typed:
-        waited = waiting_tests()
-        return linted + waited + typed() + measuring_tests()
+        waited = waiting_tests(EVERY)
+        return linted + waited + typed() + measuring_tests(EVERY)
+
+
+def tests() -> Tally:
+    return waiting_tests(EVERY) + measuring_tests(EVERY)
 
 
 def reformat() -> Tally:
@@ -165,7 +177,7 @@ CHECKS = {
     "types": types,
     "live": live,
     "format": reformat,
-    "tests": chosen_tests,
+    "tests": tests,
 }
 
 

@@ -102,7 +102,7 @@ async def test_processes_in_a_hurry_are_never_in_together(tmp_path: Path) -> Non
 
 
 @posix
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("FLR-3")
 async def test_the_next_one_has_the_floor_within_a_second_of_its_holders_death(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
@@ -119,7 +119,7 @@ async def test_the_next_one_has_the_floor_within_a_second_of_its_holders_death(t
 
 
 @posix
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("FLR-3")
 async def test_waiters_that_are_killed_hold_nobody_up_and_leave_nothing(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
@@ -143,7 +143,7 @@ async def test_waiters_that_are_killed_hold_nobody_up_and_leave_nothing(tmp_path
 
 
 @posix
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("FLR-3")
 async def test_killed_at_any_moment_a_process_leaves_the_line_in_order(tmp_path: Path) -> None:
     chosen = random.Random(11)
@@ -177,7 +177,7 @@ async def test_a_waiter_that_gives_up_disturbs_no_other_process(tmp_path: Path) 
 
 
 @posix
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("FLR-7")
 async def test_a_frozen_holder_loses_the_floor_after_the_ceiling_and_is_told_when_it_thaws(
     tmp_path: Path,

@@ -49,7 +49,7 @@ async def test_of_200_messages_at_once_those_taken_sound_in_order_and_the_rest_i
 
 
 @pytest.mark.live
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("BAT-11")
 @pytest.mark.parametrize("state", ["connecting", "speaking", "waiting", "listening", "transcribing"])
 async def test_a_call_that_is_cancelled_is_silent_closed_and_never_answered(

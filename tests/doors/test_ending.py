@@ -94,7 +94,7 @@ async def test_what_is_open_is_put_away_even_when_a_second_signal_comes(tmp_path
         assert await process.wait() == 0
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "stuck",
     [
@@ -113,7 +113,7 @@ async def test_nothing_that_hangs_keeps_the_process(tmp_path: Path, stuck: str) 
         assert monotonic() - began < LEAVE_SECONDS + MARGIN_SECONDS
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("HTTP-13")
 def test_a_standard_error_that_nobody_reads_does_not_keep_the_process(tmp_path: Path) -> None:
     body = f"{READY}; [sys.stderr.buffer.raw.write(b'x' * 65_536) for _ in range(99)]"
@@ -130,7 +130,7 @@ def test_a_standard_error_that_nobody_reads_does_not_keep_the_process(tmp_path: 
             process.kill()
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("HTTP-13")
 async def test_what_cannot_be_put_away_in_time_is_left_with_a_word(tmp_path: Path) -> None:
     async with ending(waiting(99), tmp_path) as process:

@@ -229,7 +229,7 @@ async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.live
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("wait", ["speaking", "listening"])
 @pytest.mark.spec("HTTP-8")
 async def test_a_client_that_vanishes_is_silence_a_closed_microphone_and_a_free_floor(
@@ -308,7 +308,7 @@ def test_the_address_that_is_told_works_on_this_machine() -> None:
 
 
 @pytest.mark.live
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("era", "number"),
     [

@@ -68,7 +68,7 @@ def test_a_key_held_down_is_one_press_however_long() -> None:
 # Silence.
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.live
 @pytest.mark.parametrize(("text", "typed"), [(COUNTING, None), ("-", COUNTING)])
 @pytest.mark.parametrize("key", [" ", "\x1b"])

@@ -54,7 +54,7 @@ async def silent(heard: Recording, seconds: float = 0.5) -> int:
     return await asyncio.to_thread(heard.wait_for_silence, seconds, 20.0)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("CNV-18")
 async def test_a_pause_is_silence_within_a_tenth_of_a_second_and_no_sample_is_lost_or_said_twice(
     sound_card: VirtualSoundCard, tmp_path: Path
@@ -107,7 +107,7 @@ async def stand(folder: Path, *hosts: Wire) -> bool:
     return [ticket.pid for ticket in MachineFloor(folder).line()] == [host.process.pid for host in hosts]
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("FLR-7")
 async def test_a_frozen_assistant_gives_way_and_is_silent_when_it_thaws(
     sound_card: VirtualSoundCard, tmp_path: Path

@@ -119,7 +119,7 @@ async def floor_is_free(variables: dict[str, str]) -> None:
     assert process.returncode == 0, errors
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.spec("LIV-12")
 async def test_ended_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
@@ -141,7 +141,7 @@ async def test_ended_in_mid_speech(sound_card: VirtualSoundCard, tmp_path: Path,
         await floor_is_free(variables)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
 @pytest.mark.spec("LIV-12")
 async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
@@ -159,7 +159,7 @@ async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Pa
         await floor_is_free(variables)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
 @pytest.mark.spec("LIV-12")
 async def test_ended_while_paused(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
@@ -170,6 +170,7 @@ async def test_ended_while_paused(sound_card: VirtualSoundCard, tmp_path: Path, 
             async with serving(variables) as host:
                 await host.call("speak", message=LONG)
                 await host.answer()
+                await asyncio.to_thread(heard.wait_for_sound, 10.0)
                 await host.call("playback", action="pause")
                 await host.answer()
                 quiet = await asyncio.to_thread(heard.wait_for_silence, 0.5, 10.0)
@@ -182,7 +183,7 @@ async def test_ended_while_paused(sound_card: VirtualSoundCard, tmp_path: Path, 
         await floor_is_free(variables)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("way", ["Claude Code", "stdin closed"])
 @pytest.mark.spec("LIV-12")
 async def test_ended_while_an_answer_is_pending(
@@ -203,7 +204,7 @@ async def test_ended_while_an_answer_is_pending(
         assert MachineFloor(tmp_path).line() == []
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("way", ["Claude Code", "stdin closed", "SIGKILL"])
 @pytest.mark.spec("LIV-12", "LIV-13")
 async def test_ended_while_it_waits_for_the_floor(

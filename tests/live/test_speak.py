@@ -106,7 +106,7 @@ async def test_speak_returns_when_sound_starts_and_goes_on(
     assert voice.hear(samples.tobytes(), RATE) == voice.words(TEXT)
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.spec("LIV-4")
 async def test_stop_and_cancel_are_silence_within_a_tenth_of_a_second(
     sound_card: VirtualSoundCard, tmp_path: Path

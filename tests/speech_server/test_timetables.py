@@ -17,7 +17,7 @@ from tests.support.speech_server import (
 from voicemode.clock import monotonic
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_the_first_byte_waits_and_the_head_need_not(server: SpeechServer, http: httpx2.Client) -> None:
     for at_once in (True, False):
         server.then(Behaviour(time_to_first_byte_s=0.15, headers_at_once=at_once))
