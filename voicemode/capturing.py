@@ -16,7 +16,6 @@ from voicemode.interrupting import OwnSpeech, TalkingOver, latest
 from voicemode.levels import decibels, stands_out
 from voicemode.listening import (
     HIDDEN_LEAD_SECONDS,
-    LEAD_SECONDS,
     OPENING_DECIBELS,
     Captured,
     Ear,
@@ -210,8 +209,9 @@ class _Attention:
             self._fading = ECHO_TAIL_SECONDS
             lead = latest(self._before, ECHOING_LEAD_SECONDS)
             return self._new(lead=lead, lead_seconds=HIDDEN_LEAD_SECONDS)
-        hearing = self._new()
-        for judged in latest(self._before, PREROLL_SECONDS):
+        early = latest(self._before, PREROLL_SECONDS)
+        hearing = self._new(early_seconds=sum(each.frame.seconds for each in early))
+        for judged in early:
             hearing.feed(judged if self._ear.hears_past_us else self._judge_late(judged))
         return hearing
 
@@ -235,17 +235,27 @@ class _Attention:
         return hearing
 
     def _new(
-        self, *, lead: Sequence[Judged] = (), lead_seconds: float = LEAD_SECONDS, untold: bool = False
+        self,
+        *,
+        lead: Sequence[Judged] = (),
+        lead_seconds: float | None = None,
+        early_seconds: float = 0.0,
+        untold: bool = False,
     ) -> Hearing:
+        """`early_seconds` of what it will be fed came before the user's turn, whose limits they do not shorten."""
+        rules = self._rules
+        longer = replace(
+            rules, maximum=rules.maximum + early_seconds, no_speech=rules.no_speech + early_seconds
+        )
         return Hearing(
             self._ports,
             self._ear.format,
             turn=self._turn,
-            rules=self._rules,
+            rules=longer,
             guess=self._guess,
             overhang=self._ear.overhang_seconds,
             lead=lead,
-            lead_seconds=lead_seconds,
+            lead_seconds=self._ear.onset_seconds if lead_seconds is None else lead_seconds,
             untold=untold,
         )
 

@@ -18,11 +18,9 @@ from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Va
 from voicemode.speech import Outcome, RecordingNote, Transcript
 from voicemode.turn import Turn, TurnRules, Why
 
-LEAD_SECONDS = 0.3
-"""Kept before the first voice: soft onsets (h, f, s) are no voice to a detector."""
-
 HIDDEN_LEAD_SECONDS = 0.5
-"""The same while our own speech sounds, beside which the beginning of a word is no voice to a detector either."""
+"""Kept before the first voice while our own speech sounds, beside which the beginning of a word is no voice to a
+detector."""
 
 TAIL_SECONDS = EARLY_SILENCE
 """Kept after the last voice. What is transcribed early is thereby all that will be there at the end."""
@@ -154,6 +152,10 @@ class Ear:
         self._room = Room()
 
     @property
+    def onset_seconds(self) -> float:
+        return self._vad.onset_seconds
+
+    @property
     def overhang_seconds(self) -> float:
         return self._vad.overhang_seconds
 
@@ -212,7 +214,7 @@ class Hearing:
         guess: Guess,
         overhang: float = 0.0,
         lead: Iterable[Judged] = (),
-        lead_seconds: float = LEAD_SECONDS,
+        lead_seconds: float,
         untold: bool = False,
     ) -> None:
         self._ports = ports

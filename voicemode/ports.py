@@ -73,6 +73,10 @@ class Vad(Protocol):
     def frame_samples(self) -> int: ...
 
     @property
+    def onset_seconds(self) -> float:
+        """How long before the first that it calls voice the voice may have begun: soft onsets (h, f, s) are none."""
+
+    @property
     def overhang_seconds(self) -> float:
         """For how long it goes on calling voice what comes after a voice, usually."""
 

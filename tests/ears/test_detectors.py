@@ -67,6 +67,10 @@ class Told:
         return self.samples
 
     @property
+    def onset_seconds(self) -> float:
+        return 0.3
+
+    @property
     def overhang_seconds(self) -> float:
         return 0.0
 

@@ -173,6 +173,30 @@ async def test_a_microphone_in_which_nothing_sounds_while_we_speak_does_not_hear
     assert taken.audio.data == b"".join(blocks[65 : 95 + 12 + 19])
 
 
+@pytest.mark.spec("LSN-49")
+async def test_the_limits_of_a_turn_count_from_our_last_sample() -> None:
+    """The user speaks on from half a second before it."""
+    world = World(blocks=[*[ROOM] * 60, *[SPOKEN] * 900], echo=FakeEcho())
+    taken = await beside(world, sounding=110)
+    assert taken.why is Why.MAXIMUM
+    assert world.microphone.delivered == pytest.approx(110 + 400, abs=1)
+
+
+@pytest.mark.spec("LSN-20")
+async def test_as_much_is_kept_before_a_voice_as_the_detector_may_be_late() -> None:
+    class Late(LoudVad):
+        @property
+        def onset_seconds(self) -> float:
+            return 0.45
+
+    blocks = [*numbered(1, 70), *numbered(5_000, 40), *numbered(100, 90)]
+    world = World(blocks=blocks)
+    world.ear_ports = replace(world.ear_ports, open_vad=Late)
+    taken = await captured(world)
+    assert taken.audio is not None
+    assert taken.audio.data == b"".join(blocks[70 - 45 : 70 + 40 + 19])
+
+
 @pytest.mark.spec("LSN-42")
 async def test_our_own_last_word_in_a_room_opens_no_turn() -> None:
     """It sounds on for 0.2 s in devices and room, and nobody answers."""

@@ -260,6 +260,10 @@ class LoudVad:
         return MICROPHONE_BLOCK
 
     @property
+    def onset_seconds(self) -> float:
+        return 0.3
+
+    @property
     def overhang_seconds(self) -> float:
         return 0.0
 

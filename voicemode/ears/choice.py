@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import util
 
 from voicemode.ears.gated import GatedVad
-from voicemode.ears.silero import FRAME_SAMPLES, OVERHANG_SECONDS, SileroVad
+from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
 from voicemode.ports import Vad
@@ -67,7 +67,11 @@ def open_vad(
     if detector.gated:
         gate = WebRtcVad(GATE_AGGRESSIVENESS)
         return GatedVad(
-            gate, _soon(SileroVad), frame_samples=FRAME_SAMPLES, overhang_seconds=OVERHANG_SECONDS
+            gate,
+            _soon(SileroVad),
+            frame_samples=FRAME_SAMPLES,
+            onset_seconds=ONSET_SECONDS,
+            overhang_seconds=OVERHANG_SECONDS,
         )
     return SileroVad() if detector.neural else WebRtcVad(aggressiveness)
 

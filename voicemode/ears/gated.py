@@ -28,8 +28,8 @@ class GatedVad:
 
     The judge is not told of the gaps: with the last words in memory it is sure of the next one 30–130 ms sooner than
     if it began anew. `judge` is called when the gate first opens: it may be loading until then. Where it raises
-    `EngineUnavailable` the gate decides alone, which is told once as a warning. `frame_samples` and `overhang_seconds`
-    are the judge's; the gate's own frames are cut from the same sound, whatever their size.
+    `EngineUnavailable` the gate decides alone, which is told once as a warning. `frame_samples`, `onset_seconds` and
+    `overhang_seconds` are the judge's; the gate's own frames are cut from the same sound, whatever their size.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class GatedVad:
         judge: Callable[[], Vad],
         *,
         frame_samples: int,
+        onset_seconds: float = 0.3,
         overhang_seconds: float = 0.0,
         hold_seconds: float = HOLD_SECONDS,
     ) -> None:
@@ -46,6 +47,7 @@ class GatedVad:
         self._judge: Vad | None = None
         self._alone = False
         self._frame_samples = frame_samples
+        self._onset = onset_seconds
         self._overhang = overhang_seconds
         self._hold = gate.format.samples(hold_seconds)
         self._framer = Framer(gate.format, gate.frame_samples)
@@ -59,6 +61,10 @@ class GatedVad:
     @property
     def frame_samples(self) -> int:
         return self._frame_samples
+
+    @property
+    def onset_seconds(self) -> float:
+        return self._onset
 
     @property
     def overhang_seconds(self) -> float:

@@ -9,6 +9,7 @@ FRAME_SAMPLES = 512
 """32 ms: the one size that the network takes at 16 kHz."""
 
 
+ONSET_SECONDS = 0.4
 OVERHANG_SECONDS = 0.06
 """Measured on sentences of people and of flite (decision 0009)."""
 
@@ -39,6 +40,10 @@ class SileroVad:
     @property
     def frame_samples(self) -> int:
         return FRAME_SAMPLES
+
+    @property
+    def onset_seconds(self) -> float:
+        return ONSET_SECONDS
 
     @property
     def overhang_seconds(self) -> float:

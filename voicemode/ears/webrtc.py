@@ -8,6 +8,7 @@ FRAME_SECONDS = 0.01
 """The detector takes 10, 20 or 30 ms; the shortest gives the turn machine the finest clock."""
 
 
+ONSET_SECONDS = 0.3
 OVERHANG_SECONDS = (0.1, 0.1, 0.07, 0.0)
 """By aggressiveness, measured on sentences of people and of flite (decision 0009)."""
 
@@ -28,6 +29,10 @@ class WebRtcVad:
     @property
     def frame_samples(self) -> int:
         return LISTENING.samples(FRAME_SECONDS)
+
+    @property
+    def onset_seconds(self) -> float:
+        return ONSET_SECONDS
 
     @property
     def overhang_seconds(self) -> float:
