@@ -18,6 +18,7 @@ class KeyIsVoice:
 
     format = LISTENING
     frame_samples = 320
+    onset_seconds = 0.3
     overhang_seconds = 0.0
 
     def feed(self, frame: Frame) -> float:

@@ -160,7 +160,7 @@ class _Attention:
         judged = self._ear.judge(sound)
         if self._fading > 1e-9:
             self._fading = self._fading - sound.frame.seconds if judged.margin >= OPENING_DECIBELS else 0.0
-            judged = replace(judged, probability=0.0)
+            judged = replace(judged, voice=False)
         return self._hearing.feed(judged) is not None
 
     def keep(self, outcome: Outcome) -> Recording | None:
@@ -192,7 +192,7 @@ class _Attention:
         if self._ear.hears_past_us:
             judged = self._ear.judge(sound)
             if not sound.free or judged.margin < OPENING_DECIBELS:
-                judged = replace(judged, probability=0.0)
+                judged = replace(judged, voice=False)
         self._before.append(judged)
         self._before_seconds += judged.frame.seconds
         while self._before_seconds > REMEMBERED_SECONDS + 1e-9:

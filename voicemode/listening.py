@@ -28,9 +28,6 @@ TAIL_SECONDS = EARLY_SILENCE
 VOICE = 0.5
 """The probability from which a frame counts as voice."""
 
-GOING_ON = 0.7
-"""The same once somebody speaks: beside a fan the neural detector is half sure of it for 0.2 s after the voice."""
-
 OPENING_DECIBELS = 6.0
 """A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
 
@@ -129,17 +126,12 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A sound and what the detector takes it for: the `probability` of voice. `margin` is how many dB it stands out of
-    the room."""
+    """A sound and what the detector takes it for. `margin` is how many dB it stands out of the room."""
 
     frame: Frame
     began: float
-    probability: float = 0.0
+    voice: bool = False
     margin: float = 0.0
-
-    @property
-    def voice(self) -> bool:
-        return self.probability >= VOICE
 
 
 class Ear:
@@ -187,9 +179,9 @@ class Ear:
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
         cleaned = sound.cleaned or sound.frame
-        probability = self._vad.feed(cleaned)
-        margin = self._room.feed(decibels(cleaned), cleaned.seconds, voice=probability >= VOICE)
-        return Judged(frame=sound.frame, began=sound.began, probability=probability, margin=margin)
+        voice = self._vad.feed(cleaned) >= VOICE
+        margin = self._room.feed(decibels(cleaned), cleaned.seconds, voice=voice)
+        return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin)
 
     def close(self) -> None:
         if self._echo is not None:
@@ -248,7 +240,7 @@ class Hearing:
         machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
         stands_out = judged.margin >= OPENING_DECIBELS
-        voice = judged.probability >= GOING_ON if spoken else judged.voice and stands_out
+        voice = judged.voice and (spoken or stands_out)
         if voice:
             self._margins += judged.margin
             self._voices += 1

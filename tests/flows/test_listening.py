@@ -251,25 +251,6 @@ async def test_a_microphone_that_opened_late_tells_how_long_it_was_deaf() -> Non
     assert timings(world.watched.events).deaf == pytest.approx(2.0, abs=0.5)
 
 
-class Sure(LoudVad):
-    """As sure of a voice as the frame is loud: 10,000 is certain."""
-
-    def feed(self, frame: Frame) -> float:
-        return int.from_bytes(frame.data[:2], "little", signed=True) / 10_000
-
-
-@pytest.mark.spec("LSN-15")
-async def test_a_turn_that_a_half_sure_detector_has_opened_goes_on_only_while_it_is_sure() -> None:
-    blocks = [[kind.to_bytes(2, "little") * 160] * count for kind, count in ((10, 50), (6_000, 10))]
-    sure, half = ([kind.to_bytes(2, "little") * 160] * 60 for kind in (8_000, 6_000))
-    world = World(blocks=[*blocks[0], *blocks[1], *sure, *half, *blocks[0] * 4])
-    world.ear_ports = replace(world.ear_ports, open_vad=Sure)
-    taken = await captured(world)
-    assert taken.audio is not None
-    # What sounds on behind it is its soft end, for a tenth of a second.
-    assert taken.audio.seconds == pytest.approx(0.3 + 0.1 + 0.6 + 0.1 + 0.19)
-
-
 @pytest.mark.spec("LSN-37")
 async def test_what_the_detector_takes_for_voice_opens_no_turn_unless_it_stands_out_of_the_room() -> None:
     fan, voice = (1_100).to_bytes(2, "little") * 160, (5_000).to_bytes(2, "little") * 160
