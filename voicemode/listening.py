@@ -51,11 +51,7 @@ class Echo(Protocol):
         """Whether the last frame holds clearly more than the echo that is to be expected."""
 
     def near(self, frame: Frame) -> Frame:
-        """A frame of `frame_samples` from the microphone → the same, cleaned: for who judges it."""
-
-    @property
-    def words(self) -> Frame:
-        """The last frame for who is to understand it: more of the user, and perhaps more of us."""
+        """A frame of `frame_samples` from the microphone → the same, cleaned."""
 
     def close(self) -> None: ...
 
@@ -115,13 +111,12 @@ class Captured:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
-    """A frame of the detector's size, as it is kept. `began` is when its first sample was heard, `free` that it holds
-    more than our own sound, `cleaned` what the detector is given (None: the same)."""
+    """A frame of the detector's size. `began` is when its first sample was heard, `free` that it holds more than our
+    own sound."""
 
     frame: Frame
     began: float
     free: bool = True
-    cleaned: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,26 +156,22 @@ class Ear:
         return self._echo is not None and self._echo.clean
 
     async def sounds(self, source: AsyncIterator[Frame]) -> AsyncIterator[Sound]:
-        """In the detector's frames, of what is kept and of what it judges alike."""
-        framer, judged = (Framer(self.format, self._vad.frame_samples) for _ in range(2))
+        framer = Framer(self.format, self._vad.frame_samples)
         pieces = Framer(self.format, self._echo.frame_samples) if self._echo is not None else None
         free = False
         async for block in source:
             heard = pieces.feed(block.data) if pieces is not None else [block]
             for piece in heard:
                 cleaned = self._echo.near(piece) if self._echo is not None else piece
-                words = self._echo.words if self._echo is not None else piece
                 free = free or self._echo is None or self._echo.free
-                for frame, other in zip(framer.feed(words.data), judged.feed(cleaned.data), strict=True):
-                    began = clock.monotonic() - frame.seconds
-                    yield Sound(frame=frame, began=began, free=free, cleaned=other)
+                for frame in framer.feed(cleaned.data):
+                    yield Sound(frame=frame, began=clock.monotonic() - frame.seconds, free=free)
                     free = False
 
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
-        cleaned = sound.cleaned or sound.frame
-        voice = self._vad.feed(cleaned) >= VOICE
-        margin = self._room.feed(decibels(cleaned), cleaned.seconds, voice=voice)
+        voice = self._vad.feed(sound.frame) >= VOICE
+        margin = self._room.feed(decibels(sound.frame), sound.frame.seconds, voice=voice)
         return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin)
 
     def close(self) -> None:

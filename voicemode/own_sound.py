@@ -63,7 +63,7 @@ class Tap:
 class OwnSound:
     """The `Echo` of one opening of the microphone: a canceller, and behind it a gate, which outlives it.
 
-    `free`, `words` and `clean` are about the frame that `near` was given last.
+    `free` and `clean` are about the frame that `near` was given last.
     """
 
     def __init__(
@@ -96,16 +96,16 @@ class OwnSound:
     def free(self) -> bool:
         return self._more
 
-    @property
-    def words(self) -> Frame:
-        return self._canceller.words
-
     def far(self, frame: Frame) -> None:
         """What the loudspeaker has pulled. From its thread: it is only put down here."""
         self._pulled.append((frame, self._now()))
 
     def near(self, frame: Frame) -> Frame:
-        """What was pulled until then goes before it, and no more: a burst of frames finds each its own."""
+        """What was pulled until then goes before it, and no more: a burst of frames finds each its own.
+
+        Whether it is free is judged by what the canceller leaves of the echo, which is least. Given back is the words:
+        the canceller takes the beginning of a voice with the echo, which is then neither found nor understood.
+        """
         began = self._steady.began(self._now(), frame.seconds)
         while self._pulled and self._pulled[0][1] <= began + frame.seconds:
             played, at = self._pulled.popleft()
@@ -114,7 +114,7 @@ class OwnSound:
                 self._gate.played(decibels(played), at, played.seconds)
         cleaned = self._canceller.near(frame)
         self._more = self._gate.heard(decibels(cleaned), began).more
-        return cleaned
+        return self._canceller.words
 
     def close(self) -> None:
         if self._tap.listener == self.far:

@@ -95,11 +95,11 @@ class EchoCanceller(Protocol):
 
     def near(self, frame: Frame) -> Frame:
         """A microphone frame of exactly 10 ms → the same length without the echo, though not without harm to who spoke
-        at the same time: to judge who speaks. One thread at a time."""
+        at the same time: to know whether somebody did. One thread at a time."""
 
     @property
     def words(self) -> Frame:
-        """The last frame with the echo subtracted and nothing done to the rest: to understand who speaks."""
+        """The last frame with the echo subtracted and nothing done to the rest: to find and understand who speaks."""
 
     def close(self) -> None: ...
 

@@ -304,7 +304,6 @@ class FakeEcho:
         self.clean = clean
         self.free = False
         self.open = True
-        self.words = Frame(data=ROOM, format=LISTENING)
 
     @property
     def frame_samples(self) -> int:
@@ -312,8 +311,7 @@ class FakeEcho:
 
     def near(self, frame: Frame) -> Frame:
         self.free = frame.data != ECHO
-        self.words = frame if self.free else Frame(data=ROOM, format=frame.format)
-        return self.words
+        return frame if self.free else Frame(data=ROOM, format=frame.format)
 
     def close(self) -> None:
         self.open = False
