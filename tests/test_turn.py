@@ -173,6 +173,14 @@ def test_a_sound_that_is_no_voice_puts_off_the_end_by_a_tenth_of_a_second_at_mos
     assert turn.now == about(2.0 + min(lasts - 0.05, 0.1))
 
 
+@pytest.mark.spec("LSN-16", "LSN-17")
+def test_music_behind_a_voice_puts_off_the_end_by_a_tenth_of_a_second_in_all() -> None:
+    turn = listen(voice(1.0))
+    heard_on(turn, LONG, sound=True)
+    assert turn.why is Why.SILENCE
+    assert turn.now == about(2.1)
+
+
 @pytest.mark.spec("LSN-17")
 def test_a_sound_of_which_a_detector_thinks_nothing_opens_no_turn() -> None:
     turn = Turn(RULES)

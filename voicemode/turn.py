@@ -171,10 +171,10 @@ class Turn:
         limit = self._patience.limit()
         if self.voice_to is None or limit is None or self.now < self._rules.minimum - 1e-9:
             return False
-        if sound:
-            limit += DOUBT_SECONDS
-        held = self._overhang if self.voice_to <= self._held_to else 0.0
-        return self.now - self.voice_to + held >= limit - seconds / 2
+        unheard = self.now - self._held_to + self._overhang
+        silent = unheard if self.voice_to <= self._held_to else self.now - self.voice_to
+        doubtful = sound and unheard < limit + DOUBT_SECONDS - seconds / 2
+        return silent >= limit - seconds / 2 and not doubtful
 
     def _heard_sound(self, began: float) -> None:
         if self.state is not TurnState.WAITING and self.voice_to is not None:

@@ -173,7 +173,7 @@ async def test_a_microphone_in_which_nothing_sounds_while_we_speak_does_not_hear
     assert taken.audio.data == b"".join(blocks[65 : 95 + 12 + 19])
 
 
-@pytest.mark.spec("LSN-49")
+@pytest.mark.spec("LSN-18")
 async def test_the_limits_of_a_turn_count_from_our_last_sample() -> None:
     """The user speaks on from half a second before it."""
     world = World(blocks=[*[ROOM] * 60, *[SPOKEN] * 900], echo=FakeEcho())
