@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voicemode.joins import Voiced
@@ -161,3 +161,22 @@ def test_a_break_may_repeat_more_than_a_clause_until_a_voice_has_shown_that_it_d
     assert ledger.may_repeat(several, voice="v")
     ledger.complete(ledger.add("a" * 800), voice="v", voiced=Voiced(seconds=64.0))
     assert not ledger.may_repeat(several, voice="v")
+
+
+@pytest.mark.spec("SPK-34")
+@settings(max_examples=150, deadline=None, database=None)
+@given(
+    st.text(st.one_of(st.sampled_from("½²①Ⅳ你a1.,… "), st.characters()), min_size=1, max_size=30),
+    st.floats(0.001, 20.0),
+)
+@example("½", 0.4)
+@example("…", 0.4)
+def test_a_voice_is_measured_by_whatever_it_has_said(text: str, seconds: float) -> None:
+    ledger = Ledger(RATE)
+    first, second = ledger.add(text), ledger.add("It goes on, and then it breaks.")
+    ledger.sound(first, at=0, samples=400)
+    ledger.complete(first, voice="v", voiced=Voiced(seconds=seconds))
+    ledger.sound(second, at=400, samples=400)
+    following = ledger.break_off(second, voice="v", voiced=Voiced(seconds=0.4))
+    ledger.too_short(following, voice="v", voiced=Voiced(seconds=0.4))
+    assert " ".join(ledger.pieces).split() == f"{text} It goes on, and then it breaks.".split()

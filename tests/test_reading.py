@@ -181,6 +181,29 @@ def test_numbers_are_said_with_their_units(written: str, said: str) -> None:
     assert ENGLISH.words(written) == said
 
 
+@pytest.mark.spec("SPK-76")
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("½", "one half"),
+        ("¼ cup", "one quarter cup"),
+        ("2½ cups", "2 and one half cups"),
+        ("⅞ inch", "seven eighths inch"),
+        ("x² + y³", "x squared plus y cubed"),
+        ("5 m²", "5 m squared"),
+        ("x²y", "x squared y"),
+        ("10⁶ and 10⁻³", "10 to the power of 6 and 10 to the power of minus 3"),
+        ("²", "2"),
+        ("①First", "1 First"),
+        ("②③", "2 3"),
+        ("Chapter Ⅳ", "Chapter 4"),
+        ("H₂O", "H 2 O"),
+    ],
+)
+def test_numbers_in_one_character_are_said(written: str, said: str) -> None:
+    assert ENGLISH.words(written) == said
+
+
 @pytest.mark.spec("SPK-43")
 @pytest.mark.parametrize(
     ("written", "said"),

@@ -36,6 +36,9 @@ KNOWN_LETTERS = 800
 UNEVEN, UNEVEN_SECONDS = 1.12, 0.08
 """Words are longer and shorter than their letters."""
 
+LONGEST_NUMBER_LETTERS = 16.0
+"""A number in one character: `⅞` is seven eighths, `㉗` twenty-seven."""
+
 _UNSAID = frozenset(".,;:!?…'\"“”‘’()[]{}-–—*_`")
 _CLAUSE = re.compile(r"[.!?…;:,][\"'”’)\]]*\s+|[。！？；：，、]")
 
@@ -79,7 +82,10 @@ class Measured:
     """Its longest pause where nothing ended, in seconds."""
 
     def learn(self, text: str, voiced: Voiced) -> None:
+        """From all the sound of `text`. What has no letters teaches no pace: a rest of marks after a break."""
         whole = reach(text)
+        if not whole.least or not voiced.seconds:
+            return
         ends = [*(reach(text[:end]) for end in _clause_ends(text)), whole]
         self.least += whole.least
         self.most += whole.most
@@ -135,7 +141,7 @@ class Ledger:
         """All the sound of `piece` has come: so much of `voice` (any name that tells voices apart)."""
         entry = self._pieces[piece]
         entry.complete = True
-        if voiced is not None and voiced.seconds:
+        if voiced is not None:
             self._voices.setdefault(voice, Measured()).learn(entry.text, voiced)
 
     def break_off(self, piece: int, *, voice: str = "", voiced: Voiced | None = None) -> int:
@@ -198,7 +204,7 @@ class Ledger:
     def _pace(self, voice: str) -> Pace:
         slower, faster = min(self._speed, 1.0), max(self._speed, 1.0)  # Not every engine heeds a speed.
         measured = self._voices.get(voice)
-        if measured is None:
+        if measured is None or not measured.seconds:
             sure = SURE_PAUSE_SECONDS / slower
             return Pace(slowest=SLOWEST * slower, fastest=FASTEST * faster, sure_pause=sure)
         return Pace(
@@ -309,6 +315,8 @@ def _letters(character: str) -> tuple[float, float]:
         return (2.0, 6.0) if character.isalnum() else (0.0, 0.0)
     if character.isalpha():
         return 1.0, 3.0 if character.isupper() else 1.0 if character.isascii() else 1.6
+    if character.isalnum():
+        return 1.0, LONGEST_NUMBER_LETTERS
     return 0.0, 0.0 if character in _UNSAID else 9.0
 
 

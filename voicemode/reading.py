@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from voicemode.markdown import plain_line, read_line
 from voicemode.names import say_name, say_plain_name
 from voicemode.pronunciations import NONE, Pronunciations
-from voicemode.symbols import marks_to_words, numbers, once, operators
+from voicemode.symbols import NUMBER_SIGNS, marks_to_words, numbers, once, operators
 
 _CODE_BLOCKS = {
     "en": "There is a code block.",
@@ -79,7 +79,7 @@ _CHUNK = re.compile(r"[^\s,;()\[\]{}\"“”„«»<>|—…]+")
 _CORE = re.compile(r"(?P<before>['‘]*)(?P<core>.*?)(?P<after>[.:!?'’]*)", re.DOTALL)
 _CALL = re.compile(r"(?<=\w)\(\)|\$\{(?=\w+\})|(?<=\w)\}(?=[\s/.]|$)")
 _TECHNICAL = re.compile(
-    r"[0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒–−°^-]|::|\w\.\w|[a-z][A-Z]|[A-Z]{2}[a-z]|[0-9A-Fa-f]{32}|(?<!\S)\.\w|\(\)"
+    rf"[{NUMBER_SIGNS}0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒–−°^-]|::|\w\.\w|[a-z][A-Z]|[A-Z]{{2}}[a-z]|[0-9A-Fa-f]{{32}}|(?<!\S)\.\w|\(\)"
 )
 """Without any of these a line is prose, and stays as it is."""
 _ASIDE = 0xE000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _UNITS = {
     "ns": "nanosecond",
@@ -128,6 +129,17 @@ _BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
 _BEFORE_NUMBER = re.compile(r"(?<![^\s(])([-−~<>])(?=\d)")
 _NUMBER_WORDS = {"-": "minus ", "−": "minus ", "~": "about ", "<": "less than ", ">": "more than "}
 
+NUMBER_SIGNS = (
+    "\u00b2\u00b3\u00b9\u00bc-\u00be\u2070\u2074-\u2079\u2080-\u2089\u2150-\u215e\u2160-\u2182\u2189\u2460-\u249b"
+    "\u24ea-\u24ff\u2776-\u2793\u3251-\u325f\u32b1-\u32bf"
+)
+"""Numbers in one character, for a class of a regular expression: `½`, `²`, `①`, `Ⅳ`."""
+_NUMBER_SIGN = re.compile(f"[{NUMBER_SIGNS}]")
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
+_RAISED = re.compile(rf"(?<=[^\W_{NUMBER_SIGNS}])[²³](?![{_SUPERSCRIPTS}])|(?<=\d)⁻?[⁰¹²³⁴-⁹]+")
+_DIGITS = str.maketrans(_SUPERSCRIPTS, "0123456789-")
+_VULGAR = "VULGAR FRACTION "
+
 MARKS = {
     "✅": "check",
     "✔": "check",
@@ -167,8 +179,35 @@ def _mark(match: re.Match[str]) -> str:
 
 def numbers(text: str) -> str:
     """Dates, quantities, ranges and counted things."""
+    text = _NUMBER_SIGN.sub(_number_sign, _RAISED.sub(_power, text))
     text = _QUANTITY.sub(_quantity, _DATE.sub(_date, text))
     return re.sub(r"(?<=\d)\s?–\s?(?=\d)", " to ", _COUNTED.sub(r"\1 ", text))
+
+
+def _power(match: re.Match[str]) -> str:
+    """`m²` and `10⁻³`."""
+    power = match.group()
+    if said := {"²": "squared", "³": "cubed"}.get(power):
+        said = f" {said}"
+    else:
+        said = f" to the power of {power.translate(_DIGITS).replace('-', 'minus ')}"
+    return said + _space_before(match.string, match.end())
+
+
+def _number_sign(match: re.Match[str]) -> str:
+    """`½` → one half, `2½` → 2 and one half, `①` → 1."""
+    sign, before = match.group(), match.string[: match.start()]
+    name = unicodedata.name(sign)
+    said = f"{unicodedata.numeric(sign):g}"
+    if name.startswith(_VULGAR):
+        said = name.removeprefix(_VULGAR).lower().replace("zero thirds", "zero")
+        said = f"and {said}" if before[-1:].isdecimal() else said
+    space = " " if before[-1:].isalnum() else ""
+    return f"{space}{said}{_space_before(match.string, match.end())}"
+
+
+def _space_before(text: str, at: int) -> str:
+    return " " if text[at : at + 1].isalnum() and not _NUMBER_SIGN.match(text, at) else ""
 
 
 def operators(text: str) -> str:
