@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
 from voicemode.cli.showing import may_sound
+from voicemode.cli.streams import show
 from voicemode.cli.words import Command, parser
 from voicemode.errors import VoiceModeError
 
@@ -27,20 +28,33 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script."""
     _take_stderr()
-    options = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
-    _find_audio_server()
+    as_json = False
     try:
-        with suppress(BrokenPipeError):
-            return _run(options)
+        options = _parsed(arguments)
+        as_json = getattr(options, "json", False)
+        logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+        _find_audio_server()
+        return _run(options)
+    except BrokenPipeError:  # Nobody is left to be told.
         return FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except VoiceModeError as error:
-        if getattr(options, "json", False):
-            print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}))
         print(f"voicemode: {error}", file=sys.stderr)
+        if as_json:
+            with suppress(OSError, VoiceModeError):  # Perhaps this is what failed.
+                show(
+                    json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+                )
         return FAILED
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit:
+        show("", end="")  # The help.
+        raise
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED
+from voicemode.cli.streams import show
 from voicemode.terminal import key_terminal
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def may_sound(options: argparse.Namespace) -> bool:
     if options.sound or options.json:
         return bool(options.sound)
     with key_terminal() as terminal:
-        if terminal is None or not sys.stdout.isatty():
+        if terminal is None or sys.stdout is None or not sys.stdout.isatty():
             return False
     print(
         "The doctor can play a quiet sound of one second and listen to it, to find out whether you can talk over the "
@@ -34,11 +35,11 @@ def may_sound(options: argparse.Namespace) -> bool:
 async def show_voices(app: App, options: argparse.Namespace) -> int:
     voices = await app.voices()
     if options.json:
-        print(json.dumps([asdict(voice) for voice in voices], ensure_ascii=False, indent=1))
+        show(json.dumps([asdict(voice) for voice in voices], ensure_ascii=False, indent=1))
     else:
         width = max((len(voice.id) for voice in voices), default=0)
         for voice in voices:
-            print(f"{voice.id:{width}}  {voice.language:8}  {voice.engine}  {voice.name}".rstrip())
+            show(f"{voice.id:{width}}  {voice.language:8}  {voice.engine}  {voice.name}".rstrip())
     return DONE
 
 
@@ -47,11 +48,11 @@ async def show_config(app: App, options: argparse.Namespace) -> int:
     if options.json:
         values = [{key: str(value) for key, value in asdict(row).items()} for row in rows]
         problems = [str(problem) for problem in app.config.problems]
-        print(json.dumps({"variables": values, "problems": problems}, ensure_ascii=False, indent=1))
+        show(json.dumps({"variables": values, "problems": problems}, ensure_ascii=False, indent=1))
     else:
         for row in rows:
-            print(f"{row.name}={row.value}  ({row.source})\n    {row.help}")
-        print(f"\nYour file: {app.places.user_file}\nData: {app.places.data}")
+            show(f"{row.name}={row.value}  ({row.source})\n    {row.help}")
+        show(f"\nYour file: {app.places.user_file}\nData: {app.places.data}")
     return DONE
 
 
@@ -64,10 +65,10 @@ async def show_findings(app: App, options: argparse.Namespace) -> int:
 
         findings += await listen_to_itself(app)
     if options.json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
+        show(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
     else:
         for finding in findings:
-            print(f"{finding.state:5} {finding.what}: {finding.found}")
+            show(f"{finding.state:5} {finding.what}: {finding.found}")
             if finding.mend:
-                print(f"      → {finding.mend}")
+                show(f"      → {finding.mend}")
     return FAILED if any(finding.state == "fail" for finding in findings) else DONE

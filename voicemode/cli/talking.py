@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
-from voicemode.errors import InvalidRequest
+from voicemode.cli.streams import show, standard_input
 from voicemode.terminal import KEY_NAMES, key_terminal, watched
 
 if TYPE_CHECKING:
@@ -42,13 +41,16 @@ class _Once:
 
 
 async def speak(app: App, options: argparse.Namespace) -> int:
-    piped = options.text == "-"
-    text: str | AsyncIterator[str] = _standard_input() if piped else options.text
+    piped = standard_input() if options.text == "-" else None
     request = app.request(voice=options.voice, speed=options.speed, instructions=options.instructions)
+    text = options.text if piped is None else aiter(piped)
     async with app.conversation.speak(text, request) as call:
         silence = _Once(call.stop)
-        with key_terminal(text_on_stdin=piped) as terminal, _key(terminal, silence, "silence"):
+        with key_terminal(text_on_stdin=piped is not None) as terminal, _key(terminal, silence, "silence"):
             exchange = await call.result()
+    spoken = exchange.spoken
+    if piped is not None and not (silence or spoken.heard or spoken.unheard):
+        raise piped.nothing_to_say()
     return _told(call, exchange, options, silenced=bool(silence))
 
 
@@ -144,12 +146,6 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
     from voicemode.speech import Outcome
 
     spoken, transcript = exchange.spoken, exchange.transcript
-    if options.json:
-        print(
-            json.dumps({"handle": call.handle, **asdict(exchange)}, ensure_ascii=False, default=str, indent=1)
-        )
-    elif transcript is not None:
-        print(transcript.text)
     for note in (spoken.note, exchange.note, transcript.note if transcript else ""):
         if note:
             print(f"voicemode: {note}", file=sys.stderr)
@@ -157,6 +153,13 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
         print(f"voicemode: the sound is in {spoken.recording}", file=sys.stderr)
     if exchange.outcome is Outcome.NOT_TRANSCRIBED:
         print(f"voicemode: the recording is kept in {exchange.recording}", file=sys.stderr)
+    # The last thing: where it cannot be written, the rest has been told.
+    heard = transcript.text if transcript is not None else ""
+    if options.json:
+        told = {"handle": call.handle, **asdict(exchange)}
+        show(json.dumps(told, ensure_ascii=False, default=str, indent=1), heard=heard)
+    elif transcript is not None:
+        show(heard, heard=heard)
     codes = {
         Outcome.FINISHED: DONE,
         Outcome.ANSWERED: DONE,
@@ -167,17 +170,3 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
         Outcome.NO_SPEECH: NO_SPEECH,
     }
     return codes.get(exchange.outcome, FAILED)
-
-
-async def _standard_input() -> AsyncIterator[str]:
-    """Text as it is written, so that the first sentence sounds while the rest is still coming."""
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    anything = False
-    while data := await asyncio.to_thread(os.read, sys.stdin.fileno(), 65_536):
-        anything = anything or bool(data.strip())
-        yield decoder.decode(data)
-    yield decoder.decode(b"", final=True)
-    if not anything:
-        raise InvalidRequest("Standard input is empty.", hint="Pipe a text into `voicemode speak -`.")
