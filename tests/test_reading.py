@@ -181,7 +181,7 @@ def test_numbers_are_said_with_their_units(written: str, said: str) -> None:
     assert ENGLISH.words(written) == said
 
 
-@pytest.mark.spec("SPK-76")
+@pytest.mark.spec("SPK-55")
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -216,6 +216,12 @@ def test_numbers_in_one_character_are_said(written: str, said: str) -> None:
         ("x=3", "x equals 3"),
         ("a && b || c", "a and b or c"),
         ("2 + 2 = 4", "2 plus 2 equals 4"),
+        ("2**10", "2 to the power of 10"),
+        ("x**-2", "x to the power of minus 2"),
+        ("2 * 3 and width * height", "2 times 3 and width times height"),
+        ("SELECT * FROM t", "SELECT star FROM t"),
+        ("import * as x", "import star as x"),
+        ("from x import *", "from x import star"),
         ("x < 5 and y > 6", "x less than 5 and y greater than 6"),
         ("<10 ms", "less than 10 milliseconds"),
         ("~5", "about 5"),

@@ -31,6 +31,9 @@ _TAG = re.compile(
 _MARKS = re.compile(r"~~+|`+|(?<=\w)(?P<inside>\*{2,})(?=\w)|\*{2,}|(?<!\w)[*_]+(?=\S)|(?<=\S)[*_]+(?!\w)")
 """What emphasis leaves at the edges of words, paired or not; `2 * 3`, `a*b` and `snake_case` stay."""
 
+_POWER = re.compile(r"(?<![\w*.)\]])([\w.)\]]+)\*\*(?=-?(?:\d|\w(?!.*\w\*\*(?!\w))|\())(?!\S*\*\*)")
+"""`2**10` and `a**b`, as far as nothing closes the two stars as emphasis."""
+
 _JOINERS = "\u200c\u200d"
 """Between letters these are spelling (Persian, the languages of India); anywhere else they glue emoji together."""
 
@@ -77,11 +80,24 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
     line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
     line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _IMAGE.sub(r"\1", line)))
     line = _cells(_BARE_URL.sub(_host, line))
+    line = _powers(line)
     line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
     line = _ENTITY.sub(lambda entity: _speakable(html.unescape(entity.group())), line)
     for place, span in enumerate(spans):
         line = line.replace(chr(_CODE_PLACES + place), span)
     return " ".join(line.split())
+
+
+def _powers(line: str) -> str:
+    """Powers as `x^2`, so that their stars are no emphasis; not where the two stars close what others have opened."""
+    parts: list[str] = []
+    done = stars = 0
+    for match in _POWER.finditer(line):
+        stars += line.count("**", done, match.start())
+        parts += (line[done : match.start()], match.group() if stars % 2 else f"{match[1]}^")
+        stars += stars % 2
+        done = match.end()
+    return "".join((*parts, line[done:]))
 
 
 def _item(item: re.Match[str], tasks: tuple[str, str]) -> str:

@@ -116,7 +116,8 @@ _SPACED = {
 _SIGNS = (
     (re.compile(r"(?<![\w.])\+(\d+)\s?[/,]?\s?[-−](\d+)\b"), r"plus \1, minus \2"),
     (re.compile(r"(?<=\d)/(?=(?:second|minute|hour|day|week|month|year|user|request)\b)"), " per "),
-    (re.compile(r"(?<=\w)\^(?=\w)"), " to the power of "),
+    (re.compile(r"(?<=[\w)\]])(?:\^|\*\*)(?=[\w(])"), " to the power of "),
+    (re.compile(r"(?<=[\w)\]])(?:\^|\*\*)-(?=\w)"), " to the power of minus "),
     (re.compile(r"(?<=\w)~(?=\d)"), " tilde "),
     (re.compile(r"(?<=\w)::(?=\w)"), " "),
     (re.compile(r"\b(?:Ctrl|Control)\+(?=\w)"), "Control "),
@@ -126,6 +127,32 @@ _SIGNS = (
 """Signs inside a word: the size of a change, prices, powers, scopes, keys."""
 
 _BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
+_OPERAND = re.compile(r"[^\W\d_]|.*[\d)\](_].*")
+"""What is multiplied: a figure, a single letter, a call; words as in `width * height` unless they command."""
+_COMMANDS = frozenset(
+    (
+        "add",
+        "as",
+        "cat",
+        "cp",
+        "distinct",
+        "export",
+        "from",
+        "import",
+        "in",
+        "into",
+        "ls",
+        "mv",
+        "on",
+        "rm",
+        "select",
+        "where",
+        "with",
+    )
+)
+"""Beside one of these (`import * as x`, `rm * now`), or beside capitals (`SELECT * FROM t`), a star is a star."""
+_LAST_STAR = re.compile(r"(?<=\w\s)\*(?=[.,;:!?)]?(?:\s|$))(?!\s\S)")
+
 _BEFORE_NUMBER = re.compile(r"(?<![^\s(])([-−~<>])(?=\d)")
 _NUMBER_WORDS = {"-": "minus ", "−": "minus ", "~": "about ", "<": "less than ", ">": "more than "}
 
@@ -215,7 +242,7 @@ def operators(text: str) -> str:
     for sign, said in _SIGNS:
         text = sign.sub(said, text)
     text = _OPERATOR.sub(lambda found: f" {_OPERATORS[found[1]]} ", text)
-    text = _BETWEEN.sub(_between, text)
+    text = _LAST_STAR.sub("star", _BETWEEN.sub(_between, text))
     return _BEFORE_NUMBER.sub(lambda found: _NUMBER_WORDS[found[1]], text)
 
 
@@ -226,11 +253,19 @@ def once(text: str) -> str:
 
 def _between(match: re.Match[str]) -> str:
     word = _SPACED[match[2]]
+    before = match.string[: match.start()].rsplit(maxsplit=1)[-1:]
+    if match[2] == "*" and not _multiplies(before[0], match.string[match.end() :].split(maxsplit=1)[0]):
+        word = "star"
     if word is not None:
         return f" {word} "
-    before = match.string[: match.start()].rsplit(maxsplit=1)[-1:]
     digits = before and before[0][-1].isdigit() and match.string[match.end()].isdigit()
     return " minus " if digits and match[2] == "-" else ", "
+
+
+def _multiplies(left: str, right: str) -> bool:
+    if _OPERAND.fullmatch(left) or _OPERAND.fullmatch(right):
+        return True
+    return not any(word.isupper() or word.lower() in _COMMANDS for word in (left, right))
 
 
 def _quantity(match: re.Match[str]) -> str:
