@@ -15,7 +15,7 @@ from tests.support import voice
 from tests.support.sound_card import RATE, SPEAKER, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.alone, pytest.mark.spec("PLY-29")]
+pytestmark = [pytest.mark.anyio, pytest.mark.live, pytest.mark.timed, pytest.mark.spec("PLY-29")]
 
 TEXT = "Harbour quiet tonight. Seven boats wait there, nobody sails; the wind is north and very cold."
 HEADSET = "headset"

@@ -58,7 +58,7 @@ def on_time(turn: Answered) -> bool:
     return -NEAR_S <= turn.at("turn_ended") - turn.said_to - SILENCE_S <= BUSY_S
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 @pytest.mark.parametrize("detector", ["auto", "webrtc"])
 @pytest.mark.spec("LIV-20", "LIV-21", "LIV-22")
 async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
