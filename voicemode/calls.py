@@ -109,13 +109,9 @@ class Call:
     def pause(self, longest_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
         """Silence until `resume`; a message that is paused for longer is stopped. Raises `InvalidRequest` when
         nothing is sounding or about to sound."""
-        state = self._state()
-        playback = self.utterance.playback if self.utterance is not None else None
-        if playback is not None and state in ("starting", "speaking", "paused"):
-            playback.pause()
-        if playback is None or playback.state is not State.PAUSED:
+        if not self._paused():
             raise InvalidRequest(
-                f"Call {self.handle} is {state}; only a message that is sounding can be paused.",
+                f"Call {self.handle} {self._is()}; only a message that is sounding can be paused.",
                 hint="Stop it instead, or leave it alone.",
             )
         if self._pause is None:
@@ -123,16 +119,37 @@ class Call:
             self._pause = loop.call_later(longest_seconds, self._end_pause, longest_seconds)
             self._task.add_done_callback(lambda task: self._forget_pause())
 
+    def _paused(self) -> bool:
+        """Pauses the message; False where nothing of it is left to be heard, or it has not got the floor. What the
+        loudspeaker was given in the very moment of the pause is looked at too: a message that has been heard and does
+        not end would keep the answer waiting."""
+        if self.utterance is None or self._state() not in ("starting", "speaking", "paused"):
+            return False
+        playback = self.utterance.playback
+        playback.pause()
+        if self.utterance.given_out:
+            playback.resume()
+        return playback.state is State.PAUSED
+
+    def _is(self) -> str:
+        state = self._state()
+        said = state == "speaking" and self.utterance is not None and self.utterance.given_out
+        return "has just been said" if said else f"is {state}"
+
     def resume(self) -> None:
         """Goes on at the sample where `pause` came. Raises `InvalidRequest` when it is not paused."""
-        if self.utterance is None or self._state() != "paused":
+        state = self._state()
+        if self.utterance is None or state != "paused":
             raise InvalidRequest(
-                f"Call {self.handle} is {self._state()}, not paused.", hint="Say it again with action replay."
+                f"Call {self.handle} is {state}, not paused: there is nothing to resume.",
+                hint="Action replay says its message again." if self.over and self.message else "",
             )
         self._forget_pause()
         self.utterance.playback.resume()
 
     def _end_pause(self, after: float) -> None:
+        if self._state() != "paused":
+            return
         self._note = (
             f"It was paused for {after:g} s and then stopped, since a paused message keeps others waiting."
         )
@@ -168,10 +185,20 @@ class Call:
         )
 
     def _told(self) -> str:
-        if not self.pending:
-            return self._note
-        got = "its result waits" if self.over else "its caller comes back for the answer"
-        return f"{self._note} {got}: converse with this handle".lstrip()
+        notes = [*self._why(), self._note]
+        if self.pending:
+            got = "its result waits" if self.over else "its caller comes back for the answer"
+            notes.append(f"{got}: converse with this handle")
+        return " ".join(note for note in notes if note)
+
+    def _why(self) -> list[str]:
+        """What a call that is over has to say about its end."""
+        if not self.over or self._task.cancelled():
+            return []
+        if (failure := self._task.exception()) is not None:
+            return [str(failure)]
+        exchange = self._task.result()
+        return [exchange.spoken.note, exchange.note]
 
     def _state(self) -> str:
         if self._task.cancelled():
@@ -181,16 +208,17 @@ class Call:
         happened = {type(event) for event in self._events}
         if FloorTaken not in happened:
             return "waiting"
-        if self.utterance is not None and self.utterance.playback.state is State.PAUSED:
-            return "paused"
         if TurnEnded in happened:
             return "transcribing"
         hearing = MicrophoneOpened in happened
-        if self.utterance is None:
+        utterance = self.utterance
+        if utterance is None:
             return "listening" if hearing else "starting"
-        if not self.utterance.started.is_set():
-            return "starting"
-        return "listening" if hearing and self.utterance.said else "speaking"
+        if hearing and utterance.silent:
+            return "listening"
+        if utterance.playback.state is State.PAUSED:
+            return "paused"
+        return "speaking" if utterance.started.is_set() else "starting"
 
 
 def retrieve(task: asyncio.Future[Any]) -> None:

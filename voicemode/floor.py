@@ -158,7 +158,7 @@ class MachineFloor:
             if lost and task.uncancel() <= before:
                 raise Busy(
                     "This process stood still for so long that the next in line has the floor; the call was stopped.",
-                    hint="What was not heard can be said again.",
+                    hint="playback shows what was heard; the rest can be said again.",
                     retryable=True,
                 ) from None
             raise

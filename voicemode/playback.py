@@ -149,6 +149,11 @@ class Playback:
         return self._written
 
     @property
+    def given(self) -> int:
+        """Samples that the device has taken, audible or not yet."""
+        return self._given
+
+    @property
     def has_room(self) -> bool:
         return self.buffered < self._limit
 

@@ -149,6 +149,12 @@ class Utterance:
         return self.playback.over or (self.ending.is_set() and self.playback.heard >= last)
 
     @property
+    def given_out(self) -> bool:
+        """Its last audible sample is with the loudspeaker, heard or not: nothing is left to be held back."""
+        last = self._audible_samples or self._speech_samples
+        return self.playback.over or (self.ending.is_set() and self.playback.given >= last)
+
+    @property
     def failed(self) -> bool:
         """It is certain that not all of it will be heard."""
         return self._outcome is not Outcome.FINISHED
@@ -251,6 +257,10 @@ class Utterance:
             self._speech_samples = self._speech_samples or self.playback.written
             self.playback.end()
             self.ending.set()
+            if (
+                self.given_out
+            ):  # Paused where only silence followed: whoever listens for an answer need not wait.
+                self.playback.resume()
 
     async def _write(self, piece: int | None, frame: Frame) -> None:
         for part in _parts(frame):

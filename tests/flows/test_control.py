@@ -11,7 +11,7 @@ from tests.flows.world import REQUEST, World, over
 from tests.support.fakes import ROOM, WORD, FakeVoice, until
 from voicemode.calls import Call
 from voicemode.conversation import REMEMBERED, Conversation
-from voicemode.errors import InvalidRequest
+from voicemode.errors import InvalidRequest, StreamBroken
 from voicemode.events import FloorTaken, PlaybackPaused, PlaybackResumed
 from voicemode.exchanges import LISTENER
 from voicemode.speech import Outcome, SpeechRequest
@@ -133,9 +133,12 @@ async def test_only_what_sounds_can_be_paused_and_only_what_is_paused_resumed() 
             InvalidRequest, match=f"{each.handle} is {state}; only a message that is sounding"
         ):
             conversation.pause(each.handle)
-        with pytest.raises(InvalidRequest, match=f"{each.handle} is {state}, not paused"):
+        with pytest.raises(InvalidRequest, match=f"{each.handle} is {state}, not paused") as refused:
             conversation.resume(each.handle)
+        assert "replay" not in str(refused.value)
     await conversation.stop()
+    with pytest.raises(InvalidRequest, match=r"is cancelled, not paused.*Action replay"):
+        conversation.resume(call.handle)
     with pytest.raises(InvalidRequest, match=f"{call.handle} is cancelled"):
         conversation.pause(call.handle)
     only = conversation.listen()
@@ -143,6 +146,41 @@ async def test_only_what_sounds_can_be_paused_and_only_what_is_paused_resumed() 
     with pytest.raises(InvalidRequest, match="is listening"):
         conversation.pause()
     await conversation.close()
+
+
+class TailedVoice(FakeVoice):
+    """As loud as real voices are, and ends like them in a quarter of a second of silence."""
+
+    async def _chunks(self, sound: bytes) -> AsyncIterator[bytes]:
+        async for chunk in super()._chunks(b"\x00\x20" * (len(sound) // 2) + bytes(5 * WORD)):
+            yield chunk
+
+
+@pytest.mark.spec("CNV-19")
+async def test_a_question_whose_last_word_has_been_heard_is_not_paused_and_keeps_no_answer_waiting() -> None:
+    world = World(voice=TailedVoice())
+    conversation = world.conversation()
+    call = conversation.converse("are you there?", REQUEST)
+    assert call.utterance is not None
+    playback = call.utterance.playback
+    await until(lambda: call.utterance is not None and call.utterance.given_out)
+    assert not playback.over
+    with pytest.raises(InvalidRequest, match=r"has just been said; only|is listening; only"):
+        conversation.pause()
+    assert (await over(call)).outcome is Outcome.ANSWERED
+
+
+@pytest.mark.spec("CNV-19")
+async def test_a_pause_that_comes_when_only_silence_is_left_ends_by_itself() -> None:
+    voice = TailedVoice(gate=asyncio.Semaphore(4), chunk_bytes=2 * WORD)
+    world = World(voice=voice)
+    conversation = world.conversation()
+    call = conversation.converse("are you there?", REQUEST)
+    await until(lambda: call.utterance is not None and call.utterance.playback.given > 3 * WORD)
+    conversation.pause()
+    assert call.status().state == "paused"
+    voice.allow(10)
+    assert (await over(call)).outcome is Outcome.ANSWERED
 
 
 @pytest.mark.spec("CNV-20")
@@ -170,6 +208,19 @@ async def test_a_pause_that_is_over_stops_nothing() -> None:
     await asyncio.sleep(0.15)  # The limit of the pause passes.
     exchange = await over(call)
     assert (exchange.outcome, exchange.note) == (Outcome.FINISHED, "")
+
+
+@pytest.mark.spec("CNV-24")
+async def test_a_call_that_failed_or_broke_off_says_why_for_as_long_as_it_is_remembered() -> None:
+    error = StreamBroken("The sound broke off.", engine="fake voice", hint="Look at its log.")
+    for fail_after in (0, 5):
+        world = World(voice=FakeVoice(error=error, fail_after=fail_after, chunk_bytes=2 * WORD))
+        call = world.conversation().speak(TEXT, REQUEST)
+        await until(lambda: call.over)  # noqa: B023  (awaited at once)
+        now = call.status()
+        assert now.state == ("broken" if fail_after else "failed")
+        assert str(error) in now.note
+        assert bool(now.heard) == bool(fail_after)
 
 
 @pytest.mark.spec("CNV-21")
