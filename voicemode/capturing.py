@@ -46,6 +46,12 @@ HEARING_US_DECIBELS = 10.0
 KNOWING_SECONDS = 0.5
 """Of microphone sound beside our own tell whether we hear ourselves: the last of it is a word, no pause of ours."""
 
+UNFOUND_SECONDS = 0.15
+"""Of a beginning voice a detector may take no notice beside ours for so long."""
+
+LONGEST_ECHO_SECONDS = 0.6
+"""After our last sample its echo has come and died away."""
+
 REMEMBERED_SECONDS = 2.0
 """What is kept of the microphone while we speak: a suspected voice, and the lead before it."""
 
@@ -76,6 +82,14 @@ def _close(opening: asyncio.Future[Echo | None]) -> None:
     echo = opening.result() if not opening.cancelled() and opening.exception() is None else None
     if echo is not None:
         echo.close()
+
+
+def without_us(frames: Sequence[Judged]) -> list[Judged]:
+    """Of what came before a voice only the last is as it was: a word of ours is in what came earlier, however faint."""
+    first = next((number for number, each in enumerate(frames) if each.voice), len(frames))
+    kept = latest(frames[:first], UNFOUND_SECONDS)
+    quiet = [replace(each, frame=each.quieted or each.frame) for each in list(frames)[: first - len(kept)]]
+    return [*quiet, *list(frames)[first - len(kept) :]]
 
 
 async def capture_with(
@@ -143,6 +157,8 @@ class _Attention:
         self._hearing: Hearing | None = None
         self._fading = 0.0
         """Seconds for which what sounds may still be our own last word."""
+        self._echoing = 0.0
+        """Seconds for which a voice that is not more than our echo may be our echo."""
         self._before: deque[Judged] = deque()
         self._before_seconds = 0.0
         self._over: TalkingOver | None = None
@@ -158,6 +174,9 @@ class _Attention:
                 return self._overhear(sound)
             self._hearing = self._begin(sound)
         judged = self._ear.judge(sound)
+        if self._echoing > 1e-9:
+            self._echoing -= sound.frame.seconds
+            judged = replace(judged, voice=judged.voice and sound.free)
         if self._fading > 1e-9:
             self._fading = self._fading - sound.frame.seconds if judged.margin >= OPENING_DECIBELS else 0.0
             judged = replace(judged, voice=False)
@@ -202,6 +221,8 @@ class _Attention:
     def _begin(self, sound: Sound) -> Hearing:
         """Our own speech has died away, or there was none."""
         self._tell_deaf_time(sound)
+        if self._own is not None and self._ear.hears_past_us:
+            self._echoing = LONGEST_ECHO_SECONDS
         found = self._over.take() if self._over is not None else None
         if found is not None:
             return found
@@ -211,7 +232,7 @@ class _Attention:
             return self._new(lead=lead, lead_seconds=HIDDEN_LEAD_SECONDS)
         early = latest(self._before, PREROLL_SECONDS)
         hearing = self._new(early_seconds=sum(each.frame.seconds for each in early))
-        for judged in early:
+        for judged in without_us(early):
             hearing.feed(judged if self._ear.hears_past_us else self._judge_late(judged))
         return hearing
 
@@ -230,7 +251,7 @@ class _Attention:
 
     def _suspect(self, frames: Sequence[Judged]) -> Hearing:
         hearing = self._new(lead_seconds=HIDDEN_LEAD_SECONDS, untold=True)
-        for judged in frames:
+        for judged in without_us(frames):
             hearing.feed(judged)
         return hearing
 

@@ -51,7 +51,11 @@ class Echo(Protocol):
         """Whether the last frame holds clearly more than the echo that is to be expected."""
 
     def near(self, frame: Frame) -> Frame:
-        """A frame of `frame_samples` from the microphone → the same, cleaned."""
+        """A frame of `frame_samples` from the microphone → the same with our sound subtracted."""
+
+    @property
+    def quieted(self) -> Frame:
+        """The last frame with nothing of us in it, and of the user what that leaves."""
 
     def close(self) -> None: ...
 
@@ -112,11 +116,12 @@ class Captured:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
     """A frame of the detector's size. `began` is when its first sample was heard, `free` that it holds more than our
-    own sound."""
+    own sound; `quieted` has less of us in it, and of the user (None: the same)."""
 
     frame: Frame
     began: float
     free: bool = True
+    quieted: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +132,7 @@ class Judged:
     began: float
     voice: bool = False
     margin: float = 0.0
+    quieted: Frame | None = None
 
 
 class Ear:
@@ -156,7 +162,7 @@ class Ear:
         return self._echo is not None and self._echo.clean
 
     async def sounds(self, source: AsyncIterator[Frame]) -> AsyncIterator[Sound]:
-        framer = Framer(self.format, self._vad.frame_samples)
+        framer, quieter = (Framer(self.format, self._vad.frame_samples) for _ in range(2))
         pieces = Framer(self.format, self._echo.frame_samples) if self._echo is not None else None
         free = False
         async for block in source:
@@ -164,15 +170,17 @@ class Ear:
             for piece in heard:
                 cleaned = self._echo.near(piece) if self._echo is not None else piece
                 free = free or self._echo is None or self._echo.free
-                for frame in framer.feed(cleaned.data):
-                    yield Sound(frame=frame, began=clock.monotonic() - frame.seconds, free=free)
+                quieted = self._echo.quieted if self._echo is not None else piece
+                for frame, other in zip(framer.feed(cleaned.data), quieter.feed(quieted.data), strict=True):
+                    began = clock.monotonic() - frame.seconds
+                    yield Sound(frame=frame, began=began, free=free, quieted=other)
                     free = False
 
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
         voice = self._vad.feed(sound.frame) >= VOICE
         margin = self._room.feed(decibels(sound.frame), sound.frame.seconds, voice=voice)
-        return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin)
+        return Judged(frame=sound.frame, began=sound.began, voice=voice, margin=margin, quieted=sound.quieted)
 
     def close(self) -> None:
         if self._echo is not None:

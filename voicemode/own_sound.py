@@ -81,6 +81,7 @@ class OwnSound:
         self._pulled: deque[tuple[Frame, float]] = deque(maxlen=LONGEST_WAIT)
         self._steady = Steady()
         self._more = False
+        self.quieted = Frame(data=b"", format=canceller.format)
         tap.listener = self.far
 
     @property
@@ -112,8 +113,8 @@ class OwnSound:
             self._canceller.far(played)
             if any(played.data):
                 self._gate.played(decibels(played), at, played.seconds)
-        cleaned = self._canceller.near(frame)
-        self._more = self._gate.heard(decibels(cleaned), began).more
+        self.quieted = self._canceller.near(frame)
+        self._more = self._gate.heard(decibels(self.quieted), began).more
         return self._canceller.words
 
     def close(self) -> None:

@@ -304,6 +304,7 @@ class FakeEcho:
         self.clean = clean
         self.free = False
         self.open = True
+        self.quieted = Frame(data=ROOM, format=LISTENING)
 
     @property
     def frame_samples(self) -> int:
@@ -311,7 +312,8 @@ class FakeEcho:
 
     def near(self, frame: Frame) -> Frame:
         self.free = frame.data != ECHO
-        return frame if self.free else Frame(data=ROOM, format=frame.format)
+        self.quieted = frame if self.free else Frame(data=ROOM, format=frame.format)
+        return self.quieted
 
     def close(self) -> None:
         self.open = False
