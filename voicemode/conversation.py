@@ -56,23 +56,18 @@ class Conversation:
 
     def speak(self, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
         """Says `text`; its exchange has no transcript."""
-        return self._say(self._new_turn(), text, request)
-
-    async def replace(self, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
-        """Says `text` instead of all that is sounding or waiting, which is silenced once it is clear that `text` can
-        be said."""
-        before = [call for call in self._calls.values() if not call.over]
-        call = self._say(secrets.token_hex(4), text, request)
-        try:
-            await _stop(before)
-        except asyncio.CancelledError:
-            await call.end()
-            raise
-        return call
-
-    def _say(self, turn: str, text: str | AsyncIterator[str], request: SpeechRequest) -> Call:
+        turn = self._new_turn()
         utterance = Utterance(self._mouth, text, request, turn=turn)
         return self._take(turn, utterance, self._exchanges.speak(utterance), message=_message(text, request))
+
+    def replace(self, text: str, request: SpeechRequest) -> Call:
+        """Says `text` instead of all that is sounding or waiting, which is silenced when the first sound of `text` is
+        there: a voice that nobody has silences nothing."""
+        before = [call for call in self._calls.values() if not call.over]
+        turn = self._new_turn(2 * LONGEST_QUEUE)
+        utterance = Utterance(self._mouth, text, request, turn=turn)
+        work = self._exchanges.speak_instead(utterance, lambda: _stop(before))
+        return self._take(turn, utterance, work, message=_message(text, request))
 
     def converse(
         self,
@@ -184,11 +179,11 @@ class Conversation:
         self._calls[turn] = call
         return call
 
-    def _new_turn(self) -> str:
+    def _new_turn(self, most: int = LONGEST_QUEUE) -> str:
         waiting = sum(not call.over for call in self._calls.values())
-        if waiting >= LONGEST_QUEUE:
+        if waiting >= most:
             raise Busy(
-                f"{waiting} calls are waiting to be heard; no more than {LONGEST_QUEUE} may.",
+                f"{waiting} calls are waiting to be heard; no more than {most} may.",
                 hint="Wait until some have been heard, or stop them with the playback tool.",
                 retryable=True,
             )

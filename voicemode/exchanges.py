@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -53,6 +53,11 @@ class Exchanges:
         async with self._turn(utterance.turn, "speak", utterance):
             spoken = await utterance.run()
             return self._ended(utterance.turn, Exchange(spoken=spoken, outcome=spoken.outcome))
+
+    async def speak_instead(self, utterance: Utterance, silence: Callable[[], Awaitable[None]]) -> Exchange:
+        """Takes its place in the line at once; `silence` ends what is before it when the first sound is there."""
+        async with utterance.prepared(silence):
+            return await self.speak(utterance)
 
     async def speak_and_listen(
         self, utterance: Utterance, rules: TurnRules, language: str | None
@@ -129,6 +134,9 @@ class Exchanges:
             await asyncio.wait(self._sounding)
 
     def note_cancelled(self, turn: str, utterance: Utterance | None) -> None:
+        if utterance is not None and (why := utterance.refused) is not None:
+            self.emit(TurnFailed(at=clock.monotonic(), turn=turn, code=why.code, reason=str(why)))
+            return
         heard, unheard = utterance.split_text() if utterance else ("", "")
         outcome = Outcome.CANCELLED
         self.emit(

@@ -80,6 +80,12 @@ class Rendering:
         else:
             self._text = text
 
+    async def prepare(self) -> None:
+        """Asks for the first sound before `run`, which goes on with it. Raises `VoiceModeError` when there will be
+        none; the text has to be there."""
+        self._next = self._ask(0)
+        await self._next.opened()
+
     async def run(self, write: Write) -> None:
         """Gives every frame to `write`, in order. Raises `VoiceModeError` where it breaks off for good; cancelling
         closes the connections."""
@@ -94,9 +100,10 @@ class Rendering:
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-            await self._drop_next()
+            await self.drop()
 
-    async def _drop_next(self) -> None:
+    async def drop(self) -> None:
+        """Closes what was asked for and is not wanted any more."""
         if self._next is not None:
             await self._next.close()
         self._next = None
@@ -134,9 +141,7 @@ class Rendering:
         self._pause = None
         ports = self._ports
         longest = longest_seconds(self.ledger.pieces[number], speed=self._request.speed)
-        piece = self._running = Receiving(
-            ahead, ports.format, chunk_bytes=ports.chunk_bytes, longest=longest
-        )
+        piece = self._running = Receiving(ahead, ports.format, chunk_bytes=ports.chunk_bytes, longest=longest)
         joint = Joint(ports.format)
         way: list[Stage[Frame, Frame]] = [joint]
 
@@ -154,7 +159,7 @@ class Rendering:
             except VoiceModeError as error:
                 for frame in joint.fade():
                     await write(number, frame)
-                await self._drop_next()
+                await self.drop()
                 self._running = None
                 return self._break_off(number, piece, error)
         for frame in _ending(way):

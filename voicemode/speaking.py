@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -97,6 +97,9 @@ class Utterance:
         self.ending = asyncio.Event()
         """Set when all sound is in the buffer: at most `limit_seconds` are left to be heard."""
         self.events: list[Event] = []
+        self.refused: VoiceModeError | None = None
+        """Why it will not be said: known before its turn came."""
+        self._begun = False
         self._ports = ports
         self._chime = chime
         rendering = RenderingPorts(
@@ -169,11 +172,41 @@ class Utterance:
 
     # The flow.
 
+    @asynccontextmanager
+    async def prepared(self, then: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Beside the block the first sound is asked for, and when it is there, `then` is called. When there will be
+        none, a block that has not come to `run` is cancelled and `VoiceModeError` raised."""
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+
+        async def prepare() -> None:
+            try:
+                await self._rendering.prepare()
+            except VoiceModeError as error:
+                if not self._begun:  # Otherwise `run` meets it.
+                    self.refused = error
+                    task.cancel()
+            else:
+                await then()
+
+        preparing = asyncio.create_task(prepare())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.refused is not None and task.uncancel() <= before:
+                raise self.refused from None
+            raise
+        finally:
+            await _settle(preparing)
+            await self._rendering.drop()
+
     async def run(self) -> Spoken:
         """Says it all and gives what became of it. Cancelling is silence at once.
 
         Raises `VoiceModeError` when nothing could be played and nothing was left behind.
         """
+        self._begun = True
         if self._ports.keep_recording:
             self._begin_recording()
         feeding = asyncio.create_task(self._feed())

@@ -34,7 +34,7 @@ from voicemode.events import (
 )
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull, Sink
-from voicemode.speech import Outcome, Timings
+from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +52,20 @@ ENDLESS = replace(RULES, no_speech=100_000, maximum=100_000)
 
 def at(state: str, call: Call) -> Callable[[], bool]:
     return lambda: call.status().state == state
+
+
+class LateVoice(FakeVoice):
+    """Gives its first sound when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_begin = asyncio.Event()
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with super().synthesize(request) as audio:
+            await self.may_begin.wait()
+            yield audio
 
 
 class CountingLoudspeaker(FakeLoudspeaker):
@@ -423,7 +437,8 @@ async def test_replacing_silences_all_that_sounds_or_waits_and_then_speaks() -> 
     await until(at("speaking", before[0]))
     conversation._mouth = replace(conversation._mouth, engine=FakeVoice())
     async with asyncio.timeout(LIMIT_SECONDS):
-        call = await conversation.replace("something else.", REQUEST)
+        call = conversation.replace("something else.", REQUEST)
+        await over(call)
     assert {each.status().state for each in before} == {Outcome.CANCELLED}
     assert (await over(call)).spoken.heard == "something else."
     taken = [event.turn for event in world.watched.events if isinstance(event, FloorTaken)]
@@ -438,9 +453,72 @@ async def test_a_message_that_cannot_be_said_replaces_nothing() -> None:
     call = conversation.speak(LONG, REQUEST)
     await until(at("speaking", call))
     with pytest.raises(InvalidRequest, match="empty"):
-        await conversation.replace("", REQUEST)
+        conversation.replace("", REQUEST)
     assert call.status().state == "speaking"
     await conversation.close()
+
+
+@pytest.mark.spec("CNV-13")
+async def test_a_message_that_no_engine_can_say_replaces_nothing_and_fails_at_once() -> None:
+    world = World(voice=starved())
+    conversation = world.conversation()
+    speaking, waiting = conversation.speak(LONG, REQUEST), conversation.speak("and then.", REQUEST)
+    await until(at("speaking", speaking))
+    unknown = EndpointUnreachable("Nobody answers at server:1.", engine="fake voice", hint="Start it.")
+    conversation._mouth = replace(conversation._mouth, engine=FakeVoice(error=unknown))
+    call = conversation.replace("something else.", REQUEST)
+    with pytest.raises(EndpointUnreachable):
+        await over(call)
+    assert (speaking.status().state, waiting.status().state) == ("speaking", "waiting")
+    (end,) = [event for event in world.of(call.handle) if isinstance(event, TurnFailed | TurnFinished)]
+    assert isinstance(end, TurnFailed)
+    assert call.status().note == str(unknown)
+    world.voice.allow(80)
+    assert (await over(waiting)).outcome is Outcome.FINISHED
+    assert world.quiet
+
+
+@pytest.mark.spec("CNV-13")
+@pytest.mark.parametrize("stop_all", [False, True])
+async def test_a_replacing_message_that_is_stopped_before_its_first_sound_replaces_nothing(
+    stop_all: bool,
+) -> None:
+    world = World(voice=starved())
+    conversation = world.conversation()
+    speaking = conversation.speak(LONG, REQUEST)
+    await until(at("speaking", speaking))
+    late = LateVoice()
+    conversation._mouth = replace(conversation._mouth, engine=late)
+    call = conversation.replace("something else.", REQUEST)
+    await until(lambda: bool(late.asked))
+    assert (speaking.status().state, call.status().state) == ("speaking", "waiting")
+    await conversation.stop(None if stop_all else call.handle)
+    assert (await over(call)).outcome is Outcome.CANCELLED
+    assert speaking.over == stop_all
+    await conversation.close()
+    assert world.quiet
+
+
+@pytest.mark.spec("CNV-13")
+async def test_what_is_replaced_sounds_until_the_first_sound_is_there_and_no_piece_is_asked_for_twice() -> (
+    None
+):
+    world = World()
+    conversation = world.conversation()
+    speaking = conversation.speak(" ".join([LONG] * 50), REQUEST)
+    await until(at("speaking", speaking))
+    late = LateVoice()
+    conversation._mouth = replace(conversation._mouth, engine=late)
+    call = conversation.replace("something else.", REQUEST)
+    later = conversation.speak("and then.", REQUEST)
+    await until(lambda: bool(late.asked))
+    heard = world.speaker.speech_samples
+    await until(lambda: world.speaker.speech_samples > heard + WORD)
+    late.may_begin.set()
+    assert (await over(call)).outcome is Outcome.FINISHED
+    assert (await over(later)).outcome is Outcome.FINISHED
+    assert [request.text for request in late.asked] == ["something else.", "and then."]
+    assert (await over(speaking)).outcome is Outcome.CANCELLED
 
 
 # What is refused.

@@ -99,11 +99,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         async with _worded():
             request = _request(app, voice, speed, instructions)
             conversation = app.conversation
-            call = (
-                await conversation.replace(message, request)
-                if replace
-                else conversation.speak(message, request)
-            )
+            call = (conversation.replace if replace else conversation.speak)(message, request)
             if wait == "finished":
                 exchange = await _follow(app, call, ctx)
                 return results.spoken(call, exchange) if exchange else results.started(call)
