@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.laws import assert_cuts_do_not_matter, cut, run
+from voicemode.errors import InvalidRequest
+from voicemode.pronunciations import Pronunciations
 from voicemode.reading import Reading
 from voicemode.text import (
     LONGEST_MESSAGE_CHARACTERS,
@@ -65,6 +67,7 @@ def words(text: str) -> list[str]:
         "```\nx\n",
         "`` ` ~~ ** __",
         "a\r\n\r\nb\tc. d",
+        "one\n\ntwo <!-- a.\n b --> \x1b[31mthree\x1b[0m \x1b]8;;x\x1b\\four\n\n<!-- five. \x1b]six",
     ],
 )
 def test_the_pieces_are_the_same_however_the_text_arrives(text: str) -> None:
@@ -73,7 +76,8 @@ def test_the_pieces_are_the_same_however_the_text_arrives(text: str) -> None:
 
 ANYTHING = st.text(
     st.one_of(
-        st.sampled_from(" \n\t.!?…。！」*_`~#>-|[]()<&;:,1aA你é\u200d\u202e👍\0\ud800"), st.characters()
+        st.sampled_from(" \n\t.!?…。！」*_`~#>-|[]()<&;:,1aA½²你é\x1b\x07\u200d\u202e👍\0\ud800"),
+        st.characters(),
     ),
     max_size=200,
 )
@@ -217,6 +221,12 @@ def test_a_line_without_an_end_is_spoken_before_it_ends() -> None:
         "[a](",
         "[a][b",
         "<!--",
+        "<!-- -->",
+        "\x1b[",
+        "\x1b]x",
+        "2**1 ",
+        "a * ",
+        "½",
         "<b a=b ",
         "` ",
         "``` ",
@@ -311,13 +321,20 @@ def test_stars_are_never_left_in_pairs(text: str) -> None:
     [
         ("<b>Bold</b>.<br>New <a href='x'>link</a> <img src=x> ok", ["Bold. New link ok."]),
         ("one <!-- hidden --> two", ["one two."]),
+        ("one <!-- reviewer: please.\n\ncheck. this --> two", ["one two."]),
+        ("# T <!-- a -->\n<!--\n```\n- b\n-->\ntext", ["T.", "text."]),
+        ("a<!---->b <!--> c", ["a b c."]),
+        ("<!-- never. closed\n\nhere", ["<!-- never.", "closed.", "here."]),
+        ("Use `<!-- x -->` so.", ["Use <!-- x to so."]),
+        ("```\n<!--\n```\nafter", ["There is a code block.", "after."]),
+        ("\x1b]8;;https://a.b/c\x1b\\link\x1b]8;;\x1b\\ un\x1b[1mdo\x1b[0m", ["link undo."]),
         (
             "Vec<u8> and List<String> and a < b > c",
             ["Vec<u8> and List<String> and a less than b greater than c."],
         ),
         ("Done 👍🏽 ok 👨‍👩‍👧 and 1️⃣ ❤️ ✓", ["Done ok and 1 check."]),
         ("20 °C © №5", ["20 degrees Celsius © №5."]),
-        ("a\0b \x1b[31mred\x07", ["a b [31mred."]),
+        ("a\0b \x1b[31mred\x07", ["a b red."]),
         ("abc\u202edef\u2066 co\u00adoperate \ufeffx", ["abcdef cooperate x."]),
         ("می\u200cخواهم", ["می\u200cخواهم."]),
         ("lone \ud800 surrogate \ue000 \uffff", ["lone surrogate."]),
@@ -328,7 +345,9 @@ def test_what_has_no_sound_is_not_spoken_and_words_keep_their_letters(written: s
 
 
 @pytest.mark.spec("SPK-31")
-@pytest.mark.parametrize("text", ["", " \n\t ", "🎉🎉", "---", "...", "** **", "```", "| |", "\u202e"])
+@pytest.mark.parametrize(
+    "text", ["", " \n\t ", "🎉🎉", "---", "...", "** **", "```", "| |", "\u202e", "\x1b[31m\x1b]8;;x\x07"]
+)
 def test_what_has_no_words_is_nothing_to_say(text: str) -> None:
     assert [piece for piece in split(text) if piece != "There is a code block."] == []
 
@@ -363,6 +382,23 @@ def test_the_first_piece_is_short_and_later_ones_gather_sentences() -> None:
     sentence = "Ten words are enough for this."
     assert split(" ".join([sentence] * 5)) == [sentence, f"{sentence} {sentence}", f"{sentence} {sentence}"]
     assert split("Yes. I will do that now. Ok.")[0] == "Yes. I will do that now."
+
+
+@pytest.mark.spec("SPK-57")
+@pytest.mark.parametrize(
+    ("written", "pieces"),
+    [
+        ("One two.\n\n", ["One two."]),
+        ("One two\n \n", ["One two."]),
+        ("# Hi\n\n", ["Hi."]),
+        ("Ok.\n", []),
+        ("A first sentence of some length. No.\n\n", ["A first sentence of some length.", "No."]),
+        ("| a | b |\n\n", ["a, b."]),
+    ],
+)
+def test_a_paragraph_that_has_ended_waits_for_no_more_text(written: str, pieces: list[str]) -> None:
+    assert Splitter().feed(written) == pieces
+    assert_cuts_do_not_matter(Splitter, f"{written}More.", list)
 
 
 @pytest.mark.spec("SPK-2")
@@ -471,3 +507,18 @@ def test_any_transcript_is_clean_once_it_was_cleaned(text: str) -> None:
 @pytest.mark.spec("LSN-14")
 def test_a_transcript_has_an_end() -> None:
     assert len(clean_transcript("word " * 10_000)) == LONGEST_TRANSCRIPT_CHARACTERS - 1
+
+
+@pytest.mark.spec("SPK-58")
+def test_pronunciations_cannot_make_a_message_longer_than_any_may_be() -> None:
+    reading = Reading(pronunciations=Pronunciations({"a": "x" * 196}))
+    assert len(" ".join(split("a " * 500, reading=reading))) > 98_000
+    with pytest.raises(InvalidRequest, match=r"With the pronunciations in force .* at most 100,000"):
+        split("a " * (LONGEST_MESSAGE_CHARACTERS // 2), reading=reading)
+
+
+@pytest.mark.spec("SPK-58")
+def test_a_long_text_goes_on_with_pronunciations_of_usual_length() -> None:
+    reading = Reading(pronunciations=Pronunciations({"API": "A P I"}))
+    pieces = split("The API is up. " * 8_000, reading=reading)
+    assert " ".join(pieces).count("A P I") == 8_000

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from voicemode.errors import InvalidRequest
+from voicemode.escapes import Escapes
 from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joins_letters
 from voicemode.reading import Reading
 from voicemode.tables import Table
@@ -29,10 +31,16 @@ LONGEST_PIECE_CHARACTERS = 400
 LONGEST_MESSAGE_CHARACTERS = 100_000
 """About two hours of speech. Longer messages are refused, with this number."""
 
+MOST_GROWTH = 2
+"""Times as long as what is written: what pronunciations may make of a message at the limit."""
+
 LONGEST_TRANSCRIPT_CHARACTERS = 20_000
 
 LONGEST_LINE_CHARACTERS = 800
 """A line that goes on is read in parts of about this size: sound need not wait for its end, nor time grow with it."""
+
+LONGEST_COMMENT_CHARACTERS = 10_000
+"""What goes on beyond is no comment, and is read."""
 
 WRAPPED_LINE_CHARACTERS = 60
 """A line at least this long that ends in the middle of a sentence was wrapped by an editor."""
@@ -69,6 +77,11 @@ class Splitter:
         reading: Reading = READ_ENGLISH,
     ) -> None:
         self._reading = reading
+        self._escapes = Escapes()
+        self._comment: str | None = None
+        """A comment that has begun, up to here."""
+        self._written = self._said = 0
+        """Characters of what has been read, before and after."""
         self._clause = clause
         self._table = Table()
         self._first = first
@@ -85,19 +98,56 @@ class Splitter:
         self._given = 0
 
     def feed(self, item: str) -> list[str]:
-        pieces: list[str] = []
         # One character decides at a time, so that the cuts of the input cannot matter.
-        for character in item:
-            if character == "\n":
-                pieces += self._end_line()
-            elif self._fence is None:
-                pieces += self._take(character)
-            elif len(self._line) < CODE_LINE_CHARACTERS:
-                self._line += character
-        return pieces
+        return [
+            piece
+            for part in self._escapes.feed(item)
+            for character in part
+            for piece in self._next(character)
+        ]
 
     def flush(self) -> list[str]:
-        return self._end_line() + self._leave_table() + self._close() + self._release(force=True)
+        pieces = [piece for part in self._escapes.flush() for each in part for piece in self._next(each)]
+        pieces += self._give_back_comment() + self._end_line() + self._leave_table() + self._close()
+        return pieces + self._release(force=True)
+
+    def _next(self, character: str) -> list[str]:
+        if self._comment is not None:
+            return self._pass_over(character)
+        pieces = self._plain(character)
+        if character == "-" and self._begins_comment():
+            self._line, self._comment = self._line[:-4], self._line[-4:]
+        return pieces
+
+    def _plain(self, character: str) -> list[str]:
+        if character == "\n":
+            return self._end_line()
+        if self._fence is None:
+            return self._take(character)
+        if len(self._line) < CODE_LINE_CHARACTERS:
+            self._line += character
+        return []
+
+    def _begins_comment(self) -> bool:
+        """Not in a block of code, nor within a line's code."""
+        return (
+            self._line.endswith("<!--")
+            and self._fence is None
+            and self._reading.markdown
+            and self._line.count("`") % 2 == 0
+        )
+
+    def _pass_over(self, character: str) -> list[str]:
+        self._comment = f"{self._comment or ''}{character}"
+        if self._comment.endswith("-->"):
+            self._comment = None
+            return self._take(" ")
+        return [] if len(self._comment) < LONGEST_COMMENT_CHARACTERS else self._give_back_comment()
+
+    def _give_back_comment(self) -> list[str]:
+        """What is never closed is no comment."""
+        written, self._comment = self._comment or "", None
+        return [piece for character in written for piece in self._plain(character)]
 
     def _take(self, character: str) -> list[str]:
         pieces: list[str] = []
@@ -139,16 +189,33 @@ class Splitter:
             self._fence = fence.group(1)
             return self._gather(self._reading.announcement(line[fence.end() :]))
         if not line.strip():
-            return self._leave_table() + self._close()
+            return self._leave_table() + self._close() + self._release(force=True)
         if marked and is_row(line):
             return [piece for row in self._table.row(line) for piece in self._alone(row)]
         if marked and HEADING.match(line):
             return self._alone(line)
         self._open_item = bool(marked and BULLET.match(line)) or (self._open_item and not at_start)
-        return self._gather(self._reading.line(line, at_start=at_start), going_on=len(line))
+        return self._gather(self._read(line, at_start=at_start), going_on=len(line))
+
+    def _read(self, text: str, *, at_start: bool) -> str:
+        said = self._reading.line(text, at_start=at_start)
+        self._written, self._said = self._written + len(text), self._said + len(said)
+        if self._reading.pronunciations and self._said > LONGEST_MESSAGE_CHARACTERS:
+            self._refuse_growth()
+        return said
+
+    def _refuse_growth(self) -> None:
+        """A word may be said in 200 letters: the message must not become longer than any that may be written. Text
+        that is long of itself goes on: it is counted where it is taken."""
+        if self._said > MOST_GROWTH * self._written:
+            raise InvalidRequest(
+                f"With the pronunciations in force the first {self._written:,} characters of the message become "
+                f"{self._said:,}; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
+                hint="Shorten what stands after the = in the files of pronunciations, or say it in parts.",
+            )
 
     def _alone(self, line: str) -> list[str]:
-        return self._gather(self._reading.line(line, at_start=True))
+        return self._gather(self._read(line, at_start=True))
 
     def _leave_table(self) -> list[str]:
         return [piece for row in self._table.end() for piece in self._alone(row)]
@@ -191,7 +258,7 @@ class Splitter:
         """The line up to `end`, read."""
         text, self._line = self._line[:end], self._line[end:]
         at_start, self._line_start = self._line_start, False
-        return self._reading.line(text, at_start=at_start)
+        return self._read(text, at_start=at_start)
 
     def _gather(self, sentence: str, *, going_on: int = 0) -> list[str]:
         if not _has_words(sentence):
