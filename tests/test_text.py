@@ -274,6 +274,8 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("~~gone~~ stays", ["gone stays."]),
         ("2**10 is 1024", ["2 to the power of 10 is 1024."]),
         ("**So:** x**2 + y**2", ["So: x to the power of 2 plus y to the power of 2."]),
+        ("2 ** 10 or `2 ** 10`", ["2 to the power of 10 or 2 to the power of 10."]),
+        ("COUNT(*) and (*so*)", ["COUNT(star) and (so)."]),
         ("`x**2` **bold words**2 on", ["x to the power of 2 bold words 2 on."]),
         ("2 * 3 and a*b and snake_case and **kwargs", ["2 times 3 and a*b and snake case and kwargs."]),
         ("\\*not emphasis\\* here", ["not emphasis here."]),

@@ -17,7 +17,8 @@ _IMAGE = re.compile(r"!\[([^\[\]]*)\]" + _TARGET)
 _LINK = re.compile(r"\[([^\[\]]*)\]" + _TARGET)
 _REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]+)\]\[[^\[\]]*\]")
 _BARE_URL = re.compile(r"""<?https?://(?:[^\s/@]*@)?(?:www\.)?([^\s/>)\]?#"']+)[^\s>)\]"']*>?""")
-_CODE = re.compile(r"`+([^`]*)`+")
+_CODE = re.compile(r"`+([^`]*)`+|(?<=\()(\*)(?=\))")
+"""Code, and the star of `COUNT(*)`, which is no emphasis."""
 _ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 _TAG = re.compile(
@@ -33,6 +34,8 @@ _MARKS = re.compile(r"~~+|`+|(?<=\w)(?P<inside>\*{2,})(?=\w)|\*{2,}|(?<!\w)[*_]+
 
 _POWER = re.compile(r"(?<![\w*.)\]])([\w.)\]]+)\*\*(?=-?(?:\d|\w(?!.*\w\*\*(?!\w))|\())(?!\S*\*\*)")
 """`2**10` and `a**b`, as far as nothing closes the two stars as emphasis."""
+
+_SPACED_POWER = re.compile(r"(?<=[\w)\]]) \*\* (?=[\w(])")
 
 _JOINERS = "\u200c\u200d"
 """Between letters these are spelling (Persian, the languages of India); anywhere else they glue emoji together."""
@@ -74,7 +77,7 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
     spans: list[str] = []
 
     def aside(match: re.Match[str]) -> str:
-        spans.append(match.group(1))
+        spans.append(match[2] or match[1])
         return chr(_CODE_PLACES + len(spans) - 1)
 
     line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
@@ -90,6 +93,7 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
 
 def _powers(line: str) -> str:
     """Powers as `x^2`, so that their stars are no emphasis; not where the two stars close what others have opened."""
+    line = _SPACED_POWER.sub("^", line)
     parts: list[str] = []
     done = stars = 0
     for match in _POWER.finditer(line):

@@ -116,8 +116,9 @@ _SPACED = {
 _SIGNS = (
     (re.compile(r"(?<![\w.])\+(\d+)\s?[/,]?\s?[-−](\d+)\b"), r"plus \1, minus \2"),
     (re.compile(r"(?<=\d)/(?=(?:second|minute|hour|day|week|month|year|user|request)\b)"), " per "),
-    (re.compile(r"(?<=[\w)\]])(?:\^|\*\*)(?=[\w(])"), " to the power of "),
+    (re.compile(r"(?<=[\w)\]])(?:\^|\*\*|\s\*\*\s)(?=[\w(])"), " to the power of "),
     (re.compile(r"(?<=[\w)\]])(?:\^|\*\*)-(?=\w)"), " to the power of minus "),
+    (re.compile(r"(?<=\()\*(?=\))"), "star"),
     (re.compile(r"(?<=\w)~(?=\d)"), " tilde "),
     (re.compile(r"(?<=\w)::(?=\w)"), " "),
     (re.compile(r"\b(?:Ctrl|Control)\+(?=\w)"), "Control "),
@@ -129,26 +130,9 @@ _SIGNS = (
 _BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
 _OPERAND = re.compile(r"[^\W\d_]|.*[\d)\](_].*")
 """What is multiplied: a figure, a single letter, a call; words as in `width * height` unless they command."""
-_COMMANDS = frozenset(
-    (
-        "add",
-        "as",
-        "cat",
-        "cp",
-        "distinct",
-        "export",
-        "from",
-        "import",
-        "in",
-        "into",
-        "ls",
-        "mv",
-        "on",
-        "rm",
-        "select",
-        "where",
-        "with",
-    )
+_NO_OPERANDS = frozenset(
+    "add an and as cat cp distinct every export for from import in into is ls mv of on or rm select the then to"
+    " where with".split()  # noqa: SIM905
 )
 """Beside one of these (`import * as x`, `rm * now`), or beside capitals (`SELECT * FROM t`), a star is a star."""
 _LAST_STAR = re.compile(r"(?<=\w\s)\*(?=[.,;:!?)]?(?:\s|$))(?!\s\S)")
@@ -265,7 +249,7 @@ def _between(match: re.Match[str]) -> str:
 def _multiplies(left: str, right: str) -> bool:
     if _OPERAND.fullmatch(left) or _OPERAND.fullmatch(right):
         return True
-    return not any(word.isupper() or word.lower() in _COMMANDS for word in (left, right))
+    return not any(word.isupper() or word.lower() in _NO_OPERANDS for word in (left, right))
 
 
 def _quantity(match: re.Match[str]) -> str:
