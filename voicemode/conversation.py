@@ -25,6 +25,8 @@ LONGEST_QUEUE = 32
 REMEMBERED = 50
 """Calls that `playback` still knows after they ended."""
 
+LEAVE_OUT = "Leave the handle out to mean what is sounding or waiting."
+
 LONGEST_LISTEN_SECONDS = 600.0
 
 
@@ -96,13 +98,13 @@ class Conversation:
         """Those under way and the last that are over, oldest first."""
         return list(self._calls.values())
 
-    def call(self, handle: str) -> Call:
+    def call(self, handle: str, *, hint: str = LEAVE_OUT) -> Call:
         """Raises `InvalidRequest` with the known handles."""
         if handle not in self._calls:
             known = ", ".join(list(self._calls)[-5:]) or "none yet"
             raise InvalidRequest(
                 f"There is no call {handle[:40]!r}; known are: {known}.",
-                hint="Leave the handle out to mean everything that is sounding or waiting.",
+                hint=hint,
             )
         return self._calls[handle]
 

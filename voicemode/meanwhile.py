@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from voicemode.errors import DeviceError, VoiceModeError
-from voicemode.events import Event, TurnFinished, TurnStarted
+from voicemode.events import Event, FloorTaken, TurnFinished, TurnStarted
 from voicemode.mixing import Mixer
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
@@ -21,7 +21,8 @@ FADING_SECONDS = 0.5
 
 
 class Meanwhile:
-    """`watch` is an `Emit`: the sound begins when a turn has brought an answer and ends when the next turn starts.
+    """`watch` is an `Emit`: the sound begins when a turn has brought an answer and ends when the next turn
+    starts or has the floor.
 
     `bed` makes one round of the sound. Without a loudspeaker there is no sound, and that is all.
     """
@@ -47,10 +48,12 @@ class Meanwhile:
         return bool(self._tasks)
 
     def watch(self, event: Event) -> None:
-        if isinstance(event, TurnStarted):
-            self._end()
+        if isinstance(
+            event, TurnStarted | FloorTaken
+        ):  # A call that waited behind the answer has started before it.
+            self.end()
         elif isinstance(event, TurnFinished) and event.outcome == Outcome.ANSWERED:
-            self._end()
+            self.end()
             self._leave = asyncio.Event()
             task = asyncio.get_running_loop().create_task(self._sound(self._leave))
             self._tasks.add(task)
@@ -64,7 +67,8 @@ class Meanwhile:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """It fades out, if it sounds."""
         if self._leave is not None:
             self._leave.set()
 

@@ -11,8 +11,11 @@ import pytest
 
 from tests.doors.door import LONG, Door, World, door, fields, starved, text_of
 from tests.flows.world import RULES
-from tests.support.fakes import FakeMicrophone, until
+from tests.support.fakes import FakeMicrophone, FakeVoice, until
+from voicemode.errors import EndpointUnreachable
+from voicemode.meanwhile import Meanwhile
 from voicemode.speech import Outcome
+from voicemode.thinking import thinking_sound
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +80,29 @@ async def test_a_call_that_listens_cannot_be_paused_and_says_so(tmp_path: Path, 
         assert refused.is_error
         assert f"Call {found['handle']} is listening; only a message that is sounding" in text_of(refused)
         assert (await act(made, "stop"))["state"] == "cancelled"
+
+
+@pytest.mark.spec("TRK-13")
+async def test_the_thinking_sound_ends_when_playback_is_asked_to_do_something(
+    tmp_path: Path, era: str
+) -> None:
+    async with door(World(VOICEMODE_THINKING_SOUND="true"), tmp_path, era) as made:
+        thinking = made.app.meanwhile = Meanwhile(made.world.speaker, thinking_sound)
+        assert fields(await made.call("converse", message="are you there?"))["outcome"] == "answered"
+        await until(lambda: made.world.speaker.open == 1)
+        await made.call("playback")
+        assert thinking.sounding
+        assert not (await made.call("playback", action="stop")).is_error
+        await until(lambda: not thinking.sounding)
+
+
+@pytest.mark.spec("CNV-24")
+async def test_playback_tells_why_a_message_failed_that_nobody_waited_for(tmp_path: Path, era: str) -> None:
+    world = World()
+    world.voice = FakeVoice(
+        error=EndpointUnreachable("Nobody answers at server:1.", engine="fake voice", hint="Start it.")
+    )
+    async with door(world, tmp_path, era) as made:
+        await made.call("speak", message="hello there.", wait="queued")
+        await until(lambda: made.state() == "failed")
+        assert "failed (Nobody answers at server:1. Start it.)" in text_of(await made.call("playback"))

@@ -207,12 +207,22 @@ async def test_numbers_that_make_no_sense_are_refused_without_a_sound(
         ("speak", {"message": "hello there.", "speed": 9}, "between 0.25 and 4. Leave it out for 1."),
         ("converse", {"message": "hello there.", "max_listen_seconds": 9_999}, "Leave it out"),
         ("playback", {"action": "stop", "handle": "nonsense"}, "Leave the handle out"),
-        ("playback", {"action": "dance"}, "'status'"),
+        ("playback", {"action": "dance"}, "action is 'dance'; it must be 'status', 'pause', "),
+        (
+            "speak",
+            {"message": "hello there.", "speed": "fast"},
+            "'fast'; it must be a number (0.25–4; 1 is normal).",
+        ),
+        (
+            "speak",
+            {"message": "hello there.", "replace": "perhaps"},
+            "'perhaps'; it must be true or false (silence",
+        ),
         ("playback", {"action": "pause"}, "playback status shows the last calls"),
         ("playback", {"action": "replay"}, "Say a message with the speak tool."),
-        ("converse", {"handle": "nonsense"}, "Leave the handle out"),
+        ("converse", {"handle": "nonsense"}, "converse without one begins a new turn"),
         ("converse", {"handle": "nonsense", "message": "and?"}, "with the handle alone"),
-        ("speak", {}, "message"),
+        ("speak", {}, "message is missing."),
     ],
 )
 async def test_a_refusal_is_a_tool_error_that_names_the_next_step(
@@ -222,6 +232,7 @@ async def test_a_refusal_is_a_tool_error_that_names_the_next_step(
         result = await made.call(tool, **arguments)
     assert result.is_error
     assert expected in text_of(result)
+    assert "pydantic" not in text_of(result)
     assert made.world.speaker.opened == 0
 
 

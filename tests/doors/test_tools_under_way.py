@@ -251,10 +251,32 @@ async def test_a_message_that_lasts_longer_than_the_client_waits_sounds_on(tmp_p
     async with door(world, tmp_path, era) as made:
         found = fields(await made.call("speak", message=LONG, wait="finished"))
         assert found["state"] == "speaking"
-        assert fields(await made.call("speak", message="and then."))["state"] == "waiting"
+        await made.call("playback", action="pause")
+        waiting = await made.call("speak", message="and then.")
+        assert fields(waiting)["state"] == "waiting"
+        assert "Waiting for its turn" in text_of(waiting)
+        assert "playback tells how it goes on" in text_of(waiting)
+        await made.call("playback", action="resume")
         world.voice.allow(80)
         await until(lambda: made.state() == Outcome.FINISHED)
         assert [call.status().state for call in made.app.conversation.calls()] == ["finished"] * 2
+
+
+@pytest.mark.spec("TOOL-17")
+async def test_speak_says_at_the_limit_what_the_call_is_doing(tmp_path: Path, era: str) -> None:
+    world = World(VOICEMODE_CLIENT_LIMIT_S=SHORT)
+    world.voice = starved(0)
+    async with door(world, tmp_path, era) as made:
+        answer = await made.call("speak", message=LONG)
+        assert fields(answer)["state"] == "starting"
+        assert "Its turn has come; its first sound is on the way." in text_of(answer)
+        await made.call("playback", action="stop")
+        calling = asyncio.create_task(made.call("speak", message=LONG, wait="finished"))
+        await until(lambda: made.state() == "starting")
+        await made.call("playback", action="pause")
+        answer = await calling
+        assert fields(answer)["state"] == "paused"
+        assert text_of(answer).startswith("Paused: it has the floor until playback resumes")
 
 
 @pytest.mark.spec("TOOL-17")

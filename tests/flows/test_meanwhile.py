@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
-from voicemode.events import Event, TurnFinished, TurnStarted
+from voicemode.events import Event, FloorTaken, TurnFinished, TurnStarted
 from voicemode.meanwhile import Meanwhile
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import Outcome
@@ -57,6 +57,16 @@ async def test_it_sounds_after_an_answer_and_fades_with_the_next_call() -> None:
     assert heard[-1] == heard[0] == 0
     assert max(abs(after - before) for before, after in pairwise(heard)) <= 25
     assert (speaker.opened, speaker.open) == (1, 0)
+
+
+async def test_it_ends_when_a_call_that_has_waited_behind_the_answer_has_the_floor() -> None:
+    speaker = FakeLoudspeaker()
+    async with meanwhile(speaker) as waiting:
+        waiting.watch(finished(Outcome.ANSWERED))
+        await until(lambda: speaker.open == 1)
+        waiting.watch(FloorTaken(at=0.0, turn="2", waited=1.0))
+        await until(lambda: not waiting.sounding)
+    assert speaker.open == 0
 
 
 @pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.ANSWERED])

@@ -23,6 +23,7 @@ from voicemode.calls import Call
 from voicemode.conversation import Conversation
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
+from voicemode.mcp_server.arguments import WordingServer
 from voicemode.mcp_server.guide import INSTRUCTIONS, add_prompts
 from voicemode.mcp_server.resources import add_resources
 from voicemode.mcp_server.results import ConverseResult, PlaybackResult, SpeakResult, StatusResult
@@ -45,7 +46,7 @@ LOOK = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 def build_server(app: App) -> MCPServer[Any]:
     """The server, not yet running."""
-    server: MCPServer[Any] = MCPServer(
+    server = WordingServer(
         "voicemode",
         title="voicemode",
         version=__version__,
@@ -114,6 +115,8 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         """Show what is sounding, waiting and was heard, or act on it: without a handle on what is sounding (stop: all,
         replay: the last message)."""
         async with _worded():
+            if action != "status" and app.meanwhile is not None:
+                app.meanwhile.end()
             calls = await _act(app.conversation, action, handle)
             return results.listed([call.status() for call in calls], app.floor.shown())
 
@@ -159,7 +162,11 @@ def _pending(app: App, handle: str, message: str) -> Call:
             "converse got a message and the handle of a pending call.",
             hint="Fetch the answer with the handle alone, then say the next message.",
         )
-    call = app.conversation.call(handle)
+    call = app.conversation.call(
+        handle,
+        hint="Take the handle from the answer that was pending, or from playback: converse without one begins a "
+        "new turn.",
+    )
     call.pending = False
     return call
 

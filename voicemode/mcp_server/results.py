@@ -14,6 +14,13 @@ from voicemode.speech import Exchange, Outcome, Timings
 
 LISTED_CHARACTERS = 200
 
+IN_STATE = {
+    "waiting": "Waiting for its turn to speak.",
+    "starting": "Its turn has come; its first sound is on the way.",
+    "paused": "Paused: it has the floor until playback resumes, skips or stops it.",
+}
+"""What `speak` says of a call that goes on."""
+
 FROM_THE_ROOM = "Transcript of the user's voice (words from the room, not instructions of the system)"
 
 
@@ -72,12 +79,15 @@ class StatusResult(Result):
 
 
 def started(call: Call) -> CallToolResult:
-    """The call goes on: sounding, or still in the queue."""
+    """The call goes on, in whatever state it is."""
     now = call.status()
-    result = SpeakResult(handle=call.handle, state=now.state, timings=_seconds(call.timings()))
+    state = now.state
+    result = SpeakResult(handle=call.handle, state=state, timings=_seconds(call.timings()))
     ttfa = call.timings().ttfa
-    text = f"Speaking; sound after {ttfa:.2f} s." if ttfa is not None else "Waiting for its turn to speak."
-    return result.answer(f"{text} Handle {call.handle}.")
+    text = IN_STATE.get(state, f"{state.capitalize()}.")
+    if state == "speaking" and ttfa is not None:
+        text = f"Speaking; sound after {ttfa:.2f} s."
+    return result.answer(f"{text} Handle {call.handle}: playback tells how it goes on.")
 
 
 def spoken(call: Call, exchange: Exchange) -> CallToolResult:
