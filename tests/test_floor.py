@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from tests.support.fakes import until
-from voicemode.floor import MachineFloor
+from voicemode.floor import LOOK_SECONDS, RESTORED_LOOKS, MachineFloor
 from voicemode.private_files import FILE_MODE
 from voicemode.tickets import BOOK
 
@@ -149,6 +149,36 @@ async def test_a_folder_that_goes_away_while_somebody_speaks_takes_nobodys_floor
             (tmp_path / "floor").rename(tmp_path / "elsewhere")
             await asyncio.sleep(0.3)  # More than one beat of the heart.
         await held(floor, "next")
+    assert left_in(tmp_path) == {"book"}
+
+
+@pytest.mark.spec("FLR-8")
+async def test_a_folder_that_is_deleted_lets_nobody_talk_over_the_holder_and_changes_no_order(
+    tmp_path: Path,
+) -> None:
+    floors = [MachineFloor(tmp_path) for _ in range(3)]
+    order: list[int] = []
+    freed = [asyncio.Event() for _ in floors]
+
+    async def take(number: int) -> None:
+        async with floors[number].hold("speak"):
+            order.append(number)
+            await freed[number].wait()
+
+    calls = []
+    for number in range(3):
+        calls.append(asyncio.create_task(take(number)))
+        await until(lambda: len(MachineFloor(tmp_path).line()) == number + 1)  # noqa: B023  (awaited at once)
+    for again in range(2):
+        (tmp_path / "floor").rename(tmp_path / f"elsewhere {again}")
+        await asyncio.sleep((RESTORED_LOOKS + 5) * LOOK_SECONDS)  # Long enough for one who would not wait.
+        assert order == [0]
+    for number in range(3):
+        await until(lambda: len(order) == number + 1)  # noqa: B023
+        freed[number].set()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await asyncio.gather(*calls)
+    assert order == [0, 1, 2]
     assert left_in(tmp_path) == {"book"}
 
 

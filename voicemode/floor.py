@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from voicemode import clock
@@ -19,6 +19,9 @@ LOOK_SECONDS = 0.05
 
 BEAT_SECONDS = 0.25
 """How often a process shows that it is awake, and looks whether it still has the floor."""
+
+RESTORED_LOOKS = 2 * round(BEAT_SECONDS / LOOK_SECONDS)
+"""Whoever finds the line deleted and restores its own places gives the others so long to do the same."""
 
 FROZEN_SECONDS = 5.0
 """A process that has not moved for so long (stopped, hung) loses its place to whoever waits behind it. A machine under
@@ -40,6 +43,7 @@ class MachineFloor:
         self._seen: list[Ticket] = []
         self._warned = False
         self._waiting = 0
+        self._restoring = 0
         self._holding: Ticket | None = None
         self._on_lost: Callable[[], None] = lambda: None
         self._beating: asyncio.Task[None] | None = None
@@ -110,20 +114,32 @@ class MachineFloor:
         """
         seen: dict[str, tuple[int, int]] = {}
         while True:
+            await self._restore()
+            self._restoring = max(self._restoring - 1, 0)
             try:
                 async with self._line.book():
                     line = self._line.living()
                     if not any(self._line.is_mine(ticket) for ticket in line):
                         line.append(self._line.draw(who))
                     if self._line.is_mine(line[0]):
-                        return line[0]
-                    if self._frozen(line[0], seen):
+                        if not self._restoring:
+                            return line[0]
+                    elif self._frozen(line[0], seen):
                         logger.warning("%s has not moved for a while: the next one has the floor.", line[0])
                         self._line.strike(line[0])
             except OSError as error:
                 self._without(error)
                 return None
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _restore(self) -> None:
+        """Somebody deleted the folder: nobody may talk over whoever has the floor for that."""
+        if self._line.is_gone():
+            with suppress(OSError):
+                async with self._line.book():
+                    if self._line.is_gone():
+                        self._line.restore()
+                        self._restoring = RESTORED_LOOKS
 
     def _frozen(self, ticket: Ticket, seen: dict[str, tuple[int, int]]) -> bool:
         """Looks are counted, not seconds: this process may have stood still itself, or the whole machine slept."""
@@ -176,6 +192,7 @@ class MachineFloor:
 
     async def _beat(self) -> None:
         while True:
+            await self._restore()
             self._line.beat()
             if self._holding is not None and self._line.was_struck(self._holding):
                 self._on_lost()

@@ -131,9 +131,7 @@ class Line:
 
     def _draw(self, who: str) -> Ticket:
         if self._alive is None:
-            alive = self._lock(f"{self._process}.process")
-            alive.acquire(blocking=False)
-            self._alive = alive
+            self._live()
         self._sweep()
         number = max((ticket.number for ticket in self._tickets()), default=0) + 1
         self._drawn += 1
@@ -144,9 +142,26 @@ class Line:
             process=self._process,
             nth=self._drawn,
         )
-        os.close(open_file(self.folder / ticket.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        self._lay_down(ticket)
         self._mine.add(ticket)
         return ticket
+
+    def restore(self) -> None:
+        """This process's places again, as they were: everybody does so, and the order is the old one."""
+        if self._alive is not None:
+            self._alive.release()
+        self._live()
+        for ticket in self._mine:
+            with suppress(FileExistsError):
+                self._lay_down(ticket)
+
+    def _live(self) -> None:
+        alive = self._lock(f"{self._process}.process")
+        alive.acquire(blocking=False)
+        self._alive = alive
+
+    def _lay_down(self, ticket: Ticket) -> None:
+        os.close(open_file(self.folder / ticket.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
     def living(self) -> list[Ticket]:
         """Everybody's tickets, first come first; those of the dead are thrown away."""
@@ -177,6 +192,10 @@ class Line:
     def beat(self) -> None:
         with suppress(OSError):
             os.utime(self.folder / f"{self._process}.process")
+
+    def is_gone(self) -> bool:
+        """The folder was deleted while this process stood in the line."""
+        return self._alive is not None and not (self.folder / f"{self._process}.process").exists()
 
     def was_struck(self, ticket: Ticket) -> bool:
         """Somebody took the place away. A folder that is gone with all that was in it says nothing of the kind."""
