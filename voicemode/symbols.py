@@ -130,10 +130,11 @@ _SIGNS = (
 _BETWEEN = re.compile(r"(?<=\S)(\s)([+<>&*|]|--?)\s(?=\S)")
 _OPERAND = re.compile(r"[^\W\d_]|.*[\d)\](_].*")
 """What is multiplied: a figure, a single letter, a call; words as in `width * height` unless they command."""
-_NO_OPERANDS = frozenset(
-    "add an and as cat cp distinct every export for from import in into is ls mv of on or rm select the then to"
-    " where with".split()  # noqa: SIM905
-)
+_NO_OPERANDS = {
+    *("add", "an", "and", "as", "cat", "cp", "distinct", "every", "export"),
+    *("for", "from", "import", "in", "into", "is", "ls", "mv", "of"),
+    *("on", "or", "rm", "select", "the", "then", "to", "where", "with"),
+}
 """Beside one of these (`import * as x`, `rm * now`), or beside capitals (`SELECT * FROM t`), a star is a star."""
 _LAST_STAR = re.compile(r"(?<=\w\s)\*(?=[.,;:!?)]?(?:\s|$))(?!\s\S)")
 
