@@ -129,7 +129,8 @@ def test_the_excerpt_is_one_printable_line_of_at_most_120_letters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "at"), [(AudioFormat.FLAC, 4), (AudioFormat.FLAC, 7), (AudioFormat.OPUS, 4), (AudioFormat.OPUS, 30)]
+    ("kind", "at"),
+    [(AudioFormat.FLAC, 4), (AudioFormat.FLAC, 7), (AudioFormat.OPUS, 4), (AudioFormat.OPUS, 30)],
 )
 def test_a_header_behind_which_nothing_can_be_decoded_is_no_sound(kind: AudioFormat, at: int) -> None:
     head = bytearray(encode(Frame(data=b"\1\0" * 4_800, format=SPEECH), kind)[:64])

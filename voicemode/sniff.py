@@ -133,9 +133,10 @@ def not_sound(head: bytes, content_type: str) -> str | None:
 
 def _damaged(head: bytes, found: AudioFormat) -> bool:
     """Whether nothing behind this header can be decoded; False for too few bytes."""
-    if found is AudioFormat.FLAC and len(head) >= 8:  # RFC 9639, 8.1: its first block is 34 bytes of STREAMINFO.
+    # RFC 9639, 8.1: the first block is 34 bytes of STREAMINFO. RFC 3533, 6: a page has a table of its segments.
+    if found is AudioFormat.FLAC and len(head) >= 8:
         return head[4] & 0x7F != 0 or int.from_bytes(head[5:8], "big") != 34
-    if found is AudioFormat.OPUS and len(head) >= 64:  # RFC 3533, 6: a page's header, with a table of its segments.
+    if found is AudioFormat.OPUS and len(head) >= 64:
         packet = head[27 + head[26] :]
         return head[4] != 0 or (bool(packet) and not packet.startswith(_OGG_CODECS))
     return False
