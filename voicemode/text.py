@@ -6,13 +6,22 @@ Blocks of code are announced, each line is read by `markdown`, and sentences are
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
 from voicemode.errors import InvalidRequest
 from voicemode.escapes import Escapes
 from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joins_letters
 from voicemode.reading import Reading
+from voicemode.sentences import (
+    CLAUSE,
+    CLAUSE_ENDS,
+    ENDED,
+    WIDE_CLAUSE_ENDS,
+    WIDE_ENDS,
+    cut_long,
+    is_whole,
+    sentence_end,
+)
 from voicemode.tables import Table
 
 FIRST_PIECE_CHARACTERS = 15
@@ -49,19 +58,6 @@ CODE_LINE_CHARACTERS = 200
 """As much of a line of code as it takes to see that it does not close the block."""
 
 READ_ENGLISH = Reading()
-
-_BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』）”’]*)")
-_WIDE_ENDS = tuple("。！？」』）”’")
-"""What ends a sentence without a space, and what closes it."""
-_CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")
-_CLAUSE_ENDS = (",", ";", ":", "—", "–")
-_WIDE_CLAUSE_ENDS = ("，", "；", "：", "、")
-_ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
-_ABBREVIATION = re.compile(
-    r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
-    r"|approx|resp|dept|inc|ltd|co|mt|bzw|usw|ggf|nr|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
-)
-"""Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
 
 
 class Splitter:
@@ -158,14 +154,14 @@ class Splitter:
                 pieces += self._close()
         if self._table.begun and character != "|" and not character.isspace() and not self._line.strip():
             pieces += self._leave_table()
-        if not self._given and self._line.endswith(_WIDE_CLAUSE_ENDS):
+        if not self._given and self._line.endswith(WIDE_CLAUSE_ENDS):
             pieces += self._end_first_clause(self._clause // 3)
-        if character not in _WIDE_ENDS and self._line.endswith(_WIDE_ENDS):
+        if character not in WIDE_ENDS and self._line.endswith(WIDE_ENDS):
             pieces += self._end_sentence()
         self._line += character
         if character.isspace():
             pieces += self._end_sentence()
-            if not self._given and self._line[:-1].endswith(_CLAUSE_ENDS):
+            if not self._given and self._line[:-1].endswith(CLAUSE_ENDS):
                 pieces += self._end_first_clause(self._clause)
         if len(self._line) > LONGEST_LINE_CHARACTERS * (1 if character.isspace() else 2):
             pieces += self._end_part()
@@ -225,7 +221,7 @@ class Splitter:
         if marked and (is_row(self._line) or FENCE.match(self._line)):
             return []
         bullet = BULLET.match(self._line) if marked else None
-        end = _sentence_end(self._line, start=bullet.end() if bullet else 0)
+        end = sentence_end(self._line, start=bullet.end() if bullet else 0)
         if not end:
             return []
         self._open_item = bool(bullet) or (self._open_item and not self._line_start)
@@ -234,7 +230,7 @@ class Splitter:
     def _end_first_clause(self, enough: int) -> list[str]:
         """The first piece need not wait for the end of a long sentence."""
         line = self._line
-        if len(self._gathered) + len(line.strip()) < enough or not _is_whole(line):
+        if len(self._gathered) + len(line.strip()) < enough or not is_whole(line):
             return []
         if self._line_start and self._reading.markdown and (is_row(line) or FENCE.match(line)):
             return []
@@ -243,7 +239,7 @@ class Splitter:
     def _end_part(self) -> list[str]:
         """A line that does not end: out with it up to its last clause or word."""
         half = LONGEST_LINE_CHARACTERS // 2
-        clauses = [match.end() for match in _CLAUSE.finditer(self._line, half)]
+        clauses = [match.end() for match in CLAUSE.finditer(self._line, half)]
         at = clauses[-1] if clauses else self._line.rstrip().rfind(" ", half)
         pieces = self._leave_table()
         return pieces + self._out(self._cut(at if at > 0 else len(self._line)))
@@ -264,7 +260,7 @@ class Splitter:
         if not _has_words(sentence):
             return []
         self._gathered = f"{self._gathered} {sentence}".strip()
-        if sentence.rstrip("\"'”’»)]」』）").endswith(_ENDED):
+        if sentence.rstrip("\"'”’»)]」』）").endswith(ENDED):
             return self._release(force=False)
         self._open = going_on
         if going_on:
@@ -283,7 +279,7 @@ class Splitter:
         enough = self._usual if self._given else self._first
         if not self._gathered or (len(self._gathered) < enough and not force):
             return []
-        pieces = _cut_long(self._gathered, self._longest)
+        pieces = cut_long(self._gathered, self._longest)
         self._gathered = ""
         self._given += len(pieces)
         return pieces
@@ -309,39 +305,3 @@ def clean_transcript(text: str) -> str:
 
 def _has_words(text: str) -> bool:
     return any(character.isalnum() for character in text)
-
-
-def _is_whole(line: str) -> bool:
-    """Whether no bracket, code or emphasis is open at the end of `line`, and its last word is neither an abbreviation
-    nor a number (`Nov 5, 2026`)."""
-    pairs = (("(", ")"), ("[", "]"))
-    return (
-        all(line.count(opens) == line.count(closes) for opens, closes in pairs)
-        and line.count("`") % 2 == 0
-        and line.count("**") % 2 == 0
-        and not line.rstrip()[-2:-1].isdigit()
-        and line.rstrip()[-2:-1] != "."
-    )
-
-
-def _sentence_end(line: str, *, start: int) -> int:
-    """Where a sentence ends in the last word of `line`, which is complete; 0: it does not."""
-    word = max(len(line) - 1, 0)
-    while word > start and not line[word - 1].isspace():
-        word -= 1
-    match = _BOUNDARY.search(line, max(word, start))
-    if match is None:
-        return 0
-    bare = line[word : match.start()].strip("\"'“‘«(*_[`").lower()
-    return 0 if match.group().startswith(".") and _ABBREVIATION.fullmatch(bare) else match.end()
-
-
-def _cut_long(text: str, longest: int) -> list[str]:
-    pieces: list[str] = []
-    while len(text) > longest:
-        clauses = [match.end() for match in _CLAUSE.finditer(text, longest // 2, longest)]
-        at = clauses[-1] if clauses else text.rfind(" ", longest // 2, longest)
-        at = at if at > 0 else longest
-        pieces.append(text[:at].strip())
-        text = text[at:].strip()
-    return [*pieces, text] if text else pieces

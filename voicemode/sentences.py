@@ -1,0 +1,54 @@
+"""Where sentences and clauses end, in the scripts that are written with a full stop of any kind."""
+
+from __future__ import annotations
+
+import re
+
+_BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』）”’]*)")
+WIDE_ENDS = tuple("。！？」』）”’")
+"""What ends a sentence without a space, and what closes it."""
+CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")
+CLAUSE_ENDS = (",", ";", ":", "—", "–")
+WIDE_CLAUSE_ENDS = ("，", "；", "：", "、")
+ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
+_ABBREVIATION = re.compile(
+    r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
+    r"|approx|resp|dept|inc|ltd|co|mt|bzw|usw|ggf|nr|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+)
+"""Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
+
+
+def is_whole(line: str) -> bool:
+    """Whether no bracket, code or emphasis is open at the end of `line`, and its last word is neither an abbreviation
+    nor a number (`Nov 5, 2026`)."""
+    pairs = (("(", ")"), ("[", "]"))
+    return (
+        all(line.count(opens) == line.count(closes) for opens, closes in pairs)
+        and line.count("`") % 2 == 0
+        and line.count("**") % 2 == 0
+        and not line.rstrip()[-2:-1].isdigit()
+        and line.rstrip()[-2:-1] != "."
+    )
+
+
+def sentence_end(line: str, *, start: int) -> int:
+    """Where a sentence ends in the last word of `line`, which is complete; 0: it does not."""
+    word = max(len(line) - 1, 0)
+    while word > start and not line[word - 1].isspace():
+        word -= 1
+    match = _BOUNDARY.search(line, max(word, start))
+    if match is None:
+        return 0
+    bare = line[word : match.start()].strip("\"'“‘«(*_[`").lower()
+    return 0 if match.group().startswith(".") and _ABBREVIATION.fullmatch(bare) else match.end()
+
+
+def cut_long(text: str, longest: int) -> list[str]:
+    pieces: list[str] = []
+    while len(text) > longest:
+        clauses = [match.end() for match in CLAUSE.finditer(text, longest // 2, longest)]
+        at = clauses[-1] if clauses else text.rfind(" ", longest // 2, longest)
+        at = at if at > 0 else longest
+        pieces.append(text[:at].strip())
+        text = text[at:].strip()
+    return [*pieces, text] if text else pieces
