@@ -290,9 +290,8 @@ class Utterance:
             self._speech_samples = self._speech_samples or self.playback.written
             self.playback.end()
             self.ending.set()
-            if (
-                self.given_out
-            ):  # Paused where only silence followed: whoever listens for an answer need not wait.
+            if self.given_out:
+                # Paused where only silence followed: whoever listens for an answer need not wait.
                 self.playback.resume()
 
     async def _write(self, piece: int | None, frame: Frame) -> None:
