@@ -30,8 +30,8 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables sentences "
-        "text playback patience turn interruption meanings captions levels ledger links joins breaks "
+        "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
+        "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
         "echo sweep mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
