@@ -164,7 +164,8 @@ async def test_without_devices_every_call_says_what_to_do_at_once(tmp_path: Path
             spoke = await host.call("speak", limit=4.0, message="Hello.")
     assert listened.failed
     assert "microphone" in listened.text
-    assert "install" in listened.text
+    # What to do depends on where it runs: a machine of one's own, or a container.
+    assert "install" in listened.text or "--device" in listened.text
     for each in (asked, spoke):
         assert "loudspeaker" in each.text
         assert each.word("heard") == ""
@@ -236,7 +237,7 @@ async def test_arguments_that_make_no_sense_are_refused_with_the_choices_and_wit
     nonsense: list[tuple[str, dict[str, object], str]] = [
         ("speak", {"voice": "aloy"}, "alloy"),
         ("speak", {"voice": "../../etc/passwd\n\0"}, "Choose one of"),
-        ("speak", {"voice": {"a": [1]}}, "string"),
+        ("speak", {"voice": {"a": [1]}}, "it must be text"),
         ("speak", {"wait": "never"}, "'started', 'finished' or 'queued'"),
         ("playback", {"action": "explode"}, "'stop' or 'replay'"),
         ("playback", {"handle": "nobody"}, "no call"),
