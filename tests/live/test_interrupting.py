@@ -21,6 +21,7 @@ from tests.support.speech_server import Behaviour, Route, SpeechServer
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
+    pytest.mark.alone,  # An echo that other tests hold up is no room's.
     pytest.mark.timeout(150),
     pytest.mark.skipif(
         shutil.which("flite") is None, reason="flite is missing (scripts/system_packages.sh installs it)"
@@ -107,7 +108,6 @@ async def test_its_own_voice_neither_interrupts_it_nor_is_an_answer(
     assert turn.uploads == ()
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-31")
 async def test_who_talks_over_it_silences_it_and_is_understood(
