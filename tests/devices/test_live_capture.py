@@ -19,7 +19,7 @@ TAIL = LISTENING.silence(800)
 LIBRARIES = ("portaudio", "miniaudio", "tools")
 
 
-@pytest.mark.timed
+@pytest.mark.alone
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_what_is_said_arrives_whole_in_frames_of_ten_milliseconds(
     sound_card: VirtualSoundCard, library: str, tmp_path: Path
