@@ -21,6 +21,7 @@ needs_flite = pytest.mark.skipif(
     shutil.which("flite") is None, reason="flite is missing (scripts/system_packages.sh installs it)"
 )
 PATH_LIMIT_S = 5.0
+TRIES = 3
 
 
 @needs_flite
@@ -92,9 +93,12 @@ def test_what_is_said_is_heard_at_its_moment_and_whole(sound_card: VirtualSoundC
 def test_the_loudspeaker_comes_back_as_late_and_as_faint_as_was_asked(
     sound_card: VirtualSoundCard, loss_db: int, delay_ms: int
 ) -> None:
-    with Room(sound_card, echo=Echo(loss_db=loss_db, delay_ms=delay_ms)) as room:
-        path = room.path
-        again = room.measure_path()
+    for _ in range(TRIES):
+        with Room(sound_card, echo=Echo(loss_db=loss_db, delay_ms=delay_ms)) as room:
+            path = room.path
+            again = room.measure_path()
+        if not room.underruns:  # A stream that ran dry on a busy machine has moved the walls.
+            break
     assert path is not None
     assert path.delay_ms == pytest.approx(delay_ms, abs=5)
     assert path.loss_db == pytest.approx(loss_db, abs=1)
