@@ -81,6 +81,7 @@ async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
     assert min(asked) <= AT_ONCE_S, asked
 
 
+@pytest.mark.timed
 @pytest.mark.spec("LIV-22")
 async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     speech = counting(5, first=2)
@@ -92,6 +93,7 @@ async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, t
     assert (rest.start_s, rest.end_s, rest.lost_words) == (0, 0, ())
 
 
+@pytest.mark.timed
 @pytest.mark.spec("LIV-23")
 async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
     sound_card: VirtualSoundCard, tmp_path: Path
@@ -103,6 +105,7 @@ async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
     assert on_time(turn)
 
 
+@pytest.mark.timed
 @pytest.mark.spec("LIV-24")
 async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
     sound_card: VirtualSoundCard, tmp_path: Path
@@ -119,6 +122,7 @@ async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
     assert rest.lost_words == tuple(word.text for word in speech.words[-len(rest.lost_words) :])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("noise", [noises.room, noises.fan, noises.music])
 @pytest.mark.spec("LIV-25")
 async def test_in_a_noisy_room_silence_is_no_answer_and_an_answer_is_whole(
