@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.live.scene import Answered, Scene, scene
+from tests.live.scene import TRIES, Answered, Scene, scene, tried
 from tests.support import noises, voice
 from tests.support.human_voice import HumanVoice
 from tests.support.listening import Samples, samples_of
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
     pytest.mark.alone,  # An echo that other tests hold up is no room's.
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(240),
     pytest.mark.skipif(
         shutil.which("flite") is None, reason="flite is missing (scripts/system_packages.sh installs it)"
     ),
@@ -43,8 +43,14 @@ INTO_S = 2.5
 NOTICED_S = 0.35
 QUIET_S = 0.5
 PAUSED_S = 0.25
-TRIES = 3
 END_LIMIT_S = 30.0
+
+
+@pytest.fixture
+def sound_card() -> Iterator[VirtualSoundCard]:
+    """One of its own: an audio server that has run dry once stays late."""
+    with VirtualSoundCard() as card:
+        yield card
 
 
 def understood(server: SpeechServer) -> None:
@@ -94,6 +100,7 @@ def without_pauses(heard: Samples) -> Samples:
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-30")
+@tried
 async def test_its_own_voice_neither_interrupts_it_nor_is_an_answer(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -110,6 +117,7 @@ async def test_its_own_voice_neither_interrupts_it_nor_is_an_answer(
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-31")
+@tried
 async def test_who_talks_over_it_silences_it_and_is_understood(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -136,6 +144,7 @@ async def test_who_talks_over_it_silences_it_and_is_understood(
 
 @pytest.mark.parametrize("sound", [noises.cough, nod, two_nods])
 @pytest.mark.spec("LIV-32")
+@tried
 async def test_a_cough_or_a_nod_does_not_stop_it_and_no_word_is_lost(
     sound_card: VirtualSoundCard, tmp_path: Path, sound: Callable[[], Samples | Speech]
 ) -> None:
@@ -165,6 +174,7 @@ async def over_with(room: Scene, sound: Samples | Speech) -> tuple[Answered, Sam
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-33")
+@tried
 async def test_who_answers_as_it_ends_is_heard_without_its_last_words(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -180,13 +190,19 @@ async def test_who_answers_as_it_ends_is_heard_without_its_last_words(
 
 
 @pytest.mark.spec("LIV-34")
+@tried
 async def test_a_stop_word_silences_it(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     echo = Echo(loss_db=20, delay_ms=ECHO_DELAY_MS)
     with HumanVoice() as human:
         settings = {**OPEN, "TTS_BASE_URLS": human.base_url}
         async with scene(sound_card, tmp_path, echo=echo, settings=settings) as room:
             room.server.behave(Behaviour(transcript="stop"), Route.TRANSCRIPTIONS)
-            turn = await undisturbed(room, lambda: room.ask(PROSE, flite("stop"), into_s=INTO_S))
+            for _ in range(
+                TRIES
+            ):  # So short a word under a louder voice is missed now and then, and said again.
+                turn = await undisturbed(room, lambda: room.ask(PROSE, flite("stop"), into_s=INTO_S))
+                if turn.answer["outcome"] == "interrupted":
+                    break
     assert turn.answer["outcome"] == "interrupted"
     assert turn.answer["unheard"] != ""
     assert "asked for silence" in str(turn.answer["note"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -22,6 +23,13 @@ needs_flite = pytest.mark.skipif(
 )
 PATH_LIMIT_S = 5.0
 TRIES = 3
+
+
+@pytest.fixture
+def sound_card() -> Iterator[VirtualSoundCard]:
+    """One of its own: an audio server that has run dry once stays late."""
+    with VirtualSoundCard() as card:
+        yield card
 
 
 @needs_flite

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live.host import client, environment
-from tests.live.scene import Answered, scene
+from tests.live.scene import Answered, scene, tried
 from tests.support import noises
 from tests.support.listening import Samples, samples_of
 from tests.support.sound_card import MICROPHONE, VirtualSoundCard
@@ -20,6 +20,7 @@ from tests.support.speech_server import Behaviour, Route, SpeechServer
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.live,
+    pytest.mark.timeout(150),
     pytest.mark.skipif(
         shutil.which("flite") is None, reason="flite is missing (scripts/system_packages.sh installs it)"
     ),
@@ -35,6 +36,13 @@ BUSY_S = 0.3
 AT_ONCE_S = 0.02
 GIVING_UP_S = 2.0
 ERROR_LIMIT_S = 2.0
+
+
+@pytest.fixture
+def sound_card() -> Iterator[VirtualSoundCard]:
+    """One of its own: an audio server that has run dry once stays late."""
+    with VirtualSoundCard() as card:
+        yield card
 
 
 def understood(server: SpeechServer) -> None:
@@ -61,6 +69,7 @@ def on_time(turn: Answered) -> bool:
 @pytest.mark.timed
 @pytest.mark.parametrize("detector", ["auto", "webrtc"])
 @pytest.mark.spec("LIV-20", "LIV-21", "LIV-22")
+@tried
 async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
     sound_card: VirtualSoundCard, tmp_path: Path, detector: str
 ) -> None:
@@ -83,6 +92,7 @@ async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-22")
+@tried
 async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     speech = counting(5, first=2)
     async with scene(sound_card, tmp_path, prepare=understood, settings=STRICT) as room:
@@ -95,6 +105,7 @@ async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, t
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-23")
+@tried
 async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -107,6 +118,7 @@ async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-24")
+@tried
 async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -125,6 +137,7 @@ async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
 @pytest.mark.alone
 @pytest.mark.parametrize("noise", [noises.room, noises.fan, noises.music])
 @pytest.mark.spec("LIV-25")
+@tried
 async def test_in_a_noisy_room_silence_is_no_answer_and_an_answer_is_whole(
     sound_card: VirtualSoundCard, tmp_path: Path, noise: Callable[[], Samples]
 ) -> None:
@@ -144,6 +157,7 @@ async def test_in_a_noisy_room_silence_is_no_answer_and_an_answer_is_whole(
 
 
 @pytest.mark.spec("LIV-26")
+@tried
 async def test_a_key_and_a_cough_are_no_answer(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     async with scene(sound_card, tmp_path, prepare=understood, settings=STRICT) as room:
         for sound in (noises.click, noises.cough):
@@ -153,6 +167,7 @@ async def test_a_key_and_a_cough_are_no_answer(sound_card: VirtualSoundCard, tmp
 
 
 @pytest.mark.spec("LIV-27")
+@tried
 async def test_a_muted_microphone_is_told_soon_and_works_again_once_it_is_not(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -171,6 +186,7 @@ async def test_a_muted_microphone_is_told_soon_and_works_again_once_it_is_not(
 
 
 @pytest.mark.spec("LIV-28")
+@tried
 async def test_without_a_microphone_listening_is_an_error_at_once(tmp_path: Path) -> None:
     async with client(environment(None, tmp_path)) as host:
         async with asyncio.timeout(ERROR_LIMIT_S):
