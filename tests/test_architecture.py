@@ -42,7 +42,7 @@ HOUSE = {
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
         "exchanges calls conversation meanwhile by_key path_finding"
     ),
-    Layer.ROOT: "app",
+    Layer.ROOT: "endpoints status app",
     Layer.DOORS: "mcp_server speech_server review cli doctor doctor_sound __main__",
 }
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}

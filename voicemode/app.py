@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from voicemode import clock
 from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
-from voicemode.config import Config, EndpointChoice
+from voicemode.config import Config
 from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
@@ -25,18 +24,16 @@ from voicemode.ears.canceller import WebRtcCanceller, canceller_installed
 from voicemode.ears.choice import Detector, chosen, open_vad
 from voicemode.echo import EchoGate
 from voicemode.echo_path import load
+from voicemode.endpoints import usable
 from voicemode.engines.embedded.ear import EmbeddedEar
-from voicemode.engines.embedded.ear import installed_files as ear_files
-from voicemode.engines.embedded.judgement import DICTATION_NOTE
-from voicemode.engines.embedded.voice import EmbeddedVoice, installed_files
+from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
-from voicemode.engines.http_endpoint import Endpoint, Limits
-from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
+from voicemode.engines.http_probe import Purpose
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.engines.realtime import RealtimeSpeech
 from voicemode.engines.system import SystemVoice
-from voicemode.errors import ConfigurationError, EngineUnavailable, VoiceModeError
+from voicemode.errors import EngineUnavailable, VoiceModeError
 from voicemode.eventlog import EventLog
 from voicemode.events import EndpointFailed, Event, Warned
 from voicemode.floor import MachineFloor
@@ -49,45 +46,18 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
 from voicemode.pronunciation_files import splitters
 from voicemode.recordings import Recordings
-from voicemode.settings import Problem
 from voicemode.settings_files import Folders, folders, working_folder
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
+from voicemode.status import SYSTEM_VOICE, Status, embedded_ear, embedded_voice, server_states, system_voice
 from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
 from voicemode.variables import BargeIn
 
 logger = logging.getLogger(__name__)
 
-SYSTEM_VOICE = sys.platform in ("darwin", "win32")
-"""These systems bring voices better than the embedded one."""
-
 LONGEST_CLOSE_SECONDS = 0.25
 """A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineStatus:
-    """One engine of a chain, in the order in which they are asked. `state` is ready, unknown or why it is not."""
-
-    name: str
-    kind: str
-    state: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
-    """What would be used now, and what stands in the way."""
-
-    speech: tuple[EngineStatus, ...]
-    transcription: tuple[EngineStatus, ...]
-    devices: DeviceReport
-    floor: str
-    problems: tuple[Problem, ...]
-    folders: Folders
-    interrupting: str = ""
-    """Whether the user may talk over a message, and why."""
 
 
 class App:
@@ -107,8 +77,8 @@ class App:
         self.card = card
         self.log = log
         self.recordings = recordings
-        self._speech_endpoints = _endpoints(config, config.speech_endpoints(), config.speech.voices)
-        self._transcription_endpoints = _endpoints(config, config.transcription_endpoints(), ())
+        self._speech_endpoints = usable(config, config.speech_endpoints(), config.speech.voices)
+        self._transcription_endpoints = usable(config, config.transcription_endpoints(), ())
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
@@ -161,15 +131,15 @@ class App:
         """`check` asks every endpoint; without it nothing leaves this machine."""
         config = self.config
         speech, transcription, devices = await asyncio.gather(
-            self._states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
-            self._states(
+            server_states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
+            server_states(
                 self._transcription_endpoints, Purpose.TRANSCRIPTION, config.listening.base_urls, check=check
             ),
             self._devices(),
         )
         return Status(
-            speech=(*speech, *_system_voice(), _embedded("voice", installed_files)),
-            transcription=transcription if config.listening.base_urls else (*transcription, _embedded_ear()),
+            speech=(*speech, *system_voice(), embedded_voice()),
+            transcription=transcription if config.listening.base_urls else (*transcription, embedded_ear()),
             devices=devices,
             interrupting=str(await self.interruptible(devices)),
             floor=self.floor.shown(),
@@ -351,20 +321,6 @@ class App:
         except VoiceModeError as error:
             return DeviceReport(library="", version="", devices=(), why_none=str(error))
 
-    async def _states(
-        self, endpoints: tuple[Endpoint, ...], purpose: Purpose, named: tuple[str, ...], *, check: bool
-    ) -> tuple[EngineStatus, ...]:
-        """A server on this machine that nobody named is only looked for: that it is not there is no fault."""
-        if not check:
-            return tuple(EngineStatus(name=each.name, kind="server", state="not asked") for each in endpoints)
-        states = await asyncio.gather(*(probe(each, purpose=purpose) for each in endpoints))
-        return tuple(
-            EngineStatus(name=each.name, kind="server", state="not running")
-            if state.health is Health.UNREACHABLE and each.loopback and not named
-            else _engine_status(state)
-            for each, state in zip(endpoints, states, strict=True)
-        )
-
 
 @asynccontextmanager
 async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncIterator[App]:
@@ -424,60 +380,6 @@ def _warned(what: str) -> None:
 def _chimes(config: Config) -> ChimeRules | None:
     sound = config.sound
     return ChimeRules(lead=sound.chime_leading_s, trail=sound.chime_trailing_s) if sound.chimes else None
-
-
-def _endpoints(
-    config: Config, choices: tuple[EndpointChoice, ...], voices: tuple[str, ...]
-) -> tuple[Endpoint, ...]:
-    """The endpoints of a chain; one whose address cannot be used is left out and logged."""
-    settings = config.endpoints
-    limits = Limits(
-        connect_s=settings.connect_s,
-        first_byte_s=settings.first_byte_s,
-        gap_s=settings.gap_s,
-        whole_s=settings.whole_s,
-    )
-    endpoints: list[Endpoint] = []
-    for choice in choices:
-        try:
-            endpoint = Endpoint(
-                base_url=choice.url,
-                api_key=choice.api_key or "",
-                models=choice.models,
-                voices=voices,
-                limits=limits,
-            )
-        except ConfigurationError as error:
-            logger.warning("%s", error)
-        else:
-            endpoints.append(endpoint)
-    return tuple(endpoints)
-
-
-def _embedded(what: str, installed: Callable[[], object], detail: str = "") -> EngineStatus:
-    name = f"embedded {what}"
-    try:
-        installed()
-    except EngineUnavailable as error:
-        return EngineStatus(name=name, kind="embedded", state="not installed", detail=str(error))
-    return EngineStatus(name=name, kind="embedded", state="ready", detail=detail)
-
-
-def _embedded_ear() -> EngineStatus:
-    return _embedded("ear", ear_files, DICTATION_NOTE)
-
-
-def _system_voice() -> tuple[EngineStatus, ...]:
-    if not SYSTEM_VOICE:
-        return ()
-    return (EngineStatus(name="the system's voice", kind="system", state="ready"),)
-
-
-def _engine_status(state: EndpointState) -> EngineStatus:
-    if state.health is Health.REACHABLE:
-        latency = "" if state.latency is None else f"answers in {state.latency * 1000:.0f} ms"
-        return EngineStatus(name=state.name, kind="server", state="ready", detail=latency)
-    return EngineStatus(name=state.name, kind="server", state=state.health, detail=state.reason)
 
 
 def _resample(source: PcmFormat, wanted: PcmFormat) -> Stage[Frame, Frame]:

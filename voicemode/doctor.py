@@ -9,11 +9,11 @@ from importlib import metadata, util
 from typing import Protocol
 
 from voicemode import __version__
-from voicemode.app import EngineStatus, Status
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble, advice, where
 from voicemode.engines.embedded.judgement import BETTER_EAR
 from voicemode.engines.http_probe import Health
+from voicemode.status import EngineStatus, Status
 
 BETTER_VOICE = (
     "Start a speech server on port 8880 (`docker run -p 8880:8880 ghcr.io/remsky/kokoro-fastapi-cpu`), "

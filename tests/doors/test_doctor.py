@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from voicemode.app import EngineStatus, Status
 from voicemode.devices.backend import DeviceInfo, DeviceReport
 from voicemode.devices.diagnosis import Place, Trouble
 from voicemode.doctor import BETTER_VOICE, Finding, State, examine
 from voicemode.doctor_sound import echo, room
 from voicemode.echo_path import EchoPath
 from voicemode.settings_files import Folders
+from voicemode.status import EngineStatus, Status
 from voicemode.sweep import Found
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("CLI-7")]

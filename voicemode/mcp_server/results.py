@@ -8,9 +8,9 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
-from voicemode.app import Status
 from voicemode.calls import Call, CallStatus
 from voicemode.speech import Exchange, Outcome, Timings
+from voicemode.status import Status
 
 LISTED_CHARACTERS = 200
 
