@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,14 +36,20 @@ _CARD = pytest.StashKey[VirtualSoundCard]()
 
 
 @pytest.fixture
-def sound_card(request: pytest.FixtureRequest) -> VirtualSoundCard:
+def sound_card(request: pytest.FixtureRequest) -> Iterator[VirtualSoundCard]:
     """One virtual sound card for all tests of a process that follow one another and use it; a test that harms it
-    (`kill`, `unplug_speaker`) opens its own."""
+    (`kill`, `unplug_speaker`) opens its own. Who is `alone` has one of its own: an audio server that has run dry once
+    stays late."""
     _skip_without_sound_card()
+    if request.node.get_closest_marker("alone"):
+        _put_the_card_away(request.config)
+        with VirtualSoundCard() as card:
+            yield card
+        return
     stash = request.config.stash
     if _CARD not in stash:
         stash[_CARD] = VirtualSoundCard().__enter__()
-    return stash[_CARD]
+    yield stash[_CARD]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

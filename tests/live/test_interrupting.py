@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,6 @@ NOTICED_S = 0.35
 QUIET_S = 0.5
 PAUSED_S = 0.25
 END_LIMIT_S = 30.0
-
-
-@pytest.fixture
-def sound_card() -> Iterator[VirtualSoundCard]:
-    """One of its own: an audio server that has run dry once stays late."""
-    with VirtualSoundCard() as card:
-        yield card
 
 
 def understood(server: SpeechServer) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 
+from tests.live.scene import TRIES
 from tests.support import noises
 from tests.support.human_voice import HumanVoice
 from tests.support.listening import best_offset, decibels, resampled, samples_of
@@ -22,14 +22,6 @@ needs_flite = pytest.mark.skipif(
     shutil.which("flite") is None, reason="flite is missing (scripts/system_packages.sh installs it)"
 )
 PATH_LIMIT_S = 5.0
-TRIES = 3
-
-
-@pytest.fixture
-def sound_card() -> Iterator[VirtualSoundCard]:
-    """One of its own: an audio server that has run dry once stays late."""
-    with VirtualSoundCard() as card:
-        yield card
 
 
 @needs_flite

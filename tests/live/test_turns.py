@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,13 +36,6 @@ BUSY_S = 0.3
 AT_ONCE_S = 0.02
 GIVING_UP_S = 2.0
 ERROR_LIMIT_S = 2.0
-
-
-@pytest.fixture
-def sound_card() -> Iterator[VirtualSoundCard]:
-    """One of its own: an audio server that has run dry once stays late."""
-    with VirtualSoundCard() as card:
-        yield card
 
 
 def understood(server: SpeechServer) -> None:
