@@ -35,8 +35,8 @@ HOUSE = {
         "echo sweep mixing chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
-        "codecs engines ears devices eventlog recordings tickets floor models background private_files wav_file "
-        "settings_files pronunciation_files terminal echo_path interruptible"
+        "codecs engines ears devices eventlog logbook recordings tickets floor models background private_files "
+        "wav_file settings_files pronunciation_files terminal echo_path interruptible"
     ),
     Layer.FLOWS: (
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "

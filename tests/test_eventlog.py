@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import voicemode
 from voicemode import events
 from voicemode.background import Background
-from voicemode.eventlog import LONGEST_TEXT, EventLog, LoggedEvent, event_name, read_events
+from voicemode.eventlog import LONGEST_TEXT, EventLog, event_name
 from voicemode.events import (
     Event,
     FirstAudio,
@@ -31,6 +31,7 @@ from voicemode.events import (
     TurnStarted,
     Underrun,
 )
+from voicemode.logbook import LoggedEvent, read_events
 
 ROOT = Path(voicemode.__file__).parents[1]
 LIMIT_S = 20.0

@@ -14,11 +14,11 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import cast
+from secrets import token_hex
+from types import TracebackType
 
 from voicemode import clock
 from voicemode.background import Background
@@ -38,6 +38,9 @@ WORDS = frozenset({"text", "heard", "unheard", "again", "how"})
 LONGEST_TEXT = 20_000
 """Characters of one field that are kept; a message may be a megabyte."""
 
+CONVERSATION_BYTES = 3
+"""Six hexadecimal digits: among 1,000 processes two are alike with a chance of 3 %, and they have different turns."""
+
 CLOSING_S = 0.2
 """Seconds that leaving the block waits for the disk: a host kills us 0.4 s after asking us to go."""
 
@@ -50,6 +53,14 @@ def event_name(kind: type[Event]) -> str:
     return _CAPITAL.sub("_", kind.__name__).lower()
 
 
+def day_of(path: Path) -> date | None:
+    """The UTC day a log is of; None for what is no log."""
+    found = _FILE.fullmatch(path.name)
+    with suppress(ValueError):
+        return date.fromisoformat(found[1]) if found else None
+    return None
+
+
 def _ignore(what: str) -> None:
     logger.warning("%s", what)
 
@@ -57,7 +68,8 @@ def _ignore(what: str) -> None:
 class EventLog:
     """Use as a context manager; `emit` is an `events.Emit` that may be called from any thread, at any time.
 
-    `secrets` are masked wherever they occur. `on_warning` is told once if the log cannot be written: the
+    `conversation` stands in every line: it is all that one process says and hears, and of its own making where none is
+    given. `secrets` are masked wherever they occur. `on_warning` is told once if the log cannot be written: the
     conversation goes on without it.
     """
 
@@ -72,9 +84,11 @@ class EventLog:
         max_bytes: int = 100_000_000,
         capacity: int = 10_000,
         on_warning: Warn = _ignore,
+        conversation: str = "",
         wall: Callable[[], datetime] = clock.wall,
     ) -> None:
         self.folder = folder
+        self.conversation = conversation or token_hex(CONVERSATION_BYTES)
         self._enabled = enabled
         self._keep_text = keep_text
         self._redactor = Redactor(secrets)
@@ -151,6 +165,7 @@ class EventLog:
             "monotonic": at if math.isfinite(at) else None,
             "seq": sequence,
             "pid": os.getpid(),
+            "conversation": self.conversation,
             "event": name,
             "turn": self._redactor.redact(turn)[:LONGEST_TEXT],
         }
@@ -205,12 +220,12 @@ class EventLog:
         kept = []
         with suppress(OSError):
             for path in self.folder.iterdir():
-                if (found := _FILE.fullmatch(path.name)) is None:
+                day = day_of(path)
+                if day is None or day >= today:
                     continue
-                with suppress(OSError, ValueError):
-                    age = (today - date.fromisoformat(found[1])).days
-                    if age > 0:
-                        kept.append(Kept(paths=(path,), age=age, bytes=path.lstat().st_size))
+                with suppress(OSError):
+                    age = (today - day).days
+                    kept.append(Kept(paths=(path,), age=age, bytes=path.lstat().st_size))
         prune(kept, max_days=self._max_days, max_bytes=self._max_bytes)
 
     def _warn_once(self, error: OSError) -> None:
@@ -234,45 +249,3 @@ def _ends_torn(file: int) -> bool:
         return False
     os.lseek(file, -1, os.SEEK_END)
     return os.read(file, 1) != b"\n"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedEvent:
-    """One line of a log. `fields` are the event's own, as events.py names them; `monotonic` is the event's `at`."""
-
-    time: datetime
-    monotonic: float | None
-    sequence: int
-    pid: int
-    name: str
-    turn: str
-    fields: Mapping[str, Value]
-
-
-def read_events(path: Path) -> list[LoggedEvent]:
-    """The events of a file, in its order. Lines that are torn or no events are passed over. Raises OSError."""
-    found = (_parsed(line) for line in path.read_bytes().split(b"\n"))
-    return [event for event in found if event is not None]
-
-
-_STAMP = frozenset({"time", "monotonic", "seq", "pid", "event", "turn"})
-
-
-def _parsed(line: bytes) -> LoggedEvent | None:
-    try:
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            return None
-        own = {str(name): cast("Value", value) for name, value in values.items() if name not in _STAMP}
-        monotonic = values["monotonic"]
-        return LoggedEvent(
-            time=datetime.fromisoformat(values["time"]),
-            monotonic=None if monotonic is None else float(monotonic),
-            sequence=int(values["seq"]),
-            pid=int(values["pid"]),
-            name=str(values["event"]),
-            turn=str(values["turn"]),
-            fields=MappingProxyType(own),
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None

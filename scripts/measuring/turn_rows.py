@@ -30,7 +30,7 @@ from tests.support.human_voice import HumanVoice
 from tests.support.room import Echo, Room
 from tests.support.speakers import Speech, Survived, counting, survived
 from voicemode import clock
-from voicemode.eventlog import read_events
+from voicemode.logbook import read_events
 
 TRANSCRIBE_SECONDS = 0.3
 """The transcription server's own time: a good cloud's, and the same for all."""

@@ -1,0 +1,334 @@
+"""The event logs read back: lines, turns, and what is written now, over all days.
+
+A query reads no more than it needs: files of other days are not opened, the last turns are read from the end, and a
+line is only parsed where it may be wanted. Torn lines and lines that are no events are passed over. Reading blocks: who
+has an event loop reads in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, cast
+
+from voicemode import events, metrics
+from voicemode.eventlog import Value, day_of, event_name
+from voicemode.events import Event
+from voicemode.speech import Metrics, Timings
+
+BLOCK_BYTES = 1 << 18
+"""Read at a time: the last few turns are in one block, and a longest line is not cut often."""
+
+SET_BACK = timedelta(hours=1)
+"""So much earlier than its beginning the rest of a turn may seem to be, where a clock was set back."""
+
+UNFINISHED = "unfinished"
+FAILED = "failed"
+
+_TIME = b'{"time": "'
+_UTC = b"+00:00"
+_STAMP = frozenset({"time", "monotonic", "seq", "pid", "conversation", "event", "turn"})
+_KINDS = {
+    event_name(kind): kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+}
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "bool": (bool,),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedEvent:
+    """One line of a log. `fields` are the event's own, as events.py names them; `monotonic` is the event's `at`.
+    `conversation` is "" in lines that were written before there was one."""
+
+    time: datetime
+    monotonic: float | None
+    sequence: int
+    pid: int
+    name: str
+    turn: str
+    conversation: str = ""
+    fields: Mapping[str, Value]
+
+    def event(self) -> Event | None:
+        """The event itself; None where this version knows none like it."""
+        kind = _KINDS.get(self.name)
+        if kind is None or self.monotonic is None:
+            return None
+        values: dict[str, Value] = {"at": self.monotonic, "turn": self.turn}
+        for each in fields(kind):
+            if each.name in values:
+                continue
+            if each.name in self.fields and isinstance(self.fields[each.name], _TYPES[str(each.type)]):
+                values[each.name] = self.fields[each.name]
+            elif each.default is MISSING:
+                return None
+        make = cast("Callable[..., Event]", kind)
+        return make(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """Which lines are asked for; what is left out asks for all. Of `turn` and `conversation` the beginning is enough;
+    `names` are those of events, as the log has them; from `since` on and before `until` (with a time zone)."""
+
+    turn: str = ""
+    conversation: str = ""
+    names: frozenset[str] = frozenset()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def matches(self, line: LoggedEvent) -> bool:
+        return (
+            line.turn.startswith(self.turn)
+            and line.conversation.startswith(self.conversation)
+            and (not self.names or line.name in self.names)
+            and self.spans(line.time)
+        )
+
+    def spans(self, time: datetime) -> bool:
+        return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
+
+    def has_day(self, day: date) -> bool:
+        """Whether a file of that day can hold any of it. Days are UTC."""
+        return (self.since is None or day >= self.since.astimezone(UTC).date()) and (
+            self.until is None or day <= self.until.astimezone(UTC).date()
+        )
+
+    def marks(self) -> list[bytes]:
+        """What stands in every line that is wanted, however it is written otherwise."""
+        words = [self.turn, self.conversation, *(self.names if len(self.names) == 1 else ())]
+        return [json.dumps(word)[1:-1].encode() for word in words if word]
+
+
+ALL = Wanted()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggedTurn:
+    """All that the logs have of one turn, in the order it was written."""
+
+    id: str
+    lines: tuple[LoggedEvent, ...] = field(repr=False)
+
+    @property
+    def conversation(self) -> str:
+        return self.lines[0].conversation
+
+    @property
+    def began(self) -> datetime:
+        return self.lines[0].time
+
+    @property
+    def kind(self) -> str:
+        """speak, converse or listen; "" where the beginning is lost."""
+        return self._word("turn_started", "kind")
+
+    @property
+    def text(self) -> str:
+        """What was to be said."""
+        return self._word("turn_started", "text")
+
+    @property
+    def transcript(self) -> str:
+        """What was understood; "" where nothing was."""
+        return self._word("transcribed", "text")
+
+    @property
+    def outcome(self) -> str:
+        """An `Outcome`, `failed`, or `unfinished`: it goes on, or its process was killed."""
+        return self._word("turn_finished", "outcome") or (FAILED if self.failures else UNFINISHED)
+
+    @property
+    def failures(self) -> tuple[LoggedEvent, ...]:
+        """What ended the turn or a part of it."""
+        return tuple(line for line in self.lines if line.name == "turn_failed")
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """The lines that this version knows, as events."""
+        return tuple(event for line in self.lines if (event := line.event()) is not None)
+
+    @property
+    def timings(self) -> Timings:
+        return metrics.timings(self.events)
+
+    @property
+    def figures(self) -> Metrics:
+        return metrics.figures(self.events)
+
+    def _word(self, name: str, of: str) -> str:
+        """Of the last such event."""
+        found = (line.fields.get(of) for line in reversed(self.lines) if line.name == name)
+        return str(next(found, "") or "")
+
+
+class Logbook:
+    """The logs in a folder. Everything here may raise OSError; a folder that does not exist is an empty one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self, wanted: Wanted = ALL) -> list[Path]:
+        """The oldest first."""
+        found = []
+        with suppress(FileNotFoundError):
+            for path in self.folder.iterdir():
+                if (day := day_of(path)) is not None and wanted.has_day(day) and _is_plain(path):
+                    found.append((day, path))
+        return [path for _, path in sorted(found)]
+
+    def lines(self, wanted: Wanted = ALL) -> Iterator[LoggedEvent]:
+        """The oldest first."""
+        for path in self.files(wanted):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                yield from _wanted(file, wanted)
+
+    def backwards(self, wanted: Wanted = ALL) -> Iterator[LoggedEvent]:
+        """The newest first."""
+        for path in reversed(self.files(wanted)):
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                yield from _wanted(from_the_end(file), wanted)
+
+    def turns(self, wanted: Wanted = ALL) -> Iterator[LoggedTurn]:
+        """Turns that began in the time that is `wanted` and have one of its `names`, each with all its lines.
+
+        What began last is first. Those whose beginning is lost come last, and where `since` is given not at all.
+        """
+        since = wanted.since - SET_BACK if wanted.since is not None else None
+        found: dict[str, list[LoggedEvent]] = {}
+        for line in self.backwards(Wanted(turn=wanted.turn, conversation=wanted.conversation, since=since)):
+            if not line.turn:
+                continue
+            found.setdefault(line.turn, []).append(line)
+            if line.name == "turn_started":
+                yield from _if_wanted(found.pop(line.turn), wanted)
+        if since is None:
+            for lines in found.values():
+                yield from _if_wanted(lines, wanted)
+
+    def follow(self) -> Follower:
+        """What is written from now on."""
+        return Follower(self)
+
+
+class Follower:
+    """Gives what has been written since it was last asked, also into the file of a new day or one that did not exist.
+    A line is given once its end is there."""
+
+    def __init__(self, logbook: Logbook) -> None:
+        self._logbook = logbook
+        self._read = {path: path.stat().st_size for path in self._files()}
+        self._begun: dict[Path, bytes] = {}
+
+    def read(self) -> list[LoggedEvent]:
+        found: list[LoggedEvent] = []
+        for path in self._files():
+            with suppress(FileNotFoundError), path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                start = self._read.get(path, 0)
+                if size < start:  # Somebody has emptied it.
+                    start, self._begun[path] = 0, b""
+                file.seek(start)
+                data = file.read(size - start)
+                self._read[path] = start + len(data)
+                *whole, self._begun[path] = (self._begun.get(path, b"") + data).split(b"\n")
+                found += _wanted(whole, ALL)
+        return found
+
+    def _files(self) -> list[Path]:
+        """What happens just before midnight may be written after it."""
+        return self._logbook.files()[-2:]
+
+
+def read_events(path: Path) -> list[LoggedEvent]:
+    """The events of a file, in its order. Lines that are torn or no events are passed over. Raises OSError."""
+    with path.open("rb") as file:
+        return list(_wanted(file, ALL))
+
+
+def _if_wanted(backwards: list[LoggedEvent], wanted: Wanted) -> Iterator[LoggedTurn]:
+    lines = tuple(reversed(backwards))
+    if wanted.spans(lines[0].time) and (not wanted.names or any(line.name in wanted.names for line in lines)):
+        yield LoggedTurn(id=lines[0].turn, lines=lines)
+
+
+def _is_plain(path: Path) -> bool:
+    """No link, and nothing that could be waited for."""
+    with suppress(OSError):
+        return stat.S_ISREG(path.lstat().st_mode)
+    return False
+
+
+def from_the_end(file: BinaryIO, *, block: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Lines, the last first. What has no end yet is one, too."""
+    end = file.seek(0, os.SEEK_END)
+    parts: list[bytes] = []
+    """Of a line whose beginning is still to be read, the last first."""
+    while end:
+        start = max(end - block, 0)
+        file.seek(start)
+        first, *others = file.read(end - start).split(b"\n")
+        end = start
+        if others:
+            parts.append(others.pop())
+            yield b"".join(reversed(parts))
+            yield from reversed(others)
+            parts = []
+        parts.append(first)
+    yield b"".join(reversed(parts))
+
+
+def _wanted(lines: Iterable[bytes], wanted: Wanted) -> Iterator[LoggedEvent]:
+    marks = wanted.marks()
+    since = wanted.since.astimezone(UTC).isoformat(timespec="milliseconds").encode() if wanted.since else b""
+    for line in lines:
+        if not all(mark in line for mark in marks) or _is_before(line, since):
+            continue
+        found = _parsed(line)
+        if found is not None and wanted.matches(found):
+            yield found
+
+
+def _is_before(line: bytes, since: bytes) -> bool:
+    """Told without parsing, of a line as the log writes it; False is no answer."""
+    if not since or not line.startswith(_TIME):
+        return False
+    time = line[len(_TIME) : len(_TIME) + len(since)]
+    return time.endswith(_UTC) and time < since
+
+
+def _parsed(line: bytes) -> LoggedEvent | None:
+    try:
+        values = json.loads(line)
+        if not isinstance(values, dict):
+            return None
+        own = {str(name): cast("Value", value) for name, value in values.items() if name not in _STAMP}
+        monotonic = values["monotonic"]
+        time = datetime.fromisoformat(values["time"])
+        return LoggedEvent(
+            time=time if time.tzinfo is not None else time.replace(tzinfo=UTC),
+            monotonic=None if monotonic is None else float(monotonic),
+            sequence=int(values["seq"]),
+            pid=int(values["pid"]),
+            name=str(values["event"]),
+            turn=str(values["turn"]),
+            conversation=str(values.get("conversation", "")),
+            fields=MappingProxyType(own),
+        )
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
