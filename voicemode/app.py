@@ -29,6 +29,7 @@ from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_probe import Purpose
+from voicemode.engines.neural.measuring import measure
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.engines.realtime import RealtimeSpeech
@@ -41,6 +42,7 @@ from voicemode.interruptible import Permission, permission
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.meanwhile import Meanwhile
+from voicemode.models.store import Installed, Measured, Store
 from voicemode.own_sound import OwnSound, Tap
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
@@ -82,6 +84,7 @@ class App:
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
+        self.models = Store(places.models)
         self.speech = self._phrases(FirstSpeech(self._speech_engines(), on_failure=self._failed))
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
@@ -160,6 +163,10 @@ class App:
             loudspeaker=here.output_name,
             canceller=canceller_installed(),
         )
+
+    async def measure(self, model: Installed) -> Measured:
+        """How fast a model is here; kept beside it. Raises `EngineError`."""
+        return await measure(model, ipa=self._embedded.ipa)
 
     async def warm(self) -> None:
         """Loads what costs the first call 100 ms and more. Never raises.

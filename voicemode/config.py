@@ -21,6 +21,7 @@ from voicemode.variables import (
     FileSettings,
     ListeningSettings,
     LogSettings,
+    NeuralSettings,
     ServerSettings,
     SoundSettings,
     SpeechSettings,
@@ -50,6 +51,7 @@ class Config:
     streaming: StreamingSettings = field(default_factory=StreamingSettings)
     sound: SoundSettings = field(default_factory=SoundSettings)
     files: FileSettings = field(default_factory=FileSettings)
+    neural: NeuralSettings = field(default_factory=NeuralSettings)
     log: LogSettings = field(default_factory=LogSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
     problems: tuple[Problem, ...] = ()
@@ -83,6 +85,7 @@ class Config:
             streaming=reader.read("streaming", StreamingSettings()),
             sound=reader.read("sound", SoundSettings()),
             files=reader.read("files", FileSettings()),
+            neural=reader.read("models", NeuralSettings()),
             log=reader.read("log", LogSettings()),
             server=reader.read("HTTP", ServerSettings()),
             rows=tuple(reader.resolved),
@@ -200,6 +203,7 @@ PARTS = (
     StreamingSettings(),
     SoundSettings(),
     FileSettings(),
+    NeuralSettings(),
     LogSettings(),
     ServerSettings(),
 )

@@ -15,6 +15,7 @@
     │   ├── NoDevice
     │   ├── DeviceLost
     │   └── MicrophoneSilent      opened, but delivers only zeros
+    ├── ModelError           a model cannot be fetched, proved, unpacked, placed or removed
     ├── Busy                 another conversation holds the floor, or the queue is full
     └── Cancelled            someone said stop
 
@@ -119,6 +120,10 @@ class DeviceLost(DeviceError):
 
 class MicrophoneSilent(DeviceError):
     code = "microphone_silent"
+
+
+class ModelError(VoiceModeError):
+    code = "model"
 
 
 class Busy(VoiceModeError):

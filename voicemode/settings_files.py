@@ -39,6 +39,7 @@ class Folders:
     data: Path
     events: Path
     recordings: Path
+    models: Path
     user_file: Path
 
 
@@ -190,10 +191,12 @@ def folders(config: Config, environment: Mapping[str, str]) -> Folders:
     if not data.is_absolute():
         data = _last_resort()
     events = _absolute(config.log.events_dir, environment) if config.log.events_dir else None
+    models = _absolute(config.neural.models_dir, environment) if config.neural.models_dir else None
     return Folders(
         data=data,
         events=events or data / "events",
         recordings=data / "recordings",
+        models=models or data / "models",
         user_file=user_file(environment),
     )
 

@@ -346,6 +346,56 @@ class FileSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NeuralSettings:
+    """Models on this machine. A project file has no say: a model is code that somebody brings along."""
+
+    voice: str = setting(
+        "VOICEMODE_NEURAL_VOICE",
+        TEXT,
+        "",
+        "Model that speaks on this machine: a name of `voicemode models`, or a folder. Empty: the first installed; "
+        "none: not used.",
+        from_project=False,
+    )
+    ear: str = setting(
+        "VOICEMODE_NEURAL_EAR",
+        TEXT,
+        "",
+        "Model that listens on this machine: a name of `voicemode models`, or a folder. Empty: what is installed; "
+        "none: not used.",
+        from_project=False,
+    )
+    threads: int = setting(
+        "VOICEMODE_NEURAL_THREADS",
+        integer(0, 64),
+        0,
+        "Threads that a model works with; 0: as measured on this machine.",
+        from_project=False,
+    )
+    idle_s: float = setting(
+        "VOICEMODE_NEURAL_IDLE_S",
+        number(0, 86_400, "seconds"),
+        600.0,
+        "A model that nobody has asked for this long is unloaded; 0: never.",
+        from_project=False,
+    )
+    models_dir: PurePath | None = setting(
+        "VOICEMODE_MODELS_DIR",
+        FOLDER,
+        None,
+        "Folder of the installed models. Empty: models/ in the base folder.",
+        from_project=False,
+    )
+    mirror: str = setting(
+        "VOICEMODE_MODELS_MIRROR",
+        URL,
+        "",
+        "Where models are fetched instead of their release pages: the same archives under tts-models/ and asr-models/.",
+        from_project=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """The event log and stderr."""
 

@@ -72,7 +72,11 @@ class FakedApp(App):
         super().__init__(
             config=Config.from_sources(world.environment),
             places=Folders(
-                data=data, events=log.folder, recordings=recordings.folder, user_file=data / "voicemode.env"
+                data=data,
+                events=log.folder,
+                recordings=recordings.folder,
+                models=data / "models",
+                user_file=data / "voicemode.env",
             ),
             log=log,
             recordings=recordings,

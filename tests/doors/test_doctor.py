@@ -56,7 +56,9 @@ class Patient:
             ),
             floor="",
             problems=(),
-            folders=Folders(data=NOWHERE, events=NOWHERE, recordings=NOWHERE, user_file=NOWHERE),
+            folders=Folders(
+                data=NOWHERE, events=NOWHERE, recordings=NOWHERE, models=NOWHERE, user_file=NOWHERE
+            ),
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voicemode import __version__
+from voicemode.cli.models import models
 from voicemode.cli.showing import show_config, show_findings, show_voices
 from voicemode.cli.talking import converse, listen, speak
 
@@ -59,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
             help="press Space to talk and again when you are done (at a terminal)",
         )
     command("voices", show_voices, "the voices of every engine that answers")
+    _models(
+        command("models", models, "neural voices and ears for this machine: list, install, remove, measure")
+    )
     command("config", show_config, "every variable, its value and where it comes from")
     doctor = command(
         "doctor", show_findings, "check what speaking and listening need, and say how to mend it"
@@ -69,6 +73,29 @@ def parser() -> argparse.ArgumentParser:
         help="play a quiet sound of one second, listen to it, and say whether you can talk over the assistant",
     )
     return made
+
+
+def _models(made: argparse.ArgumentParser) -> None:
+    made.set_defaults(what="list")
+    what = made.add_subparsers(metavar="WHAT")
+
+    def action(name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
+        one = what.add_parser(name, help=explained, description=explained)
+        # Without a default of its own: the command's own --json stays.
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
+        if name != "list":
+            one.add_argument("model", metavar="NAME", nargs=nargs, help="see `voicemode models`")
+        one.set_defaults(what=name)
+        return one
+
+    action("list", "what can be had: size, licence, languages, and how fast it is here")
+    fetching = action("install", "fetch a model, prove it and measure it")
+    fetching.add_argument(
+        "--accept-licence", action="store_true", help="agree to what the model's licence asks, where it asks"
+    )
+    action("remove", "delete a model")
+    action("path", "the folder of the models, or of one", "?")
+    action("measure", "measure again how fast an installed model is", "?")
 
 
 def _port(text: str) -> int:

@@ -6,9 +6,11 @@ GPL-3, and a process of its own keeps that licence and any crash in C apart from
 Messages both ways are one byte of kind, four bytes of length (big-endian), then the payload:
 
     in   L                                     list the voices
+         P  voice, NUL, text                       how is it pronounced? (UTF-8)
          S  rate(2) pitch(1) range(1) volume(1) voice, NUL, text    say it (UTF-8)
     out  H  sample rate(4)                     ready
          V  one line per voice: kind, language, name, identifier, tab-separated
+         I  the phonemes in IPA, a line per clause
          A  s16le mono samples, as espeak-ng hands them out
          E                                     the end of an S
          X  what went wrong                    also the end of an S
@@ -28,6 +30,7 @@ PIECE_MS = 50
 CHARS_UTF8 = 1
 """The only flag given with a text: neither SSML (0x10) nor phoneme codes (0x100) are read from it."""
 CHARACTER_POSITION = 1
+IPA = 2
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
 
 
@@ -74,6 +77,7 @@ class _Espeak:
         self._out = out
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
         self.rate = self._library.espeak_Initialize(SYNCHRONOUS, PIECE_MS, data.encode(), DONT_EXIT)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         if self.rate <= 0:
             raise OSError(f"espeak-ng cannot read its data in {data}")
         self._callback = _Callback(self._piece)
@@ -102,10 +106,23 @@ class _Espeak:
     def voices(self) -> str:
         return "\n".join(self._listed(b"") + self._listed(b"variant"))
 
-    def say(self, payload: bytes) -> None:
-        voice, _, text = payload[5:].partition(b"\0")
+    def _choose(self, voice: bytes) -> None:
         if self._library.espeak_SetVoiceByName(voice):
             raise ValueError(f"espeak-ng has no voice {voice.decode('utf-8', 'replace')}")
+
+    def pronounced(self, payload: bytes) -> bytes:
+        voice, _, text = payload.partition(b"\0")
+        self._choose(voice)
+        clauses = []
+        rest = ctypes.c_char_p(text)
+        while rest.value:
+            # Each call reads one clause and moves `rest` behind it, at last to nowhere.
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, IPA) or b"")
+        return b"\n".join(clauses)
+
+    def say(self, payload: bytes) -> None:
+        voice, _, text = payload[5:].partition(b"\0")
+        self._choose(voice)
         settings = (
             (RATE, int.from_bytes(payload[:2], "big")),
             (PITCH, payload[2]),
@@ -137,6 +154,8 @@ def main(library: str, data: str) -> None:
         try:
             if header[:1] == b"L":
                 _write(out, b"V", espeak.voices().encode())
+            elif header[:1] == b"P":
+                _write(out, b"I", espeak.pronounced(payload))
             else:
                 espeak.say(payload)
                 _write(out, b"E", b"")

@@ -33,9 +33,15 @@ def speakable(text: str) -> str:
 _COMMANDS = frozenset({"Cc", "Cs", "Co", "Cn"})
 
 
-def words_per_minute(speed: float) -> int:
+def possible(speed: float) -> float:
+    """Raises `InvalidRequest`."""
     if not 0.25 <= speed <= 4.0:
         raise InvalidRequest(f"The speed {speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech.")
+    return speed
+
+
+def words_per_minute(speed: float) -> int:
+    speed = possible(speed)
     return min(FASTEST, max(SLOWEST, round(WORDS_PER_MINUTE * speed)))
 
 

@@ -91,6 +91,13 @@ class EmbeddedVoice:
         """Every language, then American English in every variant. Any language takes a variant: `de+f3`."""
         return (await self._list()).voices()
 
+    async def ipa(self, voice: str, text: str) -> str:
+        """How espeak-ng reads a text, for voices that are given phonemes. Raises `EngineError`."""
+        identifier = voice if voice == DEFAULT_VOICE else (await self._list()).find(voice)[1]
+        asked = identifier.encode() + b"\0" + speakable(text).encode()
+        answer = await self._once(b"P", asked, b"I", "did not say how a text is pronounced")
+        return answer.decode("utf-8", "replace")
+
     async def close(self) -> None:
         """Kills every child, and returns when the system has let go of them."""
         self._closed = True
@@ -194,19 +201,28 @@ class EmbeddedVoice:
         """Reading 141 voice files takes espeak-ng 30 ms, so it is asked once."""
         if self._catalogue is not None:
             return self._catalogue
+        listed = await self._once(b"L", b"", b"V", "did not list its voices")
+        self._catalogue = Catalogue(listed.decode("utf-8", "replace"), NAME)
+        return self._catalogue
+
+    async def _once(self, kind: bytes, payload: bytes, wanted: bytes, failure: str) -> bytes:
+        """A question that has one short answer."""
         child = await self._take()
         fit = False
         try:
-            child.send(b"L")
+            child.send(kind, payload)
             async with asyncio.timeout(START_SECONDS):
-                listed = await child.receive()
-            fit = listed.kind == b"V"
+                answer = await child.receive()
+            fit = answer.kind == wanted
         except (ChildGone, TimeoutError) as error:
-            raise EngineError("espeak-ng did not list its voices.", engine=NAME, retryable=True) from error
+            raise EngineError(f"espeak-ng {failure}.", engine=NAME, retryable=True) from error
         finally:
             self._give_back(child, fit=fit)
-        self._catalogue = Catalogue(listed.payload.decode("utf-8", "replace"), NAME)
-        return self._catalogue
+        if not fit:
+            raise EngineError(
+                f"espeak-ng {failure}: {answer.payload.decode('utf-8', 'replace')}.", engine=NAME
+            )
+        return answer.payload
 
     async def _resolve(self, request: SpeechRequest) -> tuple[str, str]:
         """(id, identifier) of the voice asked for; else the language's; else English, which asks nobody."""

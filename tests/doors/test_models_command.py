@@ -1,0 +1,89 @@
+"""`voicemode models`, as a user types it: in a process of its own, against a server of ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.file_server import FileServer
+from tests.support.speech_server import closed_port
+from voicemode.models.catalogue import CATALOGUE
+
+LIMIT_SECONDS = 50.0
+
+
+def typed(
+    folder: Path, *words: str, mirror: str = "", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "VOICEMODE_BASE_DIR": str(folder / "data"),
+        **({"VOICEMODE_MODELS_MIRROR": mirror} if mirror else {}),
+        **(more or {}),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "voicemode", "models", *words],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.spec("MOD-1", "CLI-3")
+def test_it_lists_what_can_be_had_and_fetches_nothing(tmp_path: Path) -> None:
+    shown = typed(tmp_path)
+    assert shown.returncode == 0
+    for model in CATALOGUE:
+        assert model.id in shown.stdout
+        assert model.licence in shown.stdout
+    assert "None is installed" in shown.stdout
+    told = json.loads(typed(tmp_path, "--json").stdout)
+    assert [row["model"] for row in told] == [model.id for model in CATALOGUE]
+    assert not any(row["installed"] for row in told)
+
+
+@pytest.mark.spec("MOD-5", "CLI-3", "CLI-4")
+def test_offline_it_fails_with_one_sentence_and_in_json_too(tmp_path: Path) -> None:
+    with closed_port() as nobody:
+        failed = typed(tmp_path, "install", "kitten-nano-en", "--json", mirror=nobody)
+    assert failed.returncode == 1
+    assert json.loads(failed.stdout)["error"]["code"] == "model"
+    assert "Traceback" not in failed.stderr
+    assert "nothing listens there" in failed.stderr
+    assert "VOICEMODE_MODELS_MIRROR" in failed.stderr
+
+
+@pytest.mark.spec("MOD-12")
+def test_a_licence_with_a_condition_is_told_and_has_to_be_agreed_to_before_anything_is_fetched(
+    tmp_path: Path,
+) -> None:
+    with FileServer({}) as server:
+        refused = typed(tmp_path, "install", "piper-en-lessac", mirror=server.url)
+        assert refused.returncode == 2
+        assert "research" in refused.stderr
+        assert "--accept-licence" in refused.stderr
+        assert server.asked == []
+        agreed = typed(tmp_path, "install", "piper-en-lessac", "--accept-licence", mirror=server.url)
+        assert "HTTP 404" in agreed.stderr
+        assert len(server.asked) == 1
+
+
+@pytest.mark.spec("MOD-9")
+def test_path_and_remove_say_where_and_what(tmp_path: Path) -> None:
+    assert typed(tmp_path, "path").stdout.strip() == str(tmp_path / "data" / "models")
+    missing = typed(tmp_path, "path", "kokoro")
+    assert missing.returncode == 1
+    assert "voicemode models install kokoro" in missing.stderr
+    assert typed(tmp_path, "remove", "kokoro").stdout.strip() == "kokoro was not installed"
+    elsewhere = typed(tmp_path, "path", more={"VOICEMODE_MODELS_DIR": str(tmp_path / "weights")})
+    assert elsewhere.stdout.strip() == str(tmp_path / "weights")

@@ -1,0 +1,138 @@
+"""A neural ear on the processor: installed models that understand, with the words to expect as key terms.
+
+The models are streaming ones. At the first short silence of a turn what was said so far is asked for; when the voice
+goes on and the whole is asked for, only what has come since is decoded.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from voicemode.engines.embedded.ear import listening
+from voicemode.engines.neural.worker import IDLE_SECONDS, Worker
+from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest
+from voicemode.models.store import Installed
+from voicemode.pcm import LISTENING
+from voicemode.speech import Transcript, TranscriptionRequest
+from voicemode.text import clean_transcript
+
+SHORTEST_SECONDS = 0.05
+"""A recording below it holds no word."""
+LONGEST_SECONDS = 1_200.0
+MOST_TERMS = 100
+WORDS_IN_TERM = 4
+"""A longer phrase is prose about what will be said: of that its longer words are taken."""
+LETTERS_IN_WORD = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Heard:
+    text: str
+    confidence: float | None
+
+
+class NeuralEar:
+    """An `SttEngine` over `models`, the first of which that knows the language is asked."""
+
+    def __init__(
+        self, models: Sequence[Installed], *, threads: int = 0, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self.models = tuple(models)
+        self._workers = {
+            each.id: Worker(self.name, each, threads=threads, idle_seconds=idle_seconds) for each in models
+        }
+        self._begun: dict[str, tuple[bytes, tuple[str, ...]]] = {}
+        """Of each model, what it has decoded last, and with which key terms."""
+
+    @property
+    def name(self) -> str:
+        return "neural ear"
+
+    @property
+    def pids(self) -> frozenset[int]:
+        return frozenset(pid for worker in self._workers.values() for pid in worker.pids)
+
+    @property
+    def busy(self) -> bool:
+        return any(worker.busy for worker in self._workers.values())
+
+    async def warm(self) -> None:
+        """Loads the first model. Raises `EngineUnavailable`."""
+        await self._workers[self.models[0].id].load()
+
+    async def close(self) -> None:
+        for worker in self._workers.values():
+            await worker.close()
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        model = self._model(request.language)
+        sound = await listening(request.audio)
+        seconds = len(sound) / 2 / LISTENING.rate
+        if seconds > LONGEST_SECONDS:
+            raise InvalidRequest(
+                f"The recording has {seconds:.0f} s; {LONGEST_SECONDS:g} s is the most there may be.",
+                hint="Send it in parts.",
+            )
+        if seconds < SHORTEST_SECONDS or not any(sound):
+            return self._transcript(model, "", None)
+        terms = key_terms(request.prompt or "")
+        told = await self._understand(model, sound, terms)
+        self._begun[model.id] = (sound, terms)
+        return self._transcript(model, _spelt(clean_transcript(told.text)), told.confidence)
+
+    async def _understand(self, model: Installed, sound: bytes, terms: tuple[str, ...]) -> _Heard:
+        """Only what is new, where the model has decoded the beginning; from the start where it has lost that."""
+        before, with_terms = self._begun.pop(model.id, (b"", ()))
+        if before and with_terms == terms and self._workers[model.id].loaded and sound.startswith(before):
+            with suppress(EngineError):
+                return await self._ask(model, sound[len(before) :], terms, more=True)
+        return await self._ask(model, sound, terms, more=False)
+
+    async def _ask(self, model: Installed, sound: bytes, terms: tuple[str, ...], *, more: bool) -> _Heard:
+        head = json.dumps({"more": more, "terms": terms, "tail": model.tail_seconds})
+        async with self._workers[model.id].asked(b"T", head.encode() + b"\0" + sound) as (_, answer):
+            told = json.loads(answer.payload)
+        return _Heard(text=str(told["text"]), confidence=told["confidence"])
+
+    def _transcript(self, model: Installed, text: str, confidence: float | None) -> Transcript:
+        return Transcript(
+            text=text,
+            engine=self.name,
+            model=model.id,
+            language=model.languages[0] if model.languages else "",
+            confidence=confidence if text else None,
+        )
+
+    def _model(self, language: str | None) -> Installed:
+        wanted = (language or "").lower().replace("_", "-").split("-")[0]
+        for model in self.models:
+            if not wanted or not model.languages or wanted in model.languages:
+                return model
+        known = ", ".join(dict.fromkeys(each for model in self.models for each in model.languages))
+        raise EngineUnavailable(
+            f"The installed ears understand {known}, not {language!r}.",
+            engine=self.name,
+            hint="`voicemode models` lists what else can be had.",
+        )
+
+
+def key_terms(prompt: str) -> tuple[str, ...]:
+    """The words to expect: what stands between commas and at line ends; of longer prose its longer words."""
+    found: dict[str, None] = {}
+    for phrase in re.split(r"[,;:.!?\n]+", prompt):
+        words = phrase.split()
+        if len(words) <= WORDS_IN_TERM:
+            found[" ".join(words)] = None
+        else:
+            found |= dict.fromkeys(word for word in words if len(word) >= LETTERS_IN_WORD)
+    found.pop("", None)
+    return tuple(found)[:MOST_TERMS]
+
+
+def _spelt(text: str) -> str:
+    """Ears without lower case write everything in capitals, which nobody has shouted."""
+    return text.lower() if text.isupper() and len(text) > 1 else text
