@@ -2,6 +2,7 @@
 
     python -m scripts.bench [--rows start,speaking] [--runs 5] [--formats pcm,wav] [--without peer] [--json FILE]
 
+With `--json` rows can be measured in several goes: each is written when it is done, beside what the file holds already.
 Needs the virtual sound card (scripts/system_packages.sh); installs the peer into build/peer the first time.
 """
 
@@ -9,26 +10,30 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
+import shlex
 import sys
 from pathlib import Path
 
 from scripts.measuring import rows as speaking_rows
 from scripts.measuring import turn_rows
 from scripts.measuring.contenders import BARE, OURS, PEER, Contender, install_peer, ours_runs
-from scripts.measuring.rows import Plan, Row
-from scripts.measuring.stage import stage
-from scripts.measuring.table import Report, measured, table
+from scripts.measuring.results import Result, Results, Taken, load, machine, save, versions
+from scripts.measuring.rows import Plan
+from scripts.measuring.stage import Stage, stage
+from scripts.measuring.table import table
 from tests.support.sound_card import what_is_missing
 from voicemode import clock
 
 ROWS = {**speaking_rows.ROWS, **turn_rows.ROWS}
 WHO = {"ours": OURS, "peer": PEER, "bare": BARE}
 FORMATS = ("pcm", "wav", "mp3", "opus", "aac", "flac")
+INTERRUPTED = 130
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser(
+        prog="bench", description=(__doc__ or "").split("\n", 1)[0], allow_abbrev=False
+    )
     parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}; all by default")
     parser.add_argument(
         "--runs", type=int, default=5, help="of each measurement, after one that is not counted"
@@ -45,7 +50,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         "--echo-minutes", type=float, default=10.0, help="of its own speech for each loudness of the row echo"
     )
     parser.add_argument("--without", default="", help=f"leave out: {', '.join(WHO)}")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--json", type=Path, help="add the figures to this file")
     chosen = parser.parse_args(arguments)
     for given, allowed in ((chosen.rows, ROWS), (chosen.formats, FORMATS), (chosen.without, WHO)):
         for word in filter(None, given.split(",")):
@@ -73,36 +78,70 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
+    stood = load(chosen.json) if chosen.json else Results()
     who = contenders(chosen.without.split(","))
-    load_before = os.getloadavg()[0]
-    rows: list[Row] = []
-    with stage() as set_up:
-        plan = Plan(
-            stage=set_up,
-            contenders=who,
-            runs=chosen.runs,
-            formats=chosen.formats.split(","),
-            paces=[None if pace == "unlimited" else float(pace) for pace in chosen.paces.split(",")],
-            lengths=[float(length) for length in chosen.lengths.split(",")],
-            long_runs=chosen.long_runs,
-            echo_minutes=chosen.echo_minutes,
-        )
-        for name in chosen.rows.split(","):
-            rows += ROWS[name](plan)
-    print(table(rows))
-    report = Report(
-        date=clock.wall().isoformat(timespec="seconds"),
-        python=platform.python_version(),
-        machine=platform.platform(),
-        processors=os.cpu_count() or 0,
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-        rows=[measured(row) for row in rows],
-    )
-    print(f"\n{report.conditions()}")
-    if chosen.json:
-        chosen.json.write_text(report.model_dump_json(indent=2), encoding="utf-8")
+    measured: list[Result] = []
+    try:
+        with stage() as set_up:
+            plan = _plan(chosen, set_up, who)
+            for part in chosen.rows.split(","):
+                measured += _measured(part, plan, command(arguments))
+                if chosen.json:
+                    save(stood.merged(measured, list(ROWS)), chosen.json)
+    except KeyboardInterrupt:
+        print("interrupted: what was being measured is not counted", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        _show(measured)
     return 0
+
+
+def _plan(chosen: argparse.Namespace, set_up: Stage, who: list[Contender]) -> Plan:
+    return Plan(
+        stage=set_up,
+        contenders=who,
+        runs=chosen.runs,
+        formats=chosen.formats.split(","),
+        paces=[None if pace == "unlimited" else float(pace) for pace in chosen.paces.split(",")],
+        lengths=[float(length) for length in chosen.lengths.split(",")],
+        long_runs=chosen.long_runs,
+        echo_minutes=chosen.echo_minutes,
+    )
+
+
+def _measured(part: str, plan: Plan, command: str) -> list[Result]:
+    date, load_before = clock.wall().isoformat(timespec="minutes"), os.getloadavg()[0]
+    rows = ROWS[part](plan)
+    taken = Taken(
+        date=date,
+        command=command,
+        machine=machine(),
+        versions=versions(),
+        load_before=round(load_before, 2),
+        load_after=round(os.getloadavg()[0], 2),
+    )
+    return [Result(part=part, row=row, taken=taken) for row in rows]
+
+
+def command(arguments: list[str]) -> str:
+    """How it was called, without the file, which is nobody's business."""
+    kept = [
+        word
+        for before, word in zip(["", *arguments], arguments, strict=False)
+        if "--json" not in (before, word.partition("=")[0])
+    ]
+    return shlex.join(["python", "-m", "scripts.bench", *kept])
+
+
+def _show(measured: list[Result]) -> None:
+    if not measured:
+        return
+    print(table([result.row for result in measured]))
+    first, last = measured[0].taken, measured[-1].taken
+    print(
+        f"\n{first.date}, load {first.load_before:.1f} before, {last.load_after:.1f} after; "
+        f"{last.machine}; {last.versions}"
+    )
 
 
 if __name__ == "__main__":

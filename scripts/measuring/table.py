@@ -1,66 +1,40 @@
-"""Figures as a table for a person and as JSON for a program."""
+"""Figures as a table for a person, in a terminal and in a document."""
 
 from __future__ import annotations
 
-from statistics import median
+from collections.abc import Sequence
+from statistics import median, quantiles
 
-from pydantic import BaseModel
-
+from scripts.generated import cell
 from scripts.measuring.rows import Row
 
 COLUMNS = ("voicemode", "voice-mode", "bare SDK")
-
-
-class Figures(BaseModel):
-    minimum: float
-    median: float
-    maximum: float
-    runs: int
-
-
-class Measured(BaseModel):
-    name: str
-    unit: str
-    goal: str
-    figures: dict[str, Figures]
-
-
-class Report(BaseModel):
-    """`load_before` and `load_after` are load averages of the last minute: what else kept the machine busy."""
-
-    date: str
-    python: str
-    machine: str
-    processors: int
-    load_before: float
-    load_after: float
-    rows: list[Measured]
-
-    def conditions(self) -> str:
-        load = f"{self.load_before:.1f} before, {self.load_after:.1f} after"
-        return f"{self.date}, Python {self.python}, {self.processors} processors, load {load}; {self.machine}"
-
-
-def measured(row: Row) -> Measured:
-    figures = {
-        name: Figures(minimum=min(values), median=median(values), maximum=max(values), runs=len(values))
-        for name, values in row.values.items()
-    }
-    return Measured(name=row.name, unit=row.unit, goal=row.goal, figures=figures)
+HEAD = ("measure", "goal", *COLUMNS, "ratio")
+MANY = 20
+"""From so many runs on the extremes say less than how 19 of 20 went."""
 
 
 def table(rows: list[Row]) -> str:
-    """Median (least–most) for each; the last column is the peer's median over ours, or ours over the peer's where
-    more is better: above 1 we are ahead."""
-    lines: list[tuple[str, ...]] = [("measure", "goal", *COLUMNS, "ratio")]
-    for row in rows:
-        cells = [_cell(row.values.get(name, []), row.unit) for name in COLUMNS]
-        lines.append((row.name, row.goal, *cells, _ratio(row)))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    """For a terminal."""
+    lines = [HEAD, *map(cells, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
     lines.insert(1, tuple("-" * width for width in widths))
     return "\n".join(
-        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+        " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines
     )
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Median (least–most) for each, from 20 runs on median (95 of 100 below); the last is the peer's median over ours,
+    or ours over the peer's where more is better: above 1 we are ahead."""
+    figures = [_cell(row.values.get(name, []), row.unit) for name in COLUMNS]
+    return (row.name, row.goal, *figures, _ratio(row))
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """For a document."""
+    parts = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in parts)
 
 
 def _cell(values: list[float], unit: str) -> str:
@@ -68,7 +42,11 @@ def _cell(values: list[float], unit: str) -> str:
         return "–"
     if min(values) == max(values):
         return f"{_number(values[0])} {unit}".rstrip()
-    return f"{_number(median(values))} ({_number(min(values))}–{_number(max(values))}) {unit}".rstrip()
+    if len(values) >= MANY:
+        spread = f"p95 {_number(quantiles(values, n=20, method='inclusive')[-1])}"
+    else:
+        spread = f"{_number(min(values))}–{_number(max(values))}"
+    return f"{_number(median(values))} ({spread}) {unit}".rstrip()
 
 
 def _number(value: float) -> str:
