@@ -84,7 +84,8 @@ def machine() -> str:
         (int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0
     )
     cores = f"{os.cpu_count() or 0} processors ({', '.join(sorted(names)) or platform.machine()})"
-    return f"{cores}, {memory / 2**20:.0f} GiB of memory, {platform.platform(terse=True)}"
+    system = f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}"
+    return f"{cores}, {memory / 2**20:.0f} GiB of memory, {system}"
 
 
 def versions() -> str:
