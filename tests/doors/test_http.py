@@ -19,7 +19,7 @@ from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
 from voicemode.errors import ConfigurationError
-from voicemode.mcp_server.http import VANISHED_MILLISECONDS, Limits, listen, open_door, url_of
+from voicemode.local_http.door import VANISHED_MILLISECONDS, Limits, listen, open_door, url_of
 
 pytestmark = [pytest.mark.anyio]
 
@@ -303,7 +303,7 @@ def test_the_address_that_is_told_works_on_this_machine() -> None:
         with listen(host, 0, token=TOKEN) as listening:
             port = listening.getsockname()[1]
             url = url_of(listening, host)
-            name = url.removeprefix("http://").removesuffix(f":{port}/mcp")
+            name = url.removeprefix("http://").removesuffix(f":{port}")
             socket.create_connection((name.strip("[]"), port), timeout=2).close()
 
 

@@ -52,7 +52,7 @@ async def serve_http(
 
     Does not return: the process ends. A door that cannot be opened is told before anything else is.
     """
-    from voicemode.mcp_server.http import listen, open_door, url_of
+    from voicemode.local_http.door import listen, open_door, url_of
 
     settings = config.server
 
@@ -69,7 +69,7 @@ async def serve_http(
         # Silence comes first, and the calls that it ends are answered while the door is still open.
         stack.push_async_callback(app.conversation.close)
         with suppress(OSError):
-            ready(url_of(listening, settings.host))
+            ready(f"{url_of(listening, settings.host)}/mcp")
         await stopped.wait()
 
     await until_ended(serve)

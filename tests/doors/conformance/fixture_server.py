@@ -18,8 +18,8 @@ from mcp.shared.exceptions import MCPDeprecationWarning
 from tests.doors.conformance.fixtures import register_fixtures
 from voicemode.app import open_app
 from voicemode.config import Config
+from voicemode.local_http.door import open_door
 from voicemode.mcp_server import build_server
-from voicemode.mcp_server.http import open_door
 from voicemode.mcp_server.serve import end_with_client, http_app
 
 

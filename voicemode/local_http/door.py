@@ -1,4 +1,4 @@
-"""The HTTP door itself: an address to listen on, and connections that may neither loiter nor crowd others out."""
+"""An HTTP door: an address to listen on, and connections that may neither loiter nor crowd others out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from voicemode.errors import ConfigurationError
+from voicemode.local_http.guard import shown
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -65,10 +66,10 @@ def listen(host: str, port: int, *, token: str) -> socket.socket:
 
 
 def url_of(listening: socket.socket, host: str) -> str:
-    """Where a client on this machine finds the server."""
+    """Where a client on this machine finds the server, without a path."""
     address, port = listening.getsockname()[:2]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, host.strip("[]"))
-    return f"http://{f'[{name}]' if ':' in name and not name.startswith('[') else name}:{port}/mcp"
+    return f"http://{shown(name)}:{port}"
 
 
 @asynccontextmanager
