@@ -43,7 +43,7 @@ HOUSE = {
         "exchanges calls conversation meanwhile by_key path_finding"
     ),
     Layer.ROOT: "endpoints status app",
-    Layer.DOORS: "local_http mcp_server speech_server review cli doctor doctor_sound __main__",
+    Layer.DOORS: "local_http mcp_server speech_server review cli doctor __main__",
 }
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from voicemode import clock
 from voicemode.chimes import ChimeRules
@@ -51,12 +52,22 @@ from voicemode.recordings import Recordings
 from voicemode.settings_files import Folders, folders, working_folder
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
-from voicemode.status import SYSTEM_VOICE, Status, embedded_ear, embedded_voice, server_states, system_voice
+from voicemode.status import (
+    SYSTEM_VOICE,
+    Engines,
+    Status,
+    embedded_ear,
+    embedded_voice,
+    server_states,
+    system_voice,
+)
 from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
 from voicemode.variables import BargeIn
 
 logger = logging.getLogger(__name__)
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 LONGEST_CLOSE_SECONDS = 0.25
 """A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
@@ -73,8 +84,10 @@ class App:
         log: EventLog,
         recordings: Recordings,
         card: SoundCard,
+        environment: Mapping[str, str] = NOTHING,
     ) -> None:
         self.config = config
+        self.environment = environment
         self.places = places
         self.card = card
         self.log = log
@@ -132,17 +145,10 @@ class App:
 
     async def status(self, *, check: bool = False) -> Status:
         """`check` asks every endpoint; without it nothing leaves this machine."""
-        config = self.config
-        speech, transcription, devices = await asyncio.gather(
-            server_states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
-            server_states(
-                self._transcription_endpoints, Purpose.TRANSCRIPTION, config.listening.base_urls, check=check
-            ),
-            self._devices(),
-        )
+        engines, devices = await asyncio.gather(self.engines(check=check), self.devices())
         return Status(
-            speech=(*speech, *system_voice(), embedded_voice()),
-            transcription=transcription if config.listening.base_urls else (*transcription, embedded_ear()),
+            speech=engines.speech,
+            transcription=engines.transcription,
             devices=devices,
             interrupting=str(await self.interruptible(devices)),
             floor=self.floor.shown(),
@@ -150,13 +156,34 @@ class App:
             folders=self.places,
         )
 
+    async def engines(self, *, check: bool = False) -> Engines:
+        """Who would speak and listen; `check` asks every endpoint."""
+        config = self.config
+        speech, transcription = await asyncio.gather(
+            server_states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
+            server_states(
+                self._transcription_endpoints, Purpose.TRANSCRIPTION, config.listening.base_urls, check=check
+            ),
+        )
+        return Engines(
+            speech=(*speech, *system_voice(), embedded_voice()),
+            transcription=transcription if config.listening.base_urls else (*transcription, embedded_ear()),
+        )
+
+    async def devices(self) -> DeviceReport:
+        """What this machine has for sound."""
+        try:
+            return await self.card.inventory()
+        except VoiceModeError as error:
+            return DeviceReport(library="", version="", devices=(), why_none=str(error))
+
     async def interruptible(self, devices: DeviceReport | None = None) -> Permission:
         """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between
         the devices that would be used decides."""
         choice = self.config.listening.barge_in
         if choice is not BargeIn.AUTO:
             return permission(choice)
-        here = devices or await self._devices()
+        here = devices or await self.devices()
         return permission(
             choice,
             path=load(self.places.data, output=here.output_name, input=here.input_name),
@@ -322,12 +349,6 @@ class App:
             EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
         )
 
-    async def _devices(self) -> DeviceReport:
-        try:
-            return await self.card.inventory()
-        except VoiceModeError as error:
-            return DeviceReport(library="", version="", devices=(), why_none=str(error))
-
 
 @asynccontextmanager
 async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncIterator[App]:
@@ -366,7 +387,9 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
             resample=_resample,
             place=look_around(environment),
         )
-        app = App(config=config, places=places, log=log, recordings=recordings, card=card)
+        app = App(
+            config=config, places=places, log=log, recordings=recordings, card=card, environment=environment
+        )
         if app.meanwhile is not None:
             stack.push_async_callback(app.meanwhile.close)
         for close in (

@@ -99,21 +99,26 @@ def _unreadable(source: str, what: str) -> Problem:
     )
 
 
+def regular_bytes(path: Path, most: int) -> bytes | None:
+    """The first `most` bytes of a file, None where it is a folder or a device. Raises OSError."""
+    # O_NONBLOCK: opening a named pipe that somebody left under this name must not wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        return file.read(most) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+
+
 def read_env_file(path: Path) -> EnvFile:
     """Reads a file if it is there. Whatever is wrong with it becomes a problem, never an error."""
     source = str(path)
     try:
-        # O_NONBLOCK: opening a named pipe that somebody left under this name must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return EnvFile(path=path, problems=(_unreadable(source, "is not a file"),))
-            raw = file.read(MOST_BYTES + 1)
+        raw = regular_bytes(path, MOST_BYTES + 1)
     except FileNotFoundError:
         return EnvFile()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return EnvFile(path=path, problems=(_unreadable(source, f"cannot be read ({reason})"),))
+    if raw is None:
+        return EnvFile(path=path, problems=(_unreadable(source, "is not a file"),))
     if len(raw) > MOST_BYTES:
         return EnvFile(path=path, problems=(_unreadable(source, f"is larger than {MOST_BYTES} bytes"),))
     values, problems = parse_env(raw.decode("utf-8", errors="replace"), source)

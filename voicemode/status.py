@@ -32,6 +32,14 @@ class EngineStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Engines:
+    """Who is asked to speak and to listen, each chain in its order."""
+
+    speech: tuple[EngineStatus, ...]
+    transcription: tuple[EngineStatus, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Status:
     """What would be used now, and what stands in the way."""
 

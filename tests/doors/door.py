@@ -99,7 +99,7 @@ class FakedApp(App):
             return ear
         return replace(ear, barge_in=True, proved=safe, open_echo=lambda: world.echo)
 
-    async def _devices(self) -> DeviceReport:
+    async def devices(self) -> DeviceReport:
         return DeviceReport(library="fake", version="1", devices=(), why_none="There is no sound device.")
 
 

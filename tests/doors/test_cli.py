@@ -139,7 +139,9 @@ def test_config_shows_values_and_their_sources_and_no_secret(tmp_path: Path) -> 
 def test_doctor_fails_without_sound_and_says_how_to_mend_it(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", "--json")
     assert done.returncode == FAILED
-    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    told = json.loads(done.stdout)
+    assert (told["doctor"], told["ok"]) == (1, False)
+    findings = {finding["what"]: finding for finding in told["findings"]}
     assert findings["loudspeaker"]["state"] == "fail"
     assert findings["loudspeaker"]["mend"]
     assert findings["Python"]["state"] == "ok"

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +20,13 @@ from voicemode.echo_path import FILE, load
 pytestmark = pytest.mark.live
 
 LIMIT = 40
+BED_DB = -75
+"""The bed of the microphone is -70 dB over all of 48 kHz; 16 kHz hold a third of it."""
 WAY_S = 0.05
 """What loudspeaker and microphone hold themselves is part of the delay that counts: 25-35 ms on this stack."""
 
 
-def listened(card: VirtualSoundCard, folder: Path) -> dict[str, dict[str, str]]:
+def listened(card: VirtualSoundCard, folder: Path) -> dict[str, dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-m", "voicemode", "doctor", "--sound", "--json"],
         env=environment(card, folder),
@@ -34,7 +37,7 @@ def listened(card: VirtualSoundCard, folder: Path) -> dict[str, dict[str, str]]:
         check=False,
     )
     assert done.stderr == ""
-    return {finding["what"]: finding for finding in json.loads(done.stdout)}
+    return {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
 
 
 @pytest.mark.alone
@@ -50,6 +53,7 @@ def test_the_way_from_loudspeaker_to_microphone_is_measured_and_kept(
     assert findings["echo"]["state"] == "ok"
     assert "interrupt by voice" in findings["echo"]["found"]
     assert findings["room"]["state"] == "ok"
+    assert findings["microphone level"]["figures"]["rms_dbfs"] == pytest.approx(BED_DB, abs=2)
     known = load(tmp_path, output="speaker", input="microphone")
     assert known is not None
     assert known.delay is not None
@@ -87,9 +91,11 @@ def test_what_cannot_be_measured_is_said_and_not_kept(tmp_path: Path) -> None:
         card.hold_microphone_quiet(zeros=True)
         dead = listened(card, tmp_path)
     assert "muted" in muted["echo"]["found"]
-    assert dead["echo"]["state"] == "fail"
-    assert "zeros" in dead["echo"]["found"]
-    assert dead["echo"]["mend"]
+    assert dead["microphone level"]["state"] == "fail"
+    assert "zeros" in dead["microphone level"]["found"]
+    assert dead["microphone level"]["mend"]
+    assert dead["loudspeaker sound"]["state"] == "ok"
+    assert "not measured" in dead["echo"]["found"]
     assert not (tmp_path / FILE).exists()
 
 

@@ -57,18 +57,26 @@ async def show_config(app: App, options: argparse.Namespace) -> int:
 
 
 async def show_findings(app: App, options: argparse.Namespace) -> int:
-    from voicemode.doctor import examine
+    from voicemode.doctor import Allowed, State, examine
 
-    findings = await examine(app)
-    if options.sound:
-        from voicemode.doctor_sound import listen_to_itself
-
-        findings += await listen_to_itself(app)
+    allowed = Allowed(servers=True, microphone=options.sound, loudspeaker=options.sound)
+    findings = []
+    section = None
+    advised: dict[str, str] = {}
+    async for finding in examine(app, allowed):
+        findings.append(finding)
+        if options.json:
+            continue
+        if finding.section is not section:
+            show(f"{'' if section is None else chr(10)}{finding.section}")
+            section = finding.section
+        show(f"{finding.state:5} {finding.what}: {finding.found}")
+        if finding.mend:
+            before = advised.get(finding.mend)
+            show(f"      → {finding.mend if before is None else f'see {before}, above'}")
+            advised.setdefault(finding.mend, finding.what)
+    failed = any(finding.state is State.FAIL for finding in findings)
     if options.json:
-        show(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=1))
-    else:
-        for finding in findings:
-            show(f"{finding.state:5} {finding.what}: {finding.found}")
-            if finding.mend:
-                show(f"      → {finding.mend}")
-    return FAILED if any(finding.state == "fail" for finding in findings) else DONE
+        told = {"doctor": 1, "ok": not failed, "findings": [asdict(finding) for finding in findings]}
+        show(json.dumps(told, ensure_ascii=False, indent=1))
+    return FAILED if failed else DONE

@@ -1,0 +1,163 @@
+"""The doctor's visit as a whole: what is tried, in what order it is told, and that nothing holds it up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.doors.door import LIMIT_SECONDS, FakedApp, World
+from tests.support.fakes import FakeLoudspeaker, FakeMicrophone
+from tests.support.speech_server import SpeechServer, closed_port
+from voicemode.devices.backend import DeviceReport
+from voicemode.devices.soundcard import SoundCard
+from voicemode.doctor import Allowed, Finding, Section, State, examine
+from voicemode.doctor.visit import LOOK_SECONDS
+from voicemode.eventlog import EventLog
+from voicemode.ports import OpenSink, OpenSource
+from voicemode.recordings import Recordings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.spec("DOC-1")]
+
+
+class Card(SoundCard):
+    """A sound card made of fakes."""
+
+    def __init__(self, speaker: OpenSink, microphone: OpenSource) -> None:
+        super().__init__(loaders=[])
+        self.open_sink = speaker  # type: ignore[assignment,method-assign]
+        self.open_source = microphone  # type: ignore[assignment,method-assign]
+
+
+NOISE = b"\1\1"
+
+
+class Patient(FakedApp):
+    """An app on fakes, with a home of its own."""
+
+    def __init__(self, world: World, folder: Path, log: EventLog, recordings: Recordings) -> None:
+        super().__init__(world, folder, log, recordings)
+        self.environment = {"HOME": str(folder), "PATH": ""}
+        self.heard = FakeMicrophone([NOISE * 160] * 300)
+        self.speaker = FakeLoudspeaker()
+        self.card = Card(self.speaker, self.heard)
+
+
+@asynccontextmanager
+async def patient(folder: Path, **environment: str) -> AsyncIterator[Patient]:
+    with EventLog(folder / "events", enabled=False) as log, Recordings(folder / "recordings") as recordings:
+        app = Patient(World(**environment), folder, log, recordings)
+        try:
+            yield app
+        finally:
+            await app.conversation.close()
+
+
+async def told(
+    app: Patient, allowed: Allowed | None = None, *, look_seconds: float = LOOK_SECONDS
+) -> list[Finding]:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        visit = examine(app, allowed or Allowed(), look_seconds=look_seconds)
+        return [finding async for finding in visit]
+
+
+def by_what(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.what: finding for finding in findings}
+
+
+async def test_everything_is_told_in_the_order_in_which_it_is_needed(tmp_path: Path) -> None:
+    async with patient(tmp_path) as app:
+        findings = await told(app)
+    sections = list(dict.fromkeys(finding.section for finding in findings))
+    assert sections == list(Section)
+    assert [
+        finding.what for finding in findings if finding.state in (State.WARN, State.FAIL) and not finding.mend
+    ] == []
+
+
+@pytest.mark.spec("DOC-2")
+async def test_without_leave_nothing_is_asked_opened_or_played(tmp_path: Path) -> None:
+    with SpeechServer() as server:
+        async with patient(tmp_path, VOICEMODE_TTS_BASE_URLS=server.base_url) as app:
+            findings = by_what(await told(app))
+            assert (app.heard.opened, app.speaker.opened) == (0, 0)
+        assert server.requests == []
+    assert findings["microphone level"].state is State.NOTE
+    assert "--sound" in findings["microphone level"].mend
+    assert "speech" not in findings
+
+
+@pytest.mark.spec("DOC-2")
+async def test_with_leave_the_microphone_is_opened_once_and_closed(tmp_path: Path) -> None:
+    async with patient(tmp_path) as app:
+        findings = by_what(await told(app, Allowed(microphone=True)))
+        assert (app.heard.opened, app.heard.open, app.speaker.opened) == (1, 0, 0)
+        assert app.floor.shown() == ""
+    assert "rms_dbfs" in findings["microphone level"].figures
+
+
+@pytest.mark.spec("DOC-2")
+async def test_whoever_speaks_is_not_disturbed(tmp_path: Path) -> None:
+    async with patient(tmp_path) as app:
+        async with app.floor.hold("speak"):
+            findings = by_what(await told(app, Allowed(microphone=True, loudspeaker=True)))
+        assert (app.heard.opened, app.speaker.opened) == (0, 0)
+    assert "speak" in findings["microphone level"].found
+
+
+async def test_a_dead_server_is_told_and_the_rest_too(tmp_path: Path) -> None:
+    with closed_port() as url:
+        async with patient(tmp_path, VOICEMODE_TTS_BASE_URLS=url) as app:
+            findings = by_what(await told(app, Allowed(servers=True)))
+    assert findings["speech"].state is State.WARN
+    assert "is it running" in findings["speech"].mend
+    assert findings["data"].state is State.OK
+
+
+async def test_a_check_that_hangs_is_given_up_and_the_others_are_told(
+    tmp_path: Path,
+) -> None:
+    async def never() -> DeviceReport:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with patient(tmp_path) as app:
+        app.devices = never  # type: ignore[method-assign]
+        findings = by_what(await told(app, look_seconds=0.5))
+    assert "took longer" in findings["sound devices"].found
+    assert findings["Python"].state is State.OK
+    assert findings["data"].state is State.OK
+
+
+async def test_a_check_that_breaks_is_told_and_takes_none_along(tmp_path: Path) -> None:
+    async def broken() -> DeviceReport:
+        raise RuntimeError("odd")
+
+    async with patient(tmp_path) as app:
+        app.devices = broken  # type: ignore[method-assign]
+        findings = by_what(await told(app))
+    assert "RuntimeError: odd" in findings["sound devices"].found
+    assert "report it" in findings["sound devices"].mend
+    assert findings["settings"].state is State.OK
+
+
+async def test_who_stops_listening_to_the_doctor_leaves_nothing_running(tmp_path: Path) -> None:
+    async with patient(tmp_path) as app:
+        before = asyncio.all_tasks()
+        visit = examine(app, Allowed())
+        await anext(visit)
+        await visit.aclose()
+        assert asyncio.all_tasks() == before
+
+
+@pytest.mark.spec("DOC-9")
+async def test_the_assistants_of_this_home_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / ".claude.json").write_text(json.dumps({"mcpServers": {"v": {"command": "/no/voicemode"}}}))
+    async with patient(tmp_path) as app:
+        assert "no program" in by_what(await told(app))["Claude Code"].found
+        app.environment = {}
+        assert "no home folder" in by_what(await told(app))["clients"].found
