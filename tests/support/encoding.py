@@ -11,17 +11,9 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from voicemode.codecs.encoding import CONTENT_TYPES as CONTENT_TYPES
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.speech import AudioFormat
-
-CONTENT_TYPES = {
-    AudioFormat.PCM: "audio/pcm",
-    AudioFormat.WAV: "audio/wav",
-    AudioFormat.MP3: "audio/mpeg",
-    AudioFormat.OPUS: "audio/ogg",
-    AudioFormat.AAC: "audio/aac",
-    AudioFormat.FLAC: "audio/flac",
-}
 
 _CODECS = {
     AudioFormat.MP3: ("mp3", "libmp3lame"),
