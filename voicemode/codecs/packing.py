@@ -143,7 +143,7 @@ class OggOpusPages(Packing):
 
     codec, sample_format, bit_rate = "libopus", "s16", 32_000
     rates = (8_000, 12_000, 16_000, 24_000, 48_000)
-    # Complexity 3 costs 3 ms for a second, 10 costs 14, for a difference that a voice hardly shows.
+    # Complexity 3 takes half the time of 10 (3.3 against 6.4 ms for a second).
     options: ClassVar[dict[str, str]] = {"compression_level": "3", "frame_duration": "20"}
 
     def __init__(self, rate: int, bit_rate: int | None) -> None:
