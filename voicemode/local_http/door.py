@@ -22,8 +22,8 @@ from voicemode.local_http.guard import shown
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-ANSWERED_SECONDS = 0.05
-"""At the end of the server, for the answers of the calls that were just ended."""
+BACKLOG = 1024
+"""Connections that come at once and wait to be taken; what the kernel allows where that is less."""
 
 KEEP_ALIVE_SECONDS = 65
 """Longer than clients keep a connection for reuse, so that they and not we close it: the other way round a request
@@ -37,16 +37,30 @@ Linux would try for a quarter of an hour, and the microphone could be open."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """`request_seconds` from a request's first byte (or from connecting) until all of it is there."""
+    """`request_seconds` from a request's first byte (or from connecting) until all of it is there; `message_bytes` of
+    one WebSocket message; `answered_seconds` for answers that are on their way when the server ends."""
 
     request_seconds: float = 15.0
     connections: int = 200
+    message_bytes: int = 65_536
+    answered_seconds: float = 0.05
 
 
 LIMITS = Limits()
 
 
-def listen(host: str, port: int, *, token: str) -> socket.socket:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """The variables that say where a server listens, for sentences that tell what to change."""
+
+    host: str = "VOICEMODE_SERVE_HOST"
+    port: str = "VOICEMODE_SERVE_PORT"
+
+
+MCP = Named()
+
+
+def listen(host: str, port: int, *, token: str, named: Named = MCP) -> socket.socket:
     """A socket that listens at `host`. Raises `ConfigurationError`, and opens nothing when others could reach it and
     there is no token."""
     try:
@@ -57,9 +71,9 @@ def listen(host: str, port: int, *, token: str) -> socket.socket:
                 hint="Set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
             )
         both = family is socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
-        listening = socket.create_server((address, port), family=family, dualstack_ipv6=both)
+        listening = socket.create_server((address, port), family=family, dualstack_ipv6=both, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
-        raise _unusable(host, port, error) from error
+        raise _unusable(host, port, error, named) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Connections inherit it.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MILLISECONDS)
     return listening
@@ -74,12 +88,14 @@ def url_of(listening: socket.socket, host: str) -> str:
 
 @asynccontextmanager
 async def open_door(
-    web: ASGIApp, listening: socket.socket, *, limits: Limits = LIMITS
+    web: ASGIApp, listening: socket.socket, *, limits: Limits = LIMITS, websockets: bool = False
 ) -> AsyncIterator[None]:
     """Serves `web` inside the block. Leaving it refuses new connections, lets answers out for a moment, closes all."""
     config = uvicorn.Config(
         web,
-        ws="none",
+        ws="websockets-sansio" if websockets else "none",
+        ws_max_size=limits.message_bytes,
+        ws_per_message_deflate=False,  # Sound does not get smaller by it, and it costs more than all else.
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -97,9 +113,12 @@ async def open_door(
     finally:
         server.close()
         if state.tasks:
-            await asyncio.wait(state.tasks, timeout=ANSWERED_SECONDS)
+            await asyncio.wait(state.tasks, timeout=limits.answered_seconds)
         for connection in list(state.connections):
-            connection.transport.close()
+            if isinstance(connection, Connection):
+                connection.transport.close()
+            else:
+                connection.shutdown()  # A WebSocket is told that the server goes.
 
 
 class Connection(H11Protocol):
@@ -112,6 +131,7 @@ class Connection(H11Protocol):
         super().__init__(config, state, {})
         self._limits = limits
         self._limit: asyncio.TimerHandle | None = None
+        self._upgraded = False
         self.waiting_since: float | None = None
         """The loop's time since which there is no request to serve; None while one is served."""
 
@@ -129,12 +149,20 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._look(asking=False)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._upgraded = True
+        self.waiting_since = None
+        self._unset_limit()
+        super().handle_websocket_upgrade(event)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_limit()
         super().connection_lost(exc)
 
     def _look(self, *, asking: bool) -> None:
         """Sets or lifts the limit. Not `asking`: an answer was just given, and the client may take its time."""
+        if self._upgraded:
+            return
         state = self.conn.their_state
         if state not in (h11.IDLE, h11.SEND_BODY) or self.transport.is_closing():
             self.waiting_since = None
@@ -166,12 +194,12 @@ def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, str]:
     return family, str(address[0])
 
 
-def _unusable(host: str, port: int, error: Exception) -> ConfigurationError:
+def _unusable(host: str, port: int, error: Exception, named: Named) -> ConfigurationError:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EADDRINUSE:
         return ConfigurationError(
             f"Port {port} at {host} is taken by another program.",
-            hint="Choose another port with --port or VOICEMODE_SERVE_PORT (0: a free one), or end that program.",
+            hint=f"Choose another port with --port or {named.port} (0: a free one), or end that program.",
         )
     if number == errno.EACCES:
         return ConfigurationError(
@@ -187,5 +215,5 @@ def _unusable(host: str, port: int, error: Exception) -> ConfigurationError:
         what = f"Port {port} at {host} cannot be opened: {getattr(error, 'strerror', None) or error}."
     return ConfigurationError(
         what,
-        hint="Name one of its own with --host or VOICEMODE_SERVE_HOST; 127.0.0.1 is always one.",
+        hint=f"Name one of its own with --host or {named.host}; 127.0.0.1 is always one.",
     )

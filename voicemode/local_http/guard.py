@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+JSON = "application/json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
@@ -36,18 +38,27 @@ class Guard:
     name or address leads to it, through a container's network or a proxy.
     """
 
+    WEBSOCKETS = False
+
+    WRONG_NAME = (
+        "Without a token this server answers only to this machine's own names. Call it as 127.0.0.1, or set "
+        "VOICEMODE_HTTP_TOKEN for the server and the client."
+    )
+    NO_TOKEN = "Send the token of VOICEMODE_HTTP_TOKEN in the header Authorization: Bearer."
+
     def __init__(self, web: ASGIApp, *, hosts: frozenset[str], token: str) -> None:
         self._web = web
         self._hosts = hosts
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is None:
             await self._web(scope, receive, send)
+            return
+        self.refused(refusal)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
             return
         body = f"{refusal.reason}\n".encode()
         headers = [
@@ -58,37 +69,55 @@ class Guard:
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    def refused(self, refusal: Refusal) -> None:
+        """Told of everyone who was turned away."""
+
     def _refusal(self, scope: Scope) -> Refusal | None:
-        host = b"".join(_values(scope, b"host")).decode("latin-1").lower()
-        if not host or (host not in self._hosts and not self._token):
-            return Refusal(
-                status=421,
-                reason="Without a token this server answers only to this machine's own names. Call it as 127.0.0.1, "
-                "or set VOICEMODE_HTTP_TOKEN for the server and the client.",
-            )
-        for origin in _values(scope, b"origin"):
-            if origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
+        if scope["type"] == "websocket" and not self.WEBSOCKETS:
+            return Refusal(status=403, reason="There is no WebSocket here.")
+        host = b"".join(header_values(scope, b"host")).decode("latin-1").lower()
+        if not host or not self._is_ours(host):
+            return Refusal(status=421, reason=self.WRONG_NAME)
+        for origin in header_values(scope, b"origin"):
+            if not self._may_call(origin.decode("latin-1").lower(), host):
                 return Refusal(status=403, reason="Pages of other servers may not call this one.")
-        if self._token and not self._has_token(_values(scope, b"authorization")):
-            return Refusal(
-                status=401,
-                reason="Send the token of VOICEMODE_HTTP_TOKEN in the header Authorization: Bearer.",
-                headers=((b"www-authenticate", b"Bearer"),),
-            )
-        if scope["method"] == "POST" and not _is_json(_values(scope, b"content-type")):
-            return Refusal(status=415, reason="The content type must be application/json.")
+        if self._token and not self._is_open(scope) and not self._has_token(scope):
+            return Refusal(status=401, reason=self.NO_TOKEN, headers=((b"www-authenticate", b"Bearer"),))
+        wanted = self._content_type(scope["path"])
+        if scope.get("method") == "POST" and content_type(scope) != wanted:
+            return Refusal(status=415, reason=f"The content type must be {wanted}.")
         return None
 
-    def _has_token(self, authorizations: list[bytes]) -> bool:
+    def _may_call(self, origin: str, host: str) -> bool:
+        return origin in (f"http://{host}", f"https://{host}")
+
+    def _is_open(self, scope: Scope) -> bool:
+        """Whether no token is needed for this."""
+        return False
+
+    def _content_type(self, path: str) -> str:
+        """Of what may be posted there."""
+        return JSON
+
+    def _is_ours(self, host: str) -> bool:
+        return host in self._hosts or bool(self._token)
+
+    def _has_token(self, scope: Scope) -> bool:
+        authorizations = header_values(scope, b"authorization")
         if len(authorizations) != 1:
             return False
         scheme, _, given = authorizations[0].partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token)
+        return scheme.lower() == b"bearer" and self._is_token(given.strip())
+
+    def _is_token(self, given: bytes) -> bool:
+        return hmac.compare_digest(given, self._token)
 
 
-def _values(scope: Scope, name: bytes) -> list[bytes]:
+def header_values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
 
-def _is_json(content_types: list[bytes]) -> bool:
-    return [each.partition(b";")[0].strip().lower() for each in content_types] == [b"application/json"]
+def content_type(scope: Scope) -> str:
+    """Empty where there is none, or more than one."""
+    given = header_values(scope, b"content-type")
+    return given[0].partition(b";")[0].strip().lower().decode("latin-1") if len(given) == 1 else ""
