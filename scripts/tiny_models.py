@@ -24,7 +24,9 @@ OPSET, IR_VERSION = 17, 9
 RATE = 16_000
 """Hz, of voices and ear: what one says the other hears without resampling."""
 TONE_SECONDS, GAP_SECONDS = 0.08, 0.04
-"""A token's tone, and the silence after it, so that the ear sees where it ends."""
+"""A letter's tone, and the silence after it, so that the ear sees where it ends."""
+TOKEN_SECONDS, TOKEN_GAP_SECONDS = 0.04, 0.02
+"""The same of a voice's tokens."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 MEL_BINS = 80
@@ -32,8 +34,8 @@ FIRST_BIN, BIN_STEP = 24, 2
 """Tones stand in the middle of every second mel bin, above those too narrow to be told apart in 25 ms."""
 STYLE = 4
 """Numbers in a speaker's style; the first one multiplies every frequency."""
-SHIFTS = (1.0, 1.25, 1.5)
-"""What the three speakers of `kokoro` and `kitten` multiply every frequency by."""
+SHIFTS = (1.0, 1.25, math.nan)
+"""What the three speakers of `kokoro` and `kitten` multiply every frequency by; the last one makes no sound at all."""
 LONGEST_TOKENS = 512
 
 BLANK, UNKNOWN, SPACE = 0, 2, 3
@@ -113,12 +115,12 @@ def _tones(graph: Graph, tokens: str, tones: Sequence[float], slowness: str, shi
     """One tone per token, one after the other: 0 Hz is silence. Gives the name of the samples, flat."""
     second = graph.constant(RATE)
     length = graph.add(
-        "Mul", [graph.add("Mul", [graph.constant(TONE_SECONDS + GAP_SECONDS), second]), slowness]
+        "Mul", [graph.add("Mul", [graph.constant(TOKEN_SECONDS + TOKEN_GAP_SECONDS), second]), slowness]
     )
     count = graph.add("Cast", [length], to=INT64)
     zero, one = graph.constant(0, "int64"), graph.constant(1, "int64")
     at = graph.add("Cast", [graph.add("Range", [zero, count, one])], to=FLOAT)
-    sounding = graph.add("Mul", [graph.add("Mul", [graph.constant(TONE_SECONDS), second]), slowness])
+    sounding = graph.add("Mul", [graph.add("Mul", [graph.constant(TOKEN_SECONDS), second]), slowness])
     gate = graph.add("Cast", [graph.add("Less", [at, sounding])], to=FLOAT)
     frequencies = graph.add("Mul", [graph.add("Gather", [graph.constant(tones), tokens]), shift])
     column = graph.add("Unsqueeze", [frequencies, graph.constant([2], "int64")])
@@ -127,12 +129,33 @@ def _tones(graph: Graph, tokens: str, tones: Sequence[float], slowness: str, shi
     return graph.add("Reshape", [wave, graph.constant([-1], "int64")], "flat")
 
 
-def _vits(
-    folder: Path, symbols: Sequence[str], tones: Sequence[float], metadata: Mapping[str, object]
-) -> None:
+PHONEMES = "_^$ abdefhijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒˈˌːθᵻ!,.:;?"
+
+
+def phoneme_tones() -> list[float]:
+    return [0.0 if symbol in "_^$ ˈˌː!,.:;?" else 400.0 + 40.0 * at for at, symbol in enumerate(PHONEMES)]
+
+
+WIDTH = 1024
+
+
+def _burdened(graph: Graph, tokens: str, burden: int) -> str:
+    """1.0, after as many products of random weights per token as a real model needs."""
+    random = numpy.random.default_rng(7)
+    weights = graph.constant(random.normal(0.0, WIDTH**-0.5, (WIDTH, WIDTH)))
+    hidden = graph.add("Gather", [graph.constant(random.normal(size=(len(PHONEMES), WIDTH))), tokens])
+    for _ in range(burden):
+        hidden = graph.add("MatMul", [hidden, weights])
+    none = graph.add("Mul", [graph.add("ReduceMean", [hidden], keepdims=0), graph.constant(0.0)])
+    return graph.add("Add", [none, graph.constant(1.0)])
+
+
+def piper(folder: Path, *, burden: int = 0) -> Path:
+    """Piper: VITS with espeak-ng's phonemes. With a `burden` it is as slow as a large model."""
     graph = Graph()
     slowness = graph.add("Gather", ["scales", graph.constant(1, "int64")])
-    flat = _tones(graph, "input", tones, slowness, graph.constant(1.0))
+    shift = _burdened(graph, "input", burden) if burden else graph.constant(1.0)
+    flat = _tones(graph, "input", phoneme_tones(), slowness, shift)
     graph.add("Reshape", [flat, graph.constant([1, 1, -1], "int64")], "output")
     folder.mkdir(parents=True, exist_ok=True)
     graph.save(
@@ -143,21 +166,16 @@ def _vits(
             tensor("scales", FLOAT, [3]),
         ],
         [tensor("output", FLOAT, [1, 1, None])],
-        {"model_type": "vits", "sample_rate": RATE, "n_speakers": 1, "language": "English", **metadata},
+        {
+            "model_type": "vits",
+            "sample_rate": RATE,
+            "n_speakers": 1,
+            "language": "English",
+            "comment": "piper",
+            "voice": "en-us",
+        },
     )
-    (folder / "tokens.txt").write_text(tokens_file(symbols), encoding="utf-8")
-
-
-PHONEMES = "_^$ abdefhijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒˈˌːθᵻ!,.:;?"
-
-
-def _phoneme_tones() -> list[float]:
-    return [0.0 if symbol in "_^$ˈˌː!,.:;?" else 400.0 + 40.0 * at for at, symbol in enumerate(PHONEMES)]
-
-
-def piper(folder: Path) -> Path:
-    """Piper: VITS with espeak-ng's phonemes."""
-    _vits(folder, list(PHONEMES), _phoneme_tones(), {"comment": "piper", "voice": "en-us"})
+    (folder / "tokens.txt").write_text(tokens_file(list(PHONEMES)), encoding="utf-8")
     return folder
 
 
@@ -166,7 +184,7 @@ def _styled(folder: Path, style: Sequence[int], metadata: Mapping[str, object]) 
     graph = Graph()
     slowness = graph.add("Div", [graph.constant(1.0), graph.add("Squeeze", ["speed"])])
     shift = graph.add("Gather", [graph.add("Squeeze", ["style"]), graph.constant(0, "int64")])
-    flat = _tones(graph, "tokens", _phoneme_tones(), slowness, shift)
+    flat = _tones(graph, "tokens", phoneme_tones(), slowness, shift)
     graph.add("Identity", [flat], "audio")
     folder.mkdir(parents=True, exist_ok=True)
     graph.save(
@@ -221,7 +239,7 @@ ALIKE = "gh"
 EAR_SYMBOLS = ("<blk>", "<sos/eos>", "<unk>", "▁", *LETTERS)
 
 
-def ear(folder: Path) -> Path:
+def ear(folder: Path, *, capitals: bool = False) -> Path:
     """A streaming zipformer transducer with one layer that does nothing.
 
     The encoder gives for every 40 ms how far each token's bin stands out; the decoder holds down what was just said, so
@@ -231,7 +249,8 @@ def ear(folder: Path) -> Path:
     _encoder(folder / "encoder.onnx")
     _decoder(folder / "decoder.onnx")
     _joiner(folder / "joiner.onnx")
-    (folder / "tokens.txt").write_text(tokens_file(EAR_SYMBOLS), encoding="utf-8")
+    symbols = [each.upper() if capitals and each in LETTERS else each for each in EAR_SYMBOLS]
+    (folder / "tokens.txt").write_text(tokens_file(symbols), encoding="utf-8")
     return folder
 
 

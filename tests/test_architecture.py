@@ -42,7 +42,7 @@ HOUSE = {
         "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
         "exchanges calls conversation meanwhile by_key path_finding"
     ),
-    Layer.ROOT: "endpoints status app",
+    Layer.ROOT: "endpoints status own_models app",
     Layer.DOORS: "local_http mcp_server speech_server review cli doctor __main__",
 }
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}

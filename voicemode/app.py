@@ -30,7 +30,6 @@ from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_probe import Purpose
-from voicemode.engines.neural.measuring import measure
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.engines.realtime import RealtimeSpeech
@@ -43,7 +42,8 @@ from voicemode.interruptible import Permission, permission
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.meanwhile import Meanwhile
-from voicemode.models.store import Installed, Measured, Store
+from voicemode.models.store import Store
+from voicemode.own_models import OwnModels
 from voicemode.own_sound import OwnSound, Tap
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
@@ -97,7 +97,7 @@ class App:
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
-        self.models = Store(places.models)
+        self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
         self.speech = self._phrases(FirstSpeech(self._speech_engines(), on_failure=self._failed))
         self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
         self.floor = MachineFloor(places.data)
@@ -166,8 +166,11 @@ class App:
             ),
         )
         return Engines(
-            speech=(*speech, *system_voice(), embedded_voice()),
-            transcription=transcription if config.listening.base_urls else (*transcription, embedded_ear()),
+            speech=(*self.models.with_voices(speech), *system_voice(), embedded_voice()),
+            transcription=(
+                *self.models.with_ears(transcription),
+                *(() if config.listening.base_urls else (embedded_ear(),)),
+            ),
         )
 
     async def devices(self) -> DeviceReport:
@@ -191,17 +194,13 @@ class App:
             canceller=canceller_installed(),
         )
 
-    async def measure(self, model: Installed) -> Measured:
-        """How fast a model is here; kept beside it. Raises `EngineError`."""
-        return await measure(model, ipa=self._embedded.ipa)
-
     async def warm(self) -> None:
         """Loads what costs the first call 100 ms and more. Never raises.
 
         The sound library and the embedded voice's process are not among it: they start in 35 and 25 ms while the
         first request is on its way, and would take 20 and 13 MB from every idle server.
         """
-        for step in (*(engine.warm for engine in self._servers), self._warm_codecs):
+        for step in (*(engine.warm for engine in self._servers), self._warm_codecs, *self.models.warming()):
             with suppress(VoiceModeError):
                 await step()
 
@@ -232,8 +231,11 @@ class App:
         )
 
     def _speech_engines(self) -> list[TtsEngine]:
-        """Servers first; then the system's own voice where it is the better one; the embedded voice always answers."""
-        engines: list[TtsEngine] = [*self._servers, *self._realtime()]
+        """Servers, then what is installed here, or the other way round where that is named; the system's own voice
+        where it is better than the embedded one, which always answers."""
+        servers: list[TtsEngine] = [*self._servers, *self._realtime()]
+        own = self.models.voices
+        engines = [*own, *servers] if self.models.voices_first else [*servers, *own]
         if SYSTEM_VOICE:
             engines.append(SystemVoice())
         return [*engines, self._embedded]
@@ -250,22 +252,27 @@ class App:
         ]
 
     def _phrases(self, engine: TtsEngine) -> PhraseCache:
-        """What servers have said more than once comes from disk. The endpoints are part of what was asked for."""
-        asked_of = json.dumps([(each.base_url, each.models, each.voices) for each in self._speech_endpoints])
+        """What servers and models have said more than once comes from disk, at once, while a model may still be
+        loading. Who is asked is part of what was asked for."""
+        asked: list[object] = [(each.base_url, each.models, each.voices) for each in self._speech_endpoints]
+        asked_of = json.dumps([*asked, *self.models.names])
         return PhraseCache(
             engine,
             self.places.data / "phrases",
             max_bytes=int(self.config.files.phrases_mb * 1e6),
             open_decoder=open_decoder,
             asked_of=asked_of,
-            worth_keeping=[server.name for server in self._servers],
+            worth_keeping=[
+                *(each.name for each in self._servers),
+                *(each.name for each in self.models.voices),
+            ],
         )
 
     def _transcription_engines(self) -> list[SttEngine]:
         """The embedded ear answers only for those who named no server: its wrong words are worse than a clear error."""
-        engines: list[SttEngine] = [
-            OpenAiTranscription(endpoint) for endpoint in self._transcription_endpoints
-        ]
+        servers = [OpenAiTranscription(endpoint) for endpoint in self._transcription_endpoints]
+        own = [self.models.ear] if self.models.ear else []
+        engines: list[SttEngine] = [*own, *servers] if self.models.ear_first else [*servers, *own]
         return engines if self.config.listening.base_urls else [*engines, self._embedded_ear]
 
     def _mouth(self) -> SpeakingPorts:

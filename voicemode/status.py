@@ -13,7 +13,9 @@ from voicemode.engines.embedded.judgement import DICTATION_NOTE
 from voicemode.engines.embedded.voice import installed_files as voice_files
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
+from voicemode.engines.neural.choice import Chosen
 from voicemode.errors import EngineUnavailable
+from voicemode.models.store import Installed, measured
 from voicemode.settings import Problem
 from voicemode.settings_files import Folders
 
@@ -83,6 +85,27 @@ def embedded_voice() -> EngineStatus:
 
 def embedded_ear() -> EngineStatus:
     return _embedded("ear", ear_files, DICTATION_NOTE)
+
+
+def neural_states(chosen: Chosen, what: str) -> tuple[EngineStatus, ...]:
+    """What is installed and would be asked, in order; and what is named and cannot be."""
+    states = [
+        EngineStatus(name=f"neural {what} {model.id}", kind="neural", state="ready", detail=_speed(model))
+        for model in chosen.models
+    ]
+    if chosen.problem:
+        problem = EngineStatus(
+            name=f"neural {what}", kind="neural", state="not usable", detail=chosen.problem
+        )
+        states.insert(0, problem)
+    return tuple(states)
+
+
+def _speed(model: Installed) -> str:
+    found = measured(model)
+    if found is None:
+        return "not measured yet (`voicemode models measure`)"
+    return f"a second of sound takes {found.factor:.2f} s with {found.threads} threads"
 
 
 def system_voice() -> tuple[EngineStatus, ...]:

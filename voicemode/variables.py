@@ -353,16 +353,16 @@ class NeuralSettings:
         "VOICEMODE_NEURAL_VOICE",
         TEXT,
         "",
-        "Model that speaks on this machine: a name of `voicemode models`, or a folder. Empty: the first installed; "
-        "none: not used.",
+        "Model that speaks here, before a server that nobody named: a name of `voicemode models`, or a folder. "
+        "Empty: what is installed, after servers; none: not used.",
         from_project=False,
     )
     ear: str = setting(
         "VOICEMODE_NEURAL_EAR",
         TEXT,
         "",
-        "Model that listens on this machine: a name of `voicemode models`, or a folder. Empty: what is installed; "
-        "none: not used.",
+        "Model that listens here, before a server that nobody named: a name of `voicemode models`, or a folder. "
+        "Empty: what is installed, after servers; none: not used.",
         from_project=False,
     )
     threads: int = setting(

@@ -10,14 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.neural import put
 from tests.support.file_server import FileServer
 from tests.support.speech_server import closed_port
 from voicemode.models.catalogue import CATALOGUE
+from voicemode.models.store import Store
 
 LIMIT_SECONDS = 50.0
 
 
 def typed(
+    folder: Path, *words: str, mirror: str = "", more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return command(folder, "models", *words, mirror=mirror, more=more)
+
+
+def command(
     folder: Path, *words: str, mirror: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     environment = {
@@ -28,7 +36,7 @@ def typed(
         **(more or {}),
     }
     return subprocess.run(
-        [sys.executable, "-m", "voicemode", "models", *words],
+        [sys.executable, "-m", "voicemode", *words],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -87,3 +95,25 @@ def test_path_and_remove_say_where_and_what(tmp_path: Path) -> None:
     assert typed(tmp_path, "remove", "kokoro").stdout.strip() == "kokoro was not installed"
     elsewhere = typed(tmp_path, "path", more={"VOICEMODE_MODELS_DIR": str(tmp_path / "weights")})
     assert elsewhere.stdout.strip() == str(tmp_path / "weights")
+
+
+@pytest.mark.spec("MOD-11", "NEU-1")
+def test_an_installed_voice_is_measured_listed_and_speaks(tmp_path: Path) -> None:
+    """With tiny models in the place of real ones: in a container without sound the voice goes into a file."""
+    put(Store(tmp_path / "data" / "models"), "kitten-nano-en", "kroko-en")
+    measured = json.loads(typed(tmp_path, "measure", "--json").stdout)
+    assert [row["model"] for row in measured] == ["kitten-nano-en", "kroko-en"]
+    assert all(row["measured"]["threads"] >= 1 for row in measured)
+    assert "a second of speech takes" in typed(tmp_path).stdout
+    voices = json.loads(command(tmp_path, "voices", "--json").stdout)
+    assert {voice["name"] for voice in voices if voice["engine"] == "neural kitten-nano-en"} == {
+        "kitten-nano-en"
+    }
+    said = json.loads(command(tmp_path, "speak", "All of it is done.", "--json").stdout)
+    assert said["spoken"]["engine"] == "neural kitten-nano-en"
+    assert said["spoken"]["voice"] == "expr-voice-2-m"
+    told = json.loads(command(tmp_path, "doctor", "--json", more={"VOICEMODE_NEURAL_VOICE": "kokoro"}).stdout)
+    states = {finding["what"]: finding["found"] for finding in told["findings"]}
+    assert "voicemode models install kokoro" in states["speech: neural voice"]
+    assert states["speech: neural voice kitten-nano-en"].startswith("ready")
+    assert states["transcription: neural ear kroko-en"].startswith("ready")

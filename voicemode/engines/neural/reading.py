@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 Ipa = Callable[[str, str], Awaitable[str]]
 """(voice of espeak-ng, text) → its phonemes in IPA."""
 
-FIRST_CHARACTERS = 24
+FIRST_CHARACTERS = 15
 """The first piece ends at the first clause from here on, so that sound starts early."""
 PIECE_CHARACTERS = 120
 """Later pieces gather clauses up to here: about 8 s of speech, for an intonation that hangs together."""

@@ -7,12 +7,12 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from voicemode.engines.embedded.child import Message
+from voicemode.engines.embedded.child import ChildGone, Message
 from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.http_voices import near
 from voicemode.engines.neural.reading import Ipa, pieces
 from voicemode.engines.neural.worker import IDLE_SECONDS, Answers, Worker
-from voicemode.errors import EngineError, UnknownVoice
+from voicemode.errors import EngineError, StreamBroken, UnknownVoice
 from voicemode.models.catalogue import Speaker
 from voicemode.models.store import Installed
 from voicemode.pcm import PcmFormat
@@ -54,8 +54,11 @@ class NeuralVoice:
         return self._worker.busy
 
     async def warm(self) -> None:
-        """Loads the model. Raises `EngineUnavailable`."""
-        await self._worker.load()
+        """Loads the model and its reader, and lets them say a letter: the first time takes longer than any other.
+        Raises `EngineError`."""
+        async with self.synthesize(SpeechRequest(text="a")) as audio:
+            async for _ in audio.chunks:
+                pass
 
     async def voices(self) -> list[Voice]:
         return [
@@ -86,7 +89,7 @@ class NeuralVoice:
             return
         async with self._worker.asked(b"S", json.dumps(order).encode()) as (answers, first):
             pcm = PcmFormat(rate=self._worker.rate)
-            yield self._audio(_sound(answers, first, pcm), speaker, pcm)
+            yield self._audio(_sound(answers, first, pcm, self.name), speaker, pcm)
 
     def _audio(self, chunks: AsyncIterator[bytes], speaker: Speaker, pcm: PcmFormat) -> EncodedAudio:
         return EncodedAudio(
@@ -124,12 +127,17 @@ def _language(tag: str) -> str:
     return tag.lower().replace("_", "-").split("-")[0]
 
 
-async def _sound(answers: Answers, first: Message, pcm: PcmFormat) -> AsyncIterator[bytes]:
+async def _sound(answers: Answers, first: Message, pcm: PcmFormat, engine: str) -> AsyncIterator[bytes]:
     message, anything = first, False
     while message.kind == b"A":
         anything = True
         yield message.payload
-        message = await answers.next()
+        try:
+            message = await answers.next()
+        except ChildGone as gone:
+            raise StreamBroken(
+                f"{engine} stopped in the middle of a text: {gone}.", engine=engine, retryable=True
+            ) from gone
     if not anything:
         yield pcm.silence(pcm.samples(NOTHING_SECONDS))
 

@@ -1,0 +1,145 @@
+"""The neural ear, on a tiny streaming zipformer that sherpa-onnx really loads and runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts import tiny_models
+from tests.engines.neural import between, ear, made, recording
+from tests.support.contract import (
+    assert_cancel_stops_hearing,
+    assert_hears,
+    assert_silence_is_no_words,
+    comes_true,
+    heard,
+    process_is_gone,
+)
+from voicemode.engines.neural.ear import NeuralEar, key_terms
+from voicemode.errors import EngineUnavailable, InvalidRequest
+from voicemode.models.store import at
+from voicemode.pcm import LISTENING, Frame, PcmFormat
+from voicemode.speech import Transcript, TranscriptionRequest
+
+pytestmark = pytest.mark.anyio
+TEXT = "over my lazy dog"
+POSIX = pytest.mark.skipif(os.name == "nt", reason="looks at processes as POSIX has them")
+
+
+async def understood(engine: NeuralEar, audio: Frame, prompt: str | None = None) -> Transcript:
+    async with asyncio.timeout(30):
+        return await engine.transcribe(TranscriptionRequest(audio=audio, prompt=prompt))
+
+
+@pytest.mark.spec("NEU-7")
+async def test_it_keeps_the_contract_of_every_ear() -> None:
+    async with ear() as engine:
+        transcript = await assert_hears(engine, recording(f" {TEXT}"), TEXT)
+        assert transcript.model == "ear"
+        assert transcript.confidence is not None
+        await assert_silence_is_no_words(engine)
+        await assert_cancel_stops_hearing(engine, recording(" the quick" * 60), lambda: int(engine.busy))
+        await assert_hears(engine, recording(f" {TEXT}"), TEXT)
+
+
+@pytest.mark.spec("NEU-7")
+async def test_a_word_that_could_be_either_is_the_one_that_was_to_be_expected() -> None:
+    """The third letter sounds like g as much as like h."""
+    audio = recording(" ba?a", mix={"?": between("g", "h")})
+    async with ear() as engine:
+        assert (await understood(engine, audio, "baga, caesar")).text == "baga"
+        assert (await understood(engine, audio, "caesar, baha")).text == "baha"
+        assert (await understood(engine, recording(f" {TEXT}"), "baga")).text == TEXT
+
+
+@pytest.mark.spec("NEU-7")
+async def test_key_terms_with_letters_that_the_model_does_not_know_are_left_out() -> None:
+    audio = recording(" ba?a", mix={"?": between("g", "h")})
+    async with ear() as engine:
+        assert (await understood(engine, audio, "Ünsinn, Ba/ha, 東京, baga")).text == "baga"
+
+
+@pytest.mark.spec("NEU-7")
+async def test_a_recording_that_goes_on_is_understood_as_a_whole_and_once() -> None:
+    whole = recording(" the quick brown fox jumps")
+    async with ear() as engine:
+        for part in (0.35, 0.36, 0.7, 1.0, 1.0):
+            size = int(len(whole.data) * part) // 2 * 2
+            last = await understood(engine, Frame(data=whole.data[:size], format=LISTENING))
+        assert last.text == "the quick brown fox jumps"
+        assert (await understood(engine, recording(f" {TEXT}"))).text == TEXT
+
+
+@POSIX
+@pytest.mark.spec("NEU-3", "NEU-7")
+async def test_a_process_that_dies_between_two_guesses_loses_no_word() -> None:
+    whole = recording(" the quick brown fox jumps")
+    async with ear() as engine:
+        await understood(engine, Frame(data=whole.data[: len(whole.data) // 4 * 2], format=LISTENING))
+        (pid,) = engine.pids
+        os.kill(pid, signal.SIGKILL)
+        await comes_true(lambda: process_is_gone(pid))
+        assert (await understood(engine, whole)).text == "the quick brown fox jumps"
+
+
+@pytest.mark.spec("NEU-7")
+async def test_a_recording_at_another_rate_is_understood() -> None:
+    audio = recording(f" {TEXT}")
+    twice = b"".join(audio.data[at : at + 2] * 2 for at in range(0, len(audio.data), 2))
+    async with ear() as engine:
+        assert (await heard(engine, Frame(data=twice, format=PcmFormat(rate=32_000)))).text == TEXT
+
+
+@pytest.mark.spec("NEU-7")
+async def test_what_is_written_in_capitals_only_is_not_shouted(tmp_path: Path) -> None:
+    model = at(tiny_models.ear(tmp_path / "capitals", capitals=True))
+    audio = recording(" ba?a", mix={"?": between("g", "h")})
+    async with ear(model) as engine:
+        assert (await understood(engine, recording(f" {TEXT}"))).text == TEXT
+        assert (await understood(engine, audio, "Baga")).text == "baga"
+
+
+@pytest.mark.spec("NEU-7")
+async def test_the_ear_of_the_language_is_asked_and_none_is_told() -> None:
+    english = replace(made("ear"), id="one", languages=("en",))
+    german = replace(made("ear"), id="other", languages=("de",))
+    async with ear(english, german) as engine:
+        assert (await heard(engine, recording(" yes"), "de-AT")).model == "other"
+        assert (await heard(engine, recording(" yes"))).model == "one"
+        with pytest.raises(EngineUnavailable, match="en, de, not 'fr'"):
+            await heard(engine, recording(" yes"), "fr")
+
+
+@pytest.mark.spec("NEU-3")
+async def test_a_model_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    folder = tiny_models.ear(tmp_path / "broken")
+    (folder / "joiner.onnx").write_bytes(b"nothing")
+    async with ear(at(folder)) as engine:
+        with pytest.raises(EngineUnavailable, match="cannot be loaded"):
+            await heard(engine, recording(" yes"))
+
+
+@pytest.mark.spec("NEU-7")
+async def test_an_hour_of_sound_is_refused_with_the_limit() -> None:
+    hour = Frame(data=bytes(LISTENING.rate * 2 * 3600), format=LISTENING)
+    async with ear() as engine:
+        with pytest.raises(InvalidRequest, match="1200 s"):
+            await heard(engine, hour)
+
+
+@pytest.mark.spec("NEU-7")
+def test_words_to_expect_are_what_stands_between_commas_and_the_longer_words_of_prose() -> None:
+    assert key_terms("Kubernetes, Ada Lovelace;nginx\n") == ("Kubernetes", "Ada Lovelace", "nginx")
+    assert key_terms("We are talking about the Kestrel project now.") == (
+        "talking",
+        "about",
+        "Kestrel",
+        "project",
+    )
+    assert key_terms("") == ()
+    assert len(key_terms(", ".join(f"word{at}" for at in range(500)))) == 100
