@@ -99,7 +99,7 @@ def test_an_empty_frame_starts_nothing() -> None:
 @pytest.mark.parametrize("block", [1, 7, 64, 500])
 def test_the_end_is_believed_after_latency_and_a_margin_of_silence(block: int) -> None:
     made = playback()
-    made.latency = 0.1
+    made.device_latency = lambda: 0.1
     made.write(sound(0, 50))
     made.end()
     pulled = 0
@@ -124,7 +124,7 @@ def test_a_message_without_sound_is_over_at_once() -> None:
 @pytest.mark.spec("SPK-18")
 def test_heard_follows_the_devices_latency_through_gaps() -> None:
     made = playback()
-    made.latency = 0.01
+    made.device_latency = lambda: 0.01
     made.write(sound(0, 5))
     made.pull(5)
     assert made.heard == 0
@@ -145,7 +145,7 @@ def test_a_latency_that_is_told_late_counts_for_what_was_already_given() -> None
     made.write(sound(0, 1_000))
     for _ in range(60):
         made.pull(10)
-    made.latency = 0.2
+    made.device_latency = lambda: 0.2
     assert made.heard == 400
 
 
@@ -205,7 +205,7 @@ def test_a_message_that_ends_during_a_pause_is_played_out_after_it(written: int)
 @pytest.mark.spec("SPK-22")
 def test_a_cut_is_silence_for_ever_and_keeps_what_was_heard() -> None:
     made = playback()
-    made.latency = 0.02
+    made.device_latency = lambda: 0.02
     made.write(sound(0, 500))
     made.pull(100)
     made.cut()

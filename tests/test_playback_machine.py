@@ -100,7 +100,7 @@ class PlaybackModel(RuleBasedStateMachine):
         super().__init__()
         self.watched = Watched()
         self.playback = playback(fill=15, limit=60, watch=self.watched)
-        self.playback.latency = 0.03
+        self.playback.device_latency = lambda: 0.03
         self.written = 0
         self.given: list[int] = []
         self.heard = 0

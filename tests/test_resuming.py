@@ -55,7 +55,7 @@ def test_after_a_rewind_every_unheard_sample_is_given_again_once_and_in_order(
 ) -> None:
     total = 600
     playback = Playback(FMT, fill_seconds=0.0, limit_seconds=10.0)
-    playback.latency = latency / FMT.rate
+    playback.device_latency = lambda: latency / FMT.rate
     playback.write(Frame(data=b"".join(i.to_bytes(2, "little") for i in range(1, total + 1)), format=FMT))
     playback.end()
     expected = 1

@@ -93,15 +93,15 @@ class Playback:
     """One utterance's buffer and machine.
 
     `fill_seconds` of sound are gathered before the first sample is given out; at most `limit_seconds` of decoded
-    sound are asked for ahead (`room` says how much). `latency` (seconds, set when the device is open) is how long
-    a pulled sample takes to be audible.
+    sound are asked for ahead (`room` says how much). `device_latency` (set when the device is open) tells how many
+    seconds a pulled sample now takes to be audible.
     """
 
     def __init__(
         self, fmt: PcmFormat, *, fill_seconds: float, limit_seconds: float, watch: Watch | None = None
     ) -> None:
         self.format = fmt
-        self.latency = 0.0
+        self.device_latency: Callable[[], float] = lambda: 0.0
         self.expecting = True
         """Sound has been asked for and has not all come. A buffer that runs dry otherwise waits for text to be written:
         the link is not to blame."""
@@ -120,6 +120,7 @@ class Playback:
         self._pulled = 0
         self._silence_since_end = 0
         self._trail: deque[list[int]] = deque()
+        self._heard_most = 0
         self._frozen_heard: int | None = None
         self._history = bytearray()
         """What was given last: at least `_remembered` bytes of it, at most twice as much."""
@@ -130,6 +131,11 @@ class Playback:
         self._blocks = 0
 
     # What the flow may ask.
+
+    @property
+    def latency(self) -> float:
+        """Seconds from pull to audible sound, now."""
+        return self.device_latency()
 
     @property
     def state(self) -> State:
@@ -333,7 +339,9 @@ class Playback:
             if pulled > audible:
                 break
             heard = before + min(given, audible - pulled)
-        return heard
+        # A device that begins to hold more takes nothing back.
+        self._heard_most = max(self._heard_most, heard)
+        return self._heard_most
 
     # The machine.
 

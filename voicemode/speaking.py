@@ -259,7 +259,7 @@ class Utterance:
         ports = self._ports
         self._changed.clear()
         async with ports.open_sink(ports.format, self.playback.pull, self._on_lost) as sink:
-            self.playback.latency = sink.latency
+            self.playback.device_latency = lambda: sink.latency
             self._emit(
                 SinkOpened(
                     at=clock.monotonic(),
@@ -456,7 +456,7 @@ async def play(ports: SpeakingPorts, sound: Frame) -> None:
     playback.end()
     with suppress(DeviceError):
         async with ports.open_sink(ports.format, playback.pull, lambda error: _tell(loop, over.set)) as sink:
-            playback.latency = sink.latency
+            playback.device_latency = lambda: sink.latency
             await over.wait()
 
 

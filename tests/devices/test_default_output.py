@@ -176,10 +176,8 @@ def test_without_a_wave_mapper_the_default_is_played_on(api: str, first: str) ->
 
 
 @pytest.mark.spec("PLY-30")
-@pytest.mark.parametrize(("platform", "block"), [("linux", 180), ("darwin", 0), ("win32", 0)])
-def test_a_block_is_a_third_of_what_is_held_on_linux_and_the_devices_own_elsewhere(
-    platform: str, block: int
-) -> None:
+@pytest.mark.parametrize(("platform", "block"), [("linux", 480), ("darwin", 0), ("win32", 0)])
+def test_a_block_is_20_ms_on_linux_and_the_devices_own_elsewhere(platform: str, block: int) -> None:
     library = Outputs("ALSA", "default")
     library.play(platform)
     assert library.blocks == [block]

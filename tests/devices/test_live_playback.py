@@ -60,7 +60,8 @@ def test_the_stated_latency_covers_the_real_one_from_the_start(
     real = audible_at - number(played, "begun_at")
     assert real <= number(played, "latency") + 0.005
     assert real >= number(played, "latency") - 0.120
-    assert number(played, "stated") == pytest.approx(number(played, "latency"), rel=0.35)
+    # What is stated at the opening is the most that is held, and less is held while nothing sounds.
+    assert number(played, "latency") * 0.65 <= number(played, "stated") <= number(played, "latency") * 2.5
 
 
 @pytest.mark.alone

@@ -194,7 +194,7 @@ async def play_all(open_sink: OpenSink, sound: bytes) -> Playback:
     playback.write(Frame(data=sound, format=SPEECH))
     playback.end()
     async with asyncio.timeout(LIMIT), open_sink(SPEECH, playback.pull, never) as sink:
-        playback.latency = sink.latency
+        playback.device_latency = lambda: sink.latency
         await over.wait()
     return playback
 

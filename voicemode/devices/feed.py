@@ -66,6 +66,7 @@ class Feed:
         self._over = False
         self._told = False
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     def convert_to(self, target: PcmFormat, resample: Resample) -> None:
         """The device takes `target` instead of what the flow gives. Before the first `fill`; may load a library."""
@@ -107,14 +108,21 @@ class Feed:
             return fmt.silence(samples)
         return data
 
-    def delay(self, seconds: float) -> None:
-        """What the device says of the samples just given to it: audible in `seconds`."""
+    def put_off(self, seconds: float) -> None:
+        """Holds the device's thread up; stopping ends it."""
+        self._stopped.wait(seconds)
+
+    def delay(self, seconds: float, *, settled: bool = True) -> None:
+        """What the device says of the samples just given to it: audible in `seconds`. Until it has `settled` the last
+        word counts; then the longest."""
         if 0.0 < seconds < 5.0:  # PortAudio gives 0 or nonsense before its clock runs
             seconds += self._fitted.held if self._fitted is not None else 0.0
-            self.latency = max(seconds, self.latency + FORGET * (seconds - self.latency))
+            slowly = self.latency + FORGET * (seconds - self.latency)
+            self.latency = max(seconds, slowly) if settled else seconds
 
     def stop(self) -> None:
         self._over = True
+        self._stopped.set()
 
     def lose(self, error: VoiceModeError) -> None:
         """The device has gone: told once, and not at all after a stop."""
@@ -122,6 +130,7 @@ class Feed:
             if self._told or self._over:
                 return
             self._told = self._over = True
+        self._stopped.set()
         self._lost(error)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol
 
+from voicemode import clock
 from voicemode.devices.alsa import hush_alsa
 from voicemode.devices.backend import (
     DeviceInfo,
@@ -35,6 +36,7 @@ from voicemode.devices.portaudio_stream import (
     refusal,
     refused_format,
 )
+from voicemode.devices.reserve import Reserve
 from voicemode.errors import DeviceError
 from voicemode.pcm import PcmFormat
 
@@ -42,12 +44,11 @@ BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
 MAPPER_ENDING = " - Output"
 """PortAudio's own, behind Windows' name for the wave mapper, which is in the user's language."""
-BLOCK_SECONDS = 0.0075
-"""What a loudspeaker on Linux takes at a time. Left to choose, PortAudio cuts what is held into four periods, and each
-wakes PulseAudio's thread and ours: 5 ms took half as much CPU again for nothing that is heard."""
+BLOCK_SECONDS = 0.02
+"""What a loudspeaker on Linux takes at a time: each block wakes PulseAudio's thread about three times and ours once."""
 PLAYBACK_SECONDS = 3 * BLOCK_SECONDS
-"""What a loudspeaker is asked to hold: all of it is heard later than it could be. PortAudio's "low" is 9 ms on ALSA,
-its "high" 35 ms (specs/decisions/0005-playout-latency.md)."""
+"""What a loudspeaker is asked to hold. It holds so much only while something sounds (`reserve.py`): none of it is in
+the way of the first sound (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """The most it is asked to hold. Each stream in which sound (silence does not count) ran dry doubles what the next one
 holds; each that did not takes a quarter off again."""
@@ -72,11 +73,17 @@ class PortAudio:
     library = "PortAudio"
 
     def __init__(
-        self, library: ModuleType, resample: Resample | None = None, *, platform: str = sys.platform
+        self,
+        library: ModuleType,
+        resample: Resample | None = None,
+        *,
+        platform: str = sys.platform,
+        now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._sd = library
         self._on_linux = platform.startswith("linux")
         self._resample = resample
+        self._now = now
         self._held_seconds = PLAYBACK_SECONDS
         self._refusing: dict[tuple[str, PcmFormat], Exception] = {}
         """Loudspeakers that opened only in a format of their own, what they refused, and with which words."""
@@ -120,20 +127,31 @@ class PortAudio:
 
     def _output(self, info: DeviceInfo, feed: Feed) -> Stream:
         sd = self._sd
-        rate = feed.format.rate
+        rate, now = feed.format.rate, self._now
         ran_dry = False
         held = self._held_seconds
-        block = self._block(feed.format, held)
+        block = self._block(feed.format)
+        reserve = Reserve(held, block / rate) if block else None
 
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
             nonlocal ran_dry
+            asked_at = at = now()
+            if reserve is not None and (early := reserve.early(asked_at)):
+                feed.put_off(early)
+                at = now()
             data = feed.fill(samples)
+            sound = data.count(0) < len(data)
+            if reserve is not None:
+                reserve.given(at, samples / rate, sound=sound)
+            # The device's word is for the block's first sample; its last one is audible a block later. The first blocks
+            # come before its clock runs.
+            if (queue := time.outputBufferDacTime - time.currentTime) > 0:
+                audible_in = queue + samples / rate - (at - asked_at)
+                feed.delay(audible_in, settled=sound or reserve is None)
             out[:] = data
-            # The device's word is for the block's first sample; its last one is audible a block later.
-            feed.delay(time.outputBufferDacTime - time.currentTime + samples / rate)
             if flags.output_underflow:
                 feed.underflows += 1
-                if any(data):
+                if sound:
                     ran_dry = True
             if feed.over:
                 raise sd.CallbackAbort
@@ -151,16 +169,17 @@ class PortAudio:
                 channels=feed.format.channels,
                 dtype="int16",
                 blocksize=block,
-                latency=held,
+                # On ALSA PortAudio holds one block more than it is asked to.
+                latency=held - block / rate,
                 device=info.index,
                 extra_settings=self._extra(info),
                 callback=callback,
                 finished_callback=over,
             )
         )
-        # The first callbacks come before the device's clock runs and know only their own block; left to PortAudio, a
-        # block is about a quarter of what is held.
-        feed.delay(stream.latency + (block / rate or stream.latency / 4))
+        if not feed.latency:
+            # Left to PortAudio, a block is about a quarter of what is held.
+            feed.delay(stream.latency + (block / rate or stream.latency / 4))
         return stream
 
     def open_input(self, device: str | None, wanted: PcmFormat, capture: Capture) -> Stream:
@@ -259,10 +278,10 @@ class PortAudio:
             for info in self._sd.query_devices()
         )
 
-    def _block(self, fmt: PcmFormat, held: float) -> int:
-        """Samples that a callback is to ask for; 0 leaves it to PortAudio. It does better where more is held, with four
-        periods; and off Linux, where it would adapt its blocks to the device's at the price of another one held."""
-        return fmt.samples(BLOCK_SECONDS) if self._on_linux and held <= PLAYBACK_SECONDS else 0
+    def _block(self, fmt: PcmFormat) -> int:
+        """Samples that a callback is to ask for; 0 leaves it to PortAudio off Linux, where it would adapt its blocks to the
+        device's at the price of another one held."""
+        return fmt.samples(BLOCK_SECONDS) if self._on_linux else 0
 
     def _extra(self, info: DeviceInfo) -> object | None:
         """WASAPI alone refuses every rate but its mixer's unless it is told to convert."""

@@ -1,0 +1,33 @@
+"""How much of the sound a device is given ahead of time: little before the first sound, all it can hold behind it."""
+
+from __future__ import annotations
+
+LEAST_SECONDS = 0.01
+"""What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""
+GROWTH = 0.2
+"""What is gathered for the device comes out of what the network is ahead: so many seconds per second of sound."""
+
+
+class Reserve:
+    """How much a device is to have in store: little while nothing sounds, so that the first sound does not queue behind
+    silence, and all it can hold once something does, so that it is asked seldom and survives a program that is late.
+
+    A device that asks for `block` seconds at a time has room for them when it asks; putting the answer off lets it play
+    on of what it has. `held` is all it can hold, in seconds.
+    """
+
+    def __init__(self, held: float, block: float) -> None:
+        self._held = held
+        self._least = min(LEAST_SECONDS, held)
+        self._full = held - block
+        self._wanted = self._least
+        self._out_at = 0.0
+        """When the device will have played all that it was given."""
+
+    def early(self, at: float) -> float:
+        """By how many seconds the device asks too soon at the moment `at`."""
+        return max(self._out_at - at - self._wanted, 0.0) if self._wanted < self._full else 0.0
+
+    def given(self, at: float, seconds: float, *, sound: bool) -> None:
+        self._out_at = min(max(self._out_at, at) + seconds, at + self._held)
+        self._wanted = min(self._wanted + seconds * GROWTH, self._full) if sound else self._least
