@@ -81,9 +81,11 @@ async def test_the_canceller_gets_what_the_loudspeaker_gets_and_nothing_before_o
     tap = Tap(speaker)
     before = await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 1))
     canceller = FakeCanceller()
-    own = OwnSound(tap, canceller, EchoGate())
+    clock = Clock()
+    own = OwnSound(tap, canceller, EchoGate(), now=clock)
     sound = await pulled(tap, speaker, fmt, noise(fmt, 0.2, 1_000, 2))
     assert canceller.played == [], "the loudspeaker's thread only puts it down"
+    clock.now += 1.0
     own.near(Frame(data=LISTENING.silence(PIECE), format=LISTENING))
     own.close()
     await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 3))
@@ -160,3 +162,19 @@ def test_after_a_break_the_time_is_counted_from_there() -> None:
     steady = Steady()
     assert steady.began(10.0, 0.01) == pytest.approx(9.99)
     assert steady.began(10.0 + 2 * BREAK_SECONDS, 0.01) == pytest.approx(9.99 + 2 * BREAK_SECONDS)
+
+
+@pytest.mark.spec("LSN-59")
+def test_what_is_pulled_ahead_meets_the_microphone_when_its_turn_to_sound_comes() -> None:
+    canceller, clock = FakeCanceller(), Clock()
+    tap = Tap(FakeLoudspeaker())
+    own = OwnSound(tap, canceller, EchoGate(), now=clock)
+    block = Frame(data=SPEECH.silence(SPEECH.samples(0.02)), format=SPEECH)
+    for _ in range(3):  # At one moment: the loudspeaker begins to hold more.
+        own.far(block)
+    met = []
+    for _ in range(6):
+        clock.now += 0.01
+        own.near(Frame(data=LISTENING.silence(PIECE), format=LISTENING))
+        met.append(len(canceller.played))
+    assert met == [1, 2, 2, 3, 3, 3], "before a frame goes what begins to sound by its end"

@@ -26,6 +26,10 @@ DRIFT = 1e-3
 """Devices' clocks differ by a tenth of that."""
 
 
+CATCHING_UP = 2e-4
+"""A loudspeaker that once pulled late is not taken to be late for ever."""
+
+
 class Steady:
     """When the blocks of a stream began, from when they came: devices give in bursts, a busy machine looks late, but no
     block comes before it has been. In order."""
@@ -79,6 +83,7 @@ class OwnSound:
         self._gate = gate
         self._now = now
         self._pulled: deque[tuple[Frame, float]] = deque(maxlen=LONGEST_WAIT)
+        self._pulled_to = 0.0
         self._steady = Steady()
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
@@ -98,8 +103,14 @@ class OwnSound:
         return self._more
 
     def far(self, frame: Frame) -> None:
-        """What the loudspeaker has pulled. From its thread: it is only put down here."""
-        self._pulled.append((frame, self._now()))
+        """What the loudspeaker has pulled. From its thread: it is only put down here.
+
+        Its time is when its turn to sound comes, as long after the sound before it as that lasts: a loudspeaker that
+        begins to hold more pulls ahead, and the way to the microphone is no longer for it.
+        """
+        at = max(self._now(), self._pulled_to)
+        self._pulled_to = at + frame.seconds * (1 - CATCHING_UP)
+        self._pulled.append((frame, at))
 
     def near(self, frame: Frame) -> Frame:
         """What was pulled until then goes before it, and no more: a burst of frames finds each its own.

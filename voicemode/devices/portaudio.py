@@ -279,7 +279,7 @@ class PortAudio:
         )
 
     def _block(self, fmt: PcmFormat) -> int:
-        """Samples that a callback is to ask for; 0 leaves it to PortAudio off Linux, where it would adapt its blocks to the
+        """Samples that a callback is to ask for; 0 leaves it to PortAudio. Off Linux it would adapt its blocks to the
         device's at the price of another one held."""
         return fmt.samples(BLOCK_SECONDS) if self._on_linux else 0
 
