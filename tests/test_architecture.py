@@ -32,7 +32,7 @@ HOUSE = {
     Layer.PURE: (
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
-        "echo sweep mixing chimes thinking metrics sniff redaction wav"
+        "echo sweep mixing crossfade chimes thinking metrics sniff redaction wav"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog logbook recordings tickets floor models background private_files "

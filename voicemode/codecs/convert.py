@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from voicemode.pcm import BYTES_PER_VALUE, Frame, PcmFormat
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioResampler
+    from av import AudioFrame
 
 STEREO = 2
 
@@ -22,7 +22,7 @@ class Converter:
 
     def __init__(self, wanted: PcmFormat) -> None:
         self._wanted = wanted
-        self._rates: _RateChange | None = None
+        self._rates: RateChange | None = None
 
     def feed(self, item: Frame) -> list[Frame]:
         if item.format == self._wanted and self._rates is None:
@@ -32,7 +32,7 @@ class Converter:
         if mono.format.rate == self._wanted.rate:
             return [*before, *self._spread(mono.data)]
         if self._rates is None:
-            self._rates = _RateChange(mono.format.rate, self._wanted.rate)
+            self._rates = RateChange(mono.format.rate, self._wanted.rate)
         return [*before, *self._spread(self._rates.feed(mono.data))]
 
     def flush(self) -> list[Frame]:
@@ -56,18 +56,25 @@ class Converter:
         return [Frame(data=bytes(data), format=self._wanted)]
 
 
-class _RateChange:
+class Resampler(Protocol):
+    """PyAV's, or one made of its filters. None ends the sound."""
+
+    def resample(self, frame: AudioFrame | None) -> list[AudioFrame]: ...
+
+
+class RateChange:
     """Mono s16 from `source` to `target` Hz. The output has round(samples · target / source) samples.
 
-    The resampler alone gives up to a dozen samples more or less than that, so it is fed silence at the end and cut.
+    `resampler` None is PyAV's own. Resamplers alone give up to a dozen samples more or less than that, so they are fed
+    silence at the end and cut.
     """
 
-    def __init__(self, source: int, target: int) -> None:
+    def __init__(self, source: int, target: int, resampler: Resampler | None = None) -> None:
         from av import AudioResampler
 
         self.source = source
         self._target = target
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=target)
+        self._resampler: Resampler = resampler or AudioResampler(format="s16", layout="mono", rate=target)
         self._taken = self._given = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -119,5 +126,5 @@ def frame_bytes(frame: AudioFrame) -> bytes:
     return bytes(memoryview(frame.planes[0])[:size])
 
 
-def _resample(resampler: AudioResampler, frame: AudioFrame | None) -> bytes:
+def _resample(resampler: Resampler, frame: AudioFrame | None) -> bytes:
     return b"".join(frame_bytes(out) for out in resampler.resample(frame))
