@@ -32,14 +32,14 @@ HOUSE = {
     Layer.PURE: (
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
-        "echo sweep mixing crossfade chimes thinking metrics sniff redaction wav"
+        "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav"
     ),
     Layer.EDGES: (
-        "codecs engines ears devices eventlog logbook recordings tickets floor models background private_files "
-        "wav_file settings_files pronunciation_files terminal echo_path interruptible"
+        "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
+        "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible"
     ),
     Layer.FLOWS: (
-        "ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
+        "telling ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
         "exchanges calls conversation meanwhile by_key path_finding"
     ),
     Layer.ROOT: "endpoints status own_models app",

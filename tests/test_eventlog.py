@@ -45,7 +45,7 @@ def noon() -> datetime:
 
 def sample(kind: type[Event]) -> Event:
     """An event with a value of the right type in every field."""
-    values = {"str": "words", "int": 3, "float": 1.5, "float | None": None, "bool": True}
+    values = {"str": "words", "int": 3, "int | None": 3, "float": 1.5, "float | None": None, "bool": True}
     make: Callable[..., Event] = kind
     return make(**{each.name: values[str(each.type)] for each in fields(kind)})
 

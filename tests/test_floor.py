@@ -72,6 +72,27 @@ async def test_who_has_the_floor_and_who_waits_can_be_seen(tmp_path: Path) -> No
     assert floor.shown() == ""
 
 
+@pytest.mark.spec("EVT-14")
+async def test_who_waits_is_told_once_for_whom_in_this_process_or_another(tmp_path: Path) -> None:
+    floor = MachineFloor(tmp_path)
+    told: list[str] = []
+
+    async def take(where: MachineFloor) -> None:
+        async with where.hold("listen", told.append):
+            pass
+
+    await take(floor)
+    assert told == []
+    keeping = asyncio.create_task(keep(floor, "speak"))
+    await until(lambda: floor.holder() != "")
+    waiting = [asyncio.create_task(take(where)) for where in (floor, MachineFloor(tmp_path))]
+    await until(lambda: len(told) == 2)
+    keeping.cancel()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await asyncio.gather(*waiting)
+    assert told == [f"speak (process {os.getpid()})"] * 2
+
+
 @pytest.mark.spec("FLR-2")
 async def test_what_is_done_is_shown_as_plain_words_whatever_it_is_called(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voicemode import events
 from voicemode.events import (
     Event,
     FirstAudio,
@@ -21,7 +25,7 @@ from voicemode.events import (
     TurnStarted,
     Underrun,
 )
-from voicemode.metrics import figures, timings
+from voicemode.metrics import HEEDED, figures, timings
 from voicemode.speech import Metrics, Timings
 
 pytestmark = pytest.mark.spec("SPK-35")
@@ -115,3 +119,24 @@ def test_events_before_the_turn_began_count_for_nothing_that_needs_its_beginning
     assert later.ttfa is None
     assert later.total is None
     assert later.generation == 1.0
+
+
+def test_the_figures_are_made_from_what_they_say_and_from_nothing_else() -> None:
+    kinds = [
+        kind
+        for kind in vars(events).values()
+        if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+    ]
+    values = {"str": "e", "int": 3, "int | None": 3, "float": 1.5, "float | None": 0.5, "bool": False}
+
+    def made(kind: type[Event], at: float) -> Event:
+        make: Callable[..., Event] = kind
+        own = {each.name: values[str(each.type)] for each in fields(kind)}
+        return make(**{**own, "at": at})
+
+    order: list[type[Event]] = [TurnStarted, *(kind for kind in kinds if kind is not TurnStarted)]
+    told = [made(kind, float(number)) for number, kind in enumerate(order)]
+    heeded = [event for event in told[:-1] if isinstance(event, HEEDED)] + told[-1:]
+    assert len(heeded) < len(told) / 2
+    assert figures(heeded) == figures(told)
+    assert timings(heeded) == timings(told)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import platform
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
-from voicemode import clock
+from voicemode import __version__, clock
 from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
@@ -36,7 +37,7 @@ from voicemode.engines.realtime import RealtimeSpeech
 from voicemode.engines.system import SystemVoice
 from voicemode.errors import EngineUnavailable, VoiceModeError
 from voicemode.eventlog import EventLog
-from voicemode.events import EndpointFailed, Event, Warned
+from voicemode.events import CallRefused, ConversationClosed, ConversationOpened, Event, Warned
 from voicemode.floor import MachineFloor
 from voicemode.interruptible import Permission, permission
 from voicemode.links import Links
@@ -91,6 +92,8 @@ class App:
         self.places = places
         self.card = card
         self.log = log
+        self._opened = False
+        """Something has been told."""
         self.recordings = recordings
         self._speech_endpoints = usable(config, config.speech_endpoints(), config.speech.voices)
         self._transcription_endpoints = usable(config, config.transcription_endpoints(), ())
@@ -98,9 +101,9 @@ class App:
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
         self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
-        self.speech = self._phrases(FirstSpeech(self._speech_engines(), on_failure=self._failed))
-        self.transcription = FirstTranscription(self._transcription_engines(), on_failure=self._failed)
-        self.floor = MachineFloor(places.data)
+        self.speech = self._phrases(FirstSpeech(self._speech_engines()))
+        self.transcription = FirstTranscription(self._transcription_engines())
+        self.floor = MachineFloor(places.data, on_warning=self._warned)
         place = config.sound.pan
         self._tap = Tap(card.open_sink)
         self._speaker: OpenSink = panned(self._tap, place) if place else self._tap
@@ -339,7 +342,23 @@ class App:
 
     # What it tells.
 
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """What is turned away in the block, before it is a call, is told."""
+        try:
+            yield
+        except VoiceModeError as error:
+            self._emit(CallRefused(at=clock.monotonic(), turn="", code=error.code, reason=str(error)))
+            raise
+
+    def tell_end(self) -> None:
+        if self._opened:
+            self.log.emit(ConversationClosed(at=clock.monotonic(), turn=""))
+
     def _emit(self, event: Event) -> None:
+        if not self._opened:
+            self._opened = True
+            self.log.emit(_opening())
         self.log.emit(event)
         if self.meanwhile is not None:
             self.meanwhile.watch(event)
@@ -349,12 +368,6 @@ class App:
     def _warned(self, what: str) -> None:
         logger.warning("%s", what)
         self._emit(Warned(at=clock.monotonic(), turn="", what=what))
-
-    def _failed(self, engine: str, error: VoiceModeError, following: str) -> None:
-        now = clock.monotonic()
-        self._emit(
-            EndpointFailed(at=now, turn="", engine=engine, code=error.code, reason=str(error), next=following)
-        )
 
 
 @asynccontextmanager
@@ -397,6 +410,7 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
         app = App(
             config=config, places=places, log=log, recordings=recordings, card=card, environment=environment
         )
+        stack.callback(app.tell_end)
         if app.meanwhile is not None:
             stack.push_async_callback(app.meanwhile.close)
         for close in (
@@ -408,6 +422,16 @@ async def open_app(config: Config, environment: Mapping[str, str]) -> AsyncItera
         ):
             stack.push_async_callback(close)
         yield app
+
+
+def _opening() -> ConversationOpened:
+    return ConversationOpened(
+        at=clock.monotonic(),
+        turn="",
+        version=__version__,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+    )
 
 
 def _warned(what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
@@ -51,6 +52,26 @@ class Background:
                 return self._jobs.empty()
             self._jobs.put(done.set)
         return done.wait(limit_s)
+
+    async def settled(self, limit_s: float) -> bool:
+        """`flush` for an event loop."""
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # The loop has closed: nobody waits any more.
+                loop.call_soon_threadsafe(done.set)
+
+        with self._lock:
+            if self._closed or self._thread is None:
+                return self._jobs.empty()
+            self._jobs.put(tell)
+        try:
+            async with asyncio.timeout(limit_s):
+                await done.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def close(self, limit_s: float) -> bool:
         """Does what is waiting, then ends. False when `limit_s` was not enough."""

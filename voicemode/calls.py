@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from voicemode import metrics
+from voicemode import clock, metrics
 from voicemode.errors import InvalidRequest
-from voicemode.events import Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
+from voicemode.events import ControlAsked, Emit, Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
 from voicemode.playback import State
 from voicemode.speaking import Utterance
 from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
@@ -54,6 +54,7 @@ class Call:
         events: list[Event],
         on_over: Callable[[Call], object],
         *,
+        emit: Emit,
         message: Message | None = None,
     ) -> None:
         self.handle = handle
@@ -64,6 +65,7 @@ class Call:
         self._pause: asyncio.TimerHandle | None = None
         self._note = ""
         self._events = events
+        self._emit = emit
         self._task = asyncio.ensure_future(work)
         self._task.add_done_callback(retrieve)
         self._task.add_done_callback(lambda task: on_over(self))
@@ -114,6 +116,7 @@ class Call:
                 f"Call {self.handle} {self._is()}; only a message that is sounding can be paused.",
                 hint="Stop it instead, or leave it alone.",
             )
+        self._tell("pause")
         if self._pause is None:
             loop = asyncio.get_running_loop()
             self._pause = loop.call_later(longest_seconds, self._end_pause, longest_seconds)
@@ -144,6 +147,7 @@ class Call:
                 f"Call {self.handle} is {state}, not paused: there is nothing to resume.",
                 hint="Action replay says its message again." if self.over and self.message else "",
             )
+        self._tell("resume")
         self._forget_pause()
         self.utterance.playback.resume()
 
@@ -153,6 +157,7 @@ class Call:
         self._note = (
             f"It was paused for {after:g} s and then stopped, since a paused message keeps others waiting."
         )
+        self._tell("pause_limit")
         if self.utterance is not None:
             self.utterance.stop()
 
@@ -161,18 +166,29 @@ class Call:
             self._pause.cancel()
             self._pause = None
 
-    async def stop(self) -> None:
-        """Silence at once; `result` then says what was heard, if anything was."""
+    async def stop(self, action: str = "stop", *, by: str = "") -> None:
+        """Silence at once; `result` then says what was heard, if anything was. `action` and `by` as `ControlAsked` has
+        them."""
+        if not self.over:
+            self._tell(action, by)
         if self.utterance is not None and self.utterance.started.is_set() and not self.utterance.said:
             self.utterance.stop()
             await asyncio.wait([self._task])
         else:
-            await self.end()
+            await self._end()
 
-    async def end(self) -> None:
+    async def end(self, action: str = "cancel") -> None:
         """Silence, a closed microphone and a free floor."""
+        if not self.over:
+            self._tell(action)
+        await self._end()
+
+    async def _end(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    def _tell(self, action: str, other: str = "") -> None:
+        self._emit(ControlAsked(at=clock.monotonic(), turn=self.handle, action=action, other=other))
 
     def timings(self) -> Timings:
         """As far as the call has come."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from voicemode import clock
 from voicemode.errors import DeviceError
-from voicemode.events import ListeningStarted, MicrophoneOpened
+from voicemode.events import ListeningStarted, MicrophoneClosed, MicrophoneOpened
 from voicemode.guessing import Guess
 from voicemode.interrupting import OwnSpeech, TalkingOver, latest
 from voicemode.levels import decibels, stands_out
@@ -108,8 +108,10 @@ async def capture_with(
     kept as a recording.
     """
     attention = _Attention(ports, ear, turn=turn, rules=rules, guess=guess, own=own)
+    opened = False
     try:
         async with ports.open_source(ear.format) as source:
+            opened = True
             ports.emit(MicrophoneOpened(at=clock.monotonic(), turn=turn, rate=ear.format.rate))
             async for sound in ear.sounds(source):
                 if attention.feed(sound):
@@ -124,6 +126,8 @@ async def capture_with(
         raise
     finally:
         attention.release()
+        if opened:
+            ports.emit(MicrophoneClosed(at=clock.monotonic(), turn=turn))
     return attention.captured()
 
 

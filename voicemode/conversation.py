@@ -11,7 +11,7 @@ from voicemode import clock
 from voicemode.calls import LONGEST_PAUSE_SECONDS, Call, Message
 from voicemode.chimes import LISTENING_TONES, ChimeRules, chime
 from voicemode.errors import Busy, InvalidRequest
-from voicemode.events import Emit, Event, TurnFailed, TurnFinished, TurnStarted
+from voicemode.events import ControlAsked, Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicemode.exchanges import Exchanges
 from voicemode.listening import ListeningPorts
 from voicemode.ports import Floor
@@ -68,7 +68,7 @@ class Conversation:
         before = [call for call in self._calls.values() if not call.over]
         turn = self._new_turn(2 * LONGEST_QUEUE)
         utterance = Utterance(self._mouth, text, request, turn=turn)
-        work = self._exchanges.speak_instead(utterance, lambda: _stop(before))
+        work = self._exchanges.speak_instead(utterance, lambda: _stop(before, "replace", by=turn))
         return self._take(turn, utterance, work, message=_message(text, request))
 
     def converse(
@@ -128,7 +128,7 @@ class Conversation:
     async def skip(self, handle: str | None = None) -> Call:
         """Ends a call, or the one that has the floor; the next one begins. Raises `InvalidRequest`."""
         call = self.call(handle) if handle else self._foremost("skip")
-        await call.stop()
+        await call.stop("skip")
         return call
 
     def replay(self, handle: str | None = None) -> Call:
@@ -141,7 +141,10 @@ class Conversation:
                 hint="Say a message with the speak tool.",
             )
         now = call.status()
-        return self.speak(call.message.text or f"{now.heard} {now.unheard}", call.message.request)
+        again = self.speak(call.message.text or f"{now.heard} {now.unheard}", call.message.request)
+        at = clock.monotonic()
+        self._note(ControlAsked(at=at, turn=again.handle, action="replay", other=call.handle))
+        return again
 
     def _foremost(self, what: str) -> Call:
         """The call that has the floor."""
@@ -160,7 +163,7 @@ class Conversation:
             if call.utterance is not None:
                 call.utterance.stop()
         self._exchanges.silence()
-        await asyncio.gather(*(call.end() for call in reversed(calls)))
+        await asyncio.gather(*(call.end("close") for call in reversed(calls)))
         await self._exchanges.settled()
 
     # The book of calls.
@@ -177,7 +180,9 @@ class Conversation:
         over.sort(key=lambda call: call.pending)  # An answer that nobody has fetched goes last.
         for old in over[: max(len(self._calls) - REMEMBERED, 0)]:
             del self._calls[old.handle]
-        call = Call(turn, utterance, work, self._turns[turn], self._put_away, message=message)
+        call = Call(
+            turn, utterance, work, self._turns[turn], self._put_away, emit=self._note, message=message
+        )
         self._calls[turn] = call
         return call
 
@@ -226,7 +231,7 @@ def _message(text: str | AsyncIterator[str], request: SpeechRequest) -> Message:
     return Message(text=text if isinstance(text, str) else "", request=request)
 
 
-async def _stop(calls: list[Call]) -> None:
+async def _stop(calls: list[Call], action: str = "stop", *, by: str = "") -> None:
     """The last first, so that none moves up."""
     for call in reversed(calls):
-        await call.stop()
+        await call.stop(action, by=by)

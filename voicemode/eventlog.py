@@ -32,7 +32,7 @@ Value = str | int | float | bool | None
 Warn = Callable[[str], None]
 """Told one sentence, once, from the log's thread."""
 
-WORDS = frozenset({"text", "heard", "unheard", "again", "how"})
+WORDS = frozenset({"text", "heard", "unheard", "again", "how", "note"})
 """Fields that hold what people said. They are replaced by their length where words are not kept."""
 
 LONGEST_TEXT = 20_000
@@ -98,6 +98,7 @@ class EventLog:
         self._wall = wall
         self._background = Background("event-log", capacity=capacity)
         self._lock = threading.Lock()
+        self._stuck = threading.Event()
         self._sequence = 0
         self._lost = 0
         # What follows is touched by the log's thread alone.
@@ -131,6 +132,15 @@ class EventLog:
     def flush(self, limit_s: float) -> bool:
         """Blocks until what was emitted before is in the file, at most `limit_s`."""
         return self._background.flush(limit_s)
+
+    async def settled(self, limit_s: float) -> bool:
+        """The same for an event loop. A disk that hangs is waited for once, and then not before it has moved."""
+        if self._stuck.is_set():
+            return False
+        if not await self._background.settled(limit_s):
+            self._stuck.set()
+            return False
+        return True
 
     def close(self, limit_s: float) -> bool:
         """Writes what is waiting and ends; later events go nowhere. False when `limit_s` was not enough."""
@@ -190,6 +200,7 @@ class EventLog:
             if self._torn:
                 line = b"\n" + line
             written = os.write(file, line)
+            self._stuck.clear()
             self._torn = written < len(line)
             if self._torn:
                 raise OSError(0, "the disk took only part of a line")
@@ -199,7 +210,7 @@ class EventLog:
             self._warn_once(error)
 
     def _open(self, day: date) -> int:
-        if self._file is not None and day == self._day:
+        if self._file is not None and day == self._day and not _is_deleted(self._file):
             return self._file
         self._close_file()
         make_folder(self.folder)
@@ -241,6 +252,11 @@ class EventLog:
 def _line(stamp: Mapping[str, Value], **values: Value) -> bytes:
     # ASCII only: half a character at a torn end cannot hide the line break that follows.
     return json.dumps({**stamp, **values}, allow_nan=False).encode() + b"\n"
+
+
+def _is_deleted(file: int) -> bool:
+    """Nobody will ever read what is written there."""
+    return os.fstat(file).st_nlink == 0
 
 
 def _ends_torn(file: int) -> bool:

@@ -1,7 +1,8 @@
 """What happens, as values. Flows emit, everything else (log, recordings, metrics, progress, tests) watches.
 
 Every event carries `at`, monotonic seconds when it happened (`clock.monotonic()`; for sound at the device, the
-device's clock), and `turn`, the id of the utterance or exchange it belongs to.
+device's clock), and `turn`, the id of the utterance or exchange it belongs to; "" for what belongs to none. `piece` is
+the part of a message that is asked for at once, counted from 0.
 """
 
 from __future__ import annotations
@@ -17,11 +18,50 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ConversationOpened(Event):
+    """The first thing that a process tells: what it is and runs on. It is told when there is something else to tell."""
+
+    version: str
+    python: str
+    system: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConversationClosed(Event):
+    """The process ends in order. Where this is missing it still runs, or was killed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallRefused(Event):
+    """A call was turned away before it became a turn: what it asked for makes no sense, or too many wait."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TurnStarted(Event):
     """A call came in. `kind` is speak, converse or listen; `text` is the message as it will be spoken."""
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlAsked(Event):
+    """Somebody acts on the turn. `action` is pause, resume, skip, stop, replace (by the turn `other`), replay (it says
+    again what `other` said), cancel (the caller took the call back or has gone), pause_limit (it was paused too long)
+    or close (the process ends)."""
+
+    action: str
+    other: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FloorAwaited(Event):
+    """Others are before this turn; `holder` has loudspeaker and microphone now, e.g. "speak (process 1234)"."""
+
+    holder: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +73,7 @@ class FloorTaken(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpeechRequested(Event):
-    """`piece` counts from 0; `format` is what was asked for."""
+    """`engine` names those that may be asked, in order; `format` is what was asked for."""
 
     piece: int
     text: str
@@ -43,20 +83,37 @@ class SpeechRequested(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointFailed(Event):
-    """An engine or endpoint gave up before sound; `next` is who is asked instead ("" when nobody is left)."""
+    """An engine or endpoint gave up before sound or words; `next` is who is asked instead ("" when nobody is left).
+    `piece` is None where it was asked for a transcript."""
 
     engine: str
     code: str
     reason: str
     next: str
+    piece: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointRetried(Event):
+    """An engine or endpoint is asked once more, `after` seconds: it refused for a moment, a kept connection was closed,
+    or it is asked for another model. `piece` is None where it was asked for a transcript."""
+
+    engine: str
+    code: str
+    reason: str
+    after: float
+    piece: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstByte(Event):
+    """The first of a piece has come. `format` is what was found; `kept`: it comes from the phrases on this machine."""
+
     piece: int
     engine: str
     voice: str
     format: str
+    kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +160,14 @@ class SinkOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SinkMissing(Event):
+    """No loudspeaker could be opened: the sound goes into a file, and nobody hears it."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FirstAudio(Event):
     """The first sample is audible (by the device's clock)."""
 
@@ -125,6 +190,8 @@ class PlaybackResumed(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlaybackPaused(Event):
+    """Silence at `position` samples: the caller asked for it, or somebody may be talking over us."""
+
     position: int
 
 
@@ -150,7 +217,14 @@ class SinkLost(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicrophoneOpened(Event):
+    """The microphone gives sound, at `rate` samples per second; perhaps while we still speak."""
+
     rate: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MicrophoneClosed(Event):
+    """Nothing is heard any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,15 +268,25 @@ class TranscriptionRequested(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TranscriptionDropped(Event):
+    """What was asked for is of no use any more: the voice went on, it was none, or the call is over."""
+
+    engine: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Transcribed(Event):
+    """The words of the turn; `note` says what else is to be known, e.g. why there are none."""
+
     engine: str
     text: str
     confidence: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AudioSaved(Event):
-    """`kind` is tts or stt."""
+    """What was said (`kind` tts) or heard (stt) is in a file."""
 
     kind: str
     path: str
@@ -210,12 +294,16 @@ class AudioSaved(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnFailed(Event):
+    """The turn ends with an error, or goes on to its end without a transcript."""
+
     code: str
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnFinished(Event):
+    """The turn is over. `outcome` is one of `Outcome`; `heard` and `unheard` together are the message."""
+
     outcome: str
     heard: str
     unheard: str

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from voicemode import clock
 from voicemode.capturing import capture, capture_with, open_ear
 from voicemode.chimes import DONE_TONES, LISTENING_TONES, TONE_SECONDS, ChimeRules, chime
 from voicemode.errors import DeviceError, VoiceModeError
-from voicemode.events import Emit, FloorTaken, TurnFailed, TurnFinished
+from voicemode.events import Emit, FloorAwaited, FloorTaken, TurnFailed, TurnFinished
 from voicemode.guessing import Guess
 from voicemode.listening import Captured, ListeningPorts
 from voicemode.ports import Floor
@@ -185,7 +186,7 @@ class Exchanges:
     @asynccontextmanager
     async def _turn(self, turn: str, kind: str, utterance: Utterance | None = None) -> AsyncIterator[None]:
         try:
-            async with self.floor.hold(kind) as waited:
+            async with self.floor.hold(kind, partial(self._note_waiting, turn)) as waited:
                 if self._sounding:  # The last turn's chime: one voice at a time.
                     await asyncio.wait(self._sounding, timeout=LONGEST_CHIME_SECONDS)
                 self.emit(FloorTaken(at=clock.monotonic(), turn=turn, waited=waited))
@@ -196,6 +197,9 @@ class Exchanges:
         except asyncio.CancelledError:
             self.note_cancelled(turn, utterance)
             raise
+
+    def _note_waiting(self, turn: str, holder: str) -> None:
+        self.emit(FloorAwaited(at=clock.monotonic(), turn=turn, holder=holder))
 
     @asynccontextmanager
     async def _chiming(self, tones: tuple[float, ...]) -> AsyncIterator[None]:

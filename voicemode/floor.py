@@ -28,6 +28,14 @@ FROZEN_SECONDS = 5.0
 load holds a process up for a second or two."""
 
 
+def _ignore(holder: str) -> None:
+    """Nobody wants to know."""
+
+
+def _warned(what: str) -> None:
+    logger.warning("%s", what)
+
+
 class MachineFloor:
     """The floor of this user on this machine. `folder` is where all their voicemode processes meet.
 
@@ -35,7 +43,14 @@ class MachineFloor:
     leaves only the queue inside this process, with a warning.
     """
 
-    def __init__(self, folder: Path, *, frozen_seconds: float = FROZEN_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        frozen_seconds: float = FROZEN_SECONDS,
+        on_warning: Callable[[str], None] = _warned,
+    ) -> None:
+        self._warn = on_warning
         self._line = Line(folder / "floor")
         self._frozen_looks = max(int(frozen_seconds / LOOK_SECONDS), 1)
         self._drawing = asyncio.Lock()
@@ -49,15 +64,20 @@ class MachineFloor:
         self._beating: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def hold(self, who: str) -> AsyncIterator[float]:
-        """The floor; the value is the seconds waited. Raises `Busy` when this process stood still so long that the next
-        one was let in: the block is cancelled first."""
+    async def hold(self, who: str, on_wait: Callable[[str], None] = _ignore) -> AsyncIterator[float]:
+        """The floor; the value is the seconds waited, and `on_wait` is told once who has it meanwhile.
+
+        Raises `Busy` when this process stood still so long that the next one was let in: the block is cancelled first.
+        """
         began = clock.monotonic()
         drawn = await self._draw(who)
         self._awake(1)
         try:
+            if self._queue.locked():
+                on_wait(self.holder() or "another call")
+                on_wait = _ignore
             async with self._queue:
-                self._holding = await self._reach_the_front(who)
+                self._holding = await self._reach_the_front(who, on_wait)
                 try:
                     async with self._until_lost():
                         yield clock.monotonic() - began
@@ -106,7 +126,7 @@ class MachineFloor:
                 self._without(error)
                 return None
 
-    async def _reach_the_front(self, who: str) -> Ticket | None:
+    async def _reach_the_front(self, who: str, on_wait: Callable[[str], None]) -> Ticket | None:
         """Waits until this process is first; None when there is no line to stand in.
 
         Its tickets are as good as one another: a call whose ticket was taken away while the process was frozen goes on
@@ -124,9 +144,12 @@ class MachineFloor:
                     if self._line.is_mine(line[0]):
                         if not self._restoring:
                             return line[0]
-                    elif self._frozen(line[0], seen):
-                        logger.warning("%s has not moved for a while: the next one has the floor.", line[0])
-                        self._line.strike(line[0])
+                    else:
+                        on_wait(str(line[0]))
+                        on_wait = _ignore
+                        if self._frozen(line[0], seen):
+                            self._warn(f"{line[0]} has not moved for a while: the next one has the floor.")
+                            self._line.strike(line[0])
             except OSError as error:
                 self._without(error)
                 return None
@@ -151,7 +174,7 @@ class MachineFloor:
     def _without(self, error: OSError) -> None:
         if not self._warned:
             self._warned = True
-            logger.warning("Other processes cannot be seen and may speak at the same time: %s", error)
+            self._warn(f"Other processes cannot be seen and may speak at the same time: {error}")
 
     # Holding.
 

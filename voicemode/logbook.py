@@ -10,19 +10,21 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from voicemode import events, metrics
-from voicemode.eventlog import Value, day_of, event_name
+from voicemode import metrics
+from voicemode.eventlog import day_of, event_name
 from voicemode.events import Event
+from voicemode.logged import LoggedEvent, parsed
 from voicemode.speech import Metrics, Timings
+
+__all__ = ["ALL", "Follower", "Logbook", "LoggedEvent", "LoggedTurn", "Wanted", "from_the_end", "read_events"]
 
 BLOCK_BYTES = 1 << 18
 """Read at a time: the last few turns are in one block, and a longest line is not cut often."""
@@ -30,55 +32,14 @@ BLOCK_BYTES = 1 << 18
 SET_BACK = timedelta(hours=1)
 """So much earlier than its beginning the rest of a turn may seem to be, where a clock was set back."""
 
+_HEEDED = frozenset(event_name(kind) for kind in metrics.HEEDED)
+
 UNFINISHED = "unfinished"
 FAILED = "failed"
+FAILURES = frozenset({FAILED, "broken", "not_played", "not_transcribed"})
 
 _TIME = b'{"time": "'
 _UTC = b"+00:00"
-_STAMP = frozenset({"time", "monotonic", "seq", "pid", "conversation", "event", "turn"})
-_KINDS = {
-    event_name(kind): kind
-    for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
-}
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "float | None": (int, float, type(None)),
-    "bool": (bool,),
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedEvent:
-    """One line of a log. `fields` are the event's own, as events.py names them; `monotonic` is the event's `at`.
-    `conversation` is "" in lines that were written before there was one."""
-
-    time: datetime
-    monotonic: float | None
-    sequence: int
-    pid: int
-    name: str
-    turn: str
-    conversation: str = ""
-    fields: Mapping[str, Value]
-
-    def event(self) -> Event | None:
-        """The event itself; None where this version knows none like it."""
-        kind = _KINDS.get(self.name)
-        if kind is None or self.monotonic is None:
-            return None
-        values: dict[str, Value] = {"at": self.monotonic, "turn": self.turn}
-        for each in fields(kind):
-            if each.name in values:
-                continue
-            if each.name in self.fields and isinstance(self.fields[each.name], _TYPES[str(each.type)]):
-                values[each.name] = self.fields[each.name]
-            elif each.default is MISSING:
-                return None
-        make = cast("Callable[..., Event]", kind)
-        return make(**values)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +115,18 @@ class LoggedTurn:
         return self._word("turn_finished", "outcome") or (FAILED if self.failures else UNFINISHED)
 
     @property
+    def failed(self) -> bool:
+        """It did not end as it should. A turn that still goes on, and one whose process was killed, are not told from
+        each other, and are none."""
+        return bool(self.failures) or self.outcome in FAILURES
+
+    def kept_waiting(self, seconds: float) -> bool:
+        """The user waited longer than that for sound, for an open ear or for the words; or the sound ran dry."""
+        times = self.timings
+        waits = (times.ttfa, times.deaf, times.transcription)
+        return any(wait is not None and wait > seconds for wait in waits) or self.figures.underruns > 0
+
+    @property
     def failures(self) -> tuple[LoggedEvent, ...]:
         """What ended the turn or a part of it."""
         return tuple(line for line in self.lines if line.name == "turn_failed")
@@ -165,11 +138,17 @@ class LoggedTurn:
 
     @property
     def timings(self) -> Timings:
-        return metrics.timings(self.events)
+        return metrics.timings(self._heeded)
 
     @property
     def figures(self) -> Metrics:
-        return metrics.figures(self.events)
+        return metrics.figures(self._heeded)
+
+    @cached_property
+    def _heeded(self) -> list[Event]:
+        """What the figures are made from: of a thousand turns the rest would take longer than finding them."""
+        found = (line.event() for line in self.lines if line.name in _HEEDED or line is self.lines[-1])
+        return [event for event in found if event is not None]
 
     def _word(self, name: str, of: str) -> str:
         """Of the last such event."""
@@ -294,41 +273,19 @@ def from_the_end(file: BinaryIO, *, block: int = BLOCK_BYTES) -> Iterator[bytes]
 
 
 def _wanted(lines: Iterable[bytes], wanted: Wanted) -> Iterator[LoggedEvent]:
-    marks = wanted.marks()
+    marks, everything = wanted.marks(), wanted == ALL
     since = wanted.since.astimezone(UTC).isoformat(timespec="milliseconds").encode() if wanted.since else b""
     for line in lines:
-        if not all(mark in line for mark in marks) or _is_before(line, since):
+        if (marks and not all(mark in line for mark in marks)) or (since and _is_before(line, since)):
             continue
-        found = _parsed(line)
-        if found is not None and wanted.matches(found):
+        found = parsed(line)
+        if found is not None and (everything or wanted.matches(found)):
             yield found
 
 
 def _is_before(line: bytes, since: bytes) -> bool:
     """Told without parsing, of a line as the log writes it; False is no answer."""
-    if not since or not line.startswith(_TIME):
+    if not line.startswith(_TIME):
         return False
     time = line[len(_TIME) : len(_TIME) + len(since)]
     return time.endswith(_UTC) and time < since
-
-
-def _parsed(line: bytes) -> LoggedEvent | None:
-    try:
-        values = json.loads(line)
-        if not isinstance(values, dict):
-            return None
-        own = {str(name): cast("Value", value) for name, value in values.items() if name not in _STAMP}
-        monotonic = values["monotonic"]
-        time = datetime.fromisoformat(values["time"])
-        return LoggedEvent(
-            time=time if time.tzinfo is not None else time.replace(tzinfo=UTC),
-            monotonic=None if monotonic is None else float(monotonic),
-            sequence=int(values["seq"]),
-            pid=int(values["pid"]),
-            name=str(values["event"]),
-            turn=str(values["turn"]),
-            conversation=str(values.get("conversation", "")),
-            fields=MappingProxyType(own),
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None

@@ -23,6 +23,21 @@ from voicemode.speech import Metrics, Timings
 
 E = TypeVar("E", bound=Event)
 
+HEEDED: tuple[type[Event], ...] = (
+    FirstAudio,
+    ListeningStarted,
+    MicrophoneOpened,
+    PlaybackEnded,
+    SpeechReceived,
+    SpeechRequested,
+    Transcribed,
+    TranscriptionRequested,
+    TurnEnded,
+    TurnStarted,
+    Underrun,
+)
+"""All figures are made from these, and from when the last event of the turn was."""
+
 
 def timings(events: Iterable[Event]) -> Timings:
     """What `Timings` says of each field, from the events of one turn in the order they were emitted."""

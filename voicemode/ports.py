@@ -166,10 +166,11 @@ class BeginRecording(Protocol):
 
 
 class Floor(Protocol):
-    """One voice at a time on a machine. The block's value is the seconds waited.
+    """One voice at a time on a machine. The block's value is the seconds waited; whoever has to wait is told once who
+    has the floor.
 
     Raises `Busy` when the floor was taken away because this process stood still: the block is cancelled first. A waiter
     that is cancelled leaves the queue.
     """
 
-    def hold(self, who: str) -> AbstractAsyncContextManager[float]: ...
+    def hold(self, who: str, on_wait: Callable[[str], None] = ...) -> AbstractAsyncContextManager[float]: ...

@@ -18,6 +18,7 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
 from voicemode.receiving import Give, Receiving
 from voicemode.speech import EncodedAudio, SpeechRequest
+from voicemode.telling import telling
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter
 
 Write = Callable[[int, Frame], Awaitable[None]]
@@ -203,7 +204,8 @@ class Rendering:
         text = self.ledger.pieces[number]
         running = self._running.speed if self._running is not None else None
         wanted = links.format(self.engine or links.latest, self._request.format, running=running)
-        request = replace(self._request, text=text, format=wanted)
+        tell = telling(self._emit, turn=turn, piece=number)
+        request = replace(self._request, text=text, format=wanted, tell=tell)
         engine = self._ports.engine.name
         self._emit(
             SpeechRequested(
@@ -236,6 +238,7 @@ class Rendering:
                 engine=audio.engine,
                 voice=audio.voice,
                 format=audio.format,
+                kept=audio.kept,
             )
         )
 

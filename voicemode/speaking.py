@@ -16,6 +16,7 @@ from functools import partial
 from voicemode import clock, metrics
 from voicemode.errors import DeviceError, NoDevice, VoiceModeError
 from voicemode.events import (
+    AudioSaved,
     Emit,
     Event,
     FirstAudio,
@@ -23,6 +24,7 @@ from voicemode.events import (
     PlaybackPaused,
     PlaybackResumed,
     SinkLost,
+    SinkMissing,
     SinkOpened,
     SpeechBroken,
     SpeechReceived,
@@ -361,6 +363,8 @@ class Utterance:
 
     def _note_no_device(self, error: NoDevice) -> None:
         """Nobody can hear it: the sound goes into a file instead, from its first sample on."""
+        now = clock.monotonic()
+        self._emit(SinkMissing(at=now, turn=self.turn, code=error.code, reason=str(error)))
         self._lost = error
         self._unplayed = True
         if self._recording is None:
@@ -370,6 +374,8 @@ class Utterance:
     async def _spoken(self) -> Spoken:
         outcome, problem = self._outcome, self._broken or self._lost
         recording = await self._recording.saved() if self._recording is not None else None
+        if recording is not None:
+            self._emit(AudioSaved(at=clock.monotonic(), turn=self.turn, kind="tts", path=str(recording)))
         seconds = 0.0 if self._unplayed else self._ports.format.seconds(self.playback.heard)
         if problem is not None and not seconds and (outcome is Outcome.BROKEN or recording is None):
             raise problem

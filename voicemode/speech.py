@@ -15,6 +15,25 @@ def as_written() -> str | None:
     return None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """What an engine met before it answered, or instead. It is asked once more `after` seconds; None: it has given up,
+    and `following` is asked, or nobody ("") where none is left."""
+
+    engine: str
+    code: str
+    reason: str
+    following: str = ""
+    after: float | None = None
+
+
+Tell = Callable[[Trouble], None]
+
+
+def untold(trouble: Trouble) -> None:
+    """The `Tell` of someone who does not watch."""
+
+
 class AudioFormat(StrEnum):
     """The six formats of `/v1/audio/speech`. `opus` is Ogg/Opus, `aac` is ADTS."""
 
@@ -61,7 +80,8 @@ class SpeechRequest:
     """One piece of text to be said.
 
     `voice` None means the engine's own choice; `speed` is a factor (1.0 is normal, 0.25–4.0); `format` is what
-    is asked for, not what is trusted to come; `language` is a BCP 47 tag or None.
+    is asked for, not what is trusted to come; `language` is a BCP 47 tag or None. `tell` hears of trouble on the way to
+    sound, and is no part of what is asked for.
     """
 
     text: str
@@ -70,6 +90,7 @@ class SpeechRequest:
     instructions: str | None = None
     format: AudioFormat = AudioFormat.PCM
     language: str | None = None
+    tell: Tell = field(default=untold, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,11 +121,12 @@ class EncodedAudio:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranscriptionRequest:
     """What was recorded (`audio`, mono), the language spoken (BCP 47, None: let the engine find out), and words
-    to expect."""
+    to expect. `tell` hears of trouble on the way to the words."""
 
     audio: Frame
     language: str | None = None
     prompt: str | None = None
+    tell: Tell = field(default=untold, compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

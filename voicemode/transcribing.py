@@ -10,14 +10,21 @@ from pathlib import Path
 from voicemode import clock
 from voicemode.captions import is_caption
 from voicemode.errors import EngineError
-from voicemode.events import Transcribed, TranscriptionRequested, TurnFailed
+from voicemode.events import (
+    AudioSaved,
+    Transcribed,
+    TranscriptionDropped,
+    TranscriptionRequested,
+    TurnFailed,
+)
 from voicemode.guessing import Guess
 from voicemode.interruption import Sign
 from voicemode.listening import Captured, ListeningPorts
 from voicemode.meanings import meaning
 from voicemode.pcm import Frame
 from voicemode.ports import Recording
-from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest
+from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest, Trouble
+from voicemode.telling import telling
 from voicemode.text import clean_transcript
 from voicemode.turn import Why
 
@@ -44,7 +51,7 @@ def guessing(ports: ListeningPorts, *, turn: str, language: str | None) -> Guess
         return await _ask(ports, audio, turn=turn, language=language, speculative=True)
 
     async def ask_needed(audio: Frame) -> Transcript:
-        stop = _stop_word(ports, audio, language)
+        stop = _stop_word(ports, audio, turn=turn, language=language)
         return await _first(stop, ask(audio)) if stop is not None else await ask(audio)
 
     return Guess(ask, ahead=ports.speculative, ask_needed=ask_needed)
@@ -76,13 +83,19 @@ async def transcribe(
         if recording is not None:
             recording.finish(_note(turn, transcript, captured))
     if transcript is not None:
-        text, confidence = transcript.text, transcript.confidence
         ports.emit(
             Transcribed(
-                at=clock.monotonic(), turn=turn, engine=transcript.engine, text=text, confidence=confidence
+                at=clock.monotonic(),
+                turn=turn,
+                engine=transcript.engine,
+                text=transcript.text,
+                confidence=transcript.confidence,
+                note=transcript.note,
             )
         )
     kept = await recording.saved() if recording is not None else None
+    if kept is not None:
+        ports.emit(AudioSaved(at=clock.monotonic(), turn=turn, kind="stt", path=str(kept)))
     return Heard(transcript=transcript, recording=kept, failure=failure)
 
 
@@ -96,7 +109,7 @@ def keep(ports: ListeningPorts, captured: Captured, *, turn: str) -> None:
 
 
 def _stop_word(
-    ports: ListeningPorts, audio: Frame, language: str | None
+    ports: ListeningPorts, audio: Frame, *, turn: str, language: str | None
 ) -> Coroutine[None, None, Transcript | None] | None:
     """The listener for words that ask for silence, where there is one: what it has surely heard, None otherwise."""
     ear = ports.stop_ear
@@ -106,7 +119,9 @@ def _stop_word(
     async def listen() -> Transcript | None:
         try:
             found = await ear.transcribe(TranscriptionRequest(audio=audio, language=language))
-        except EngineError:  # it is an aid: the recogniser is asked as well
+        except EngineError as error:  # it is an aid: the recogniser is asked as well
+            reason = str(error)
+            telling(ports.emit, turn=turn)(Trouble(engine=ear.name, code=error.code, reason=reason))
             return None
         sure = found.confidence is not None and found.confidence >= SURE_OF_STOP
         return found if sure and meaning(found.text) is Sign.STOP_WORD else None
@@ -145,9 +160,14 @@ async def _ask(
             speculative=speculative,
         )
     )
-    found = await ports.engine.transcribe(
-        TranscriptionRequest(audio=audio, language=language, prompt=ports.prompt)
+    request = TranscriptionRequest(
+        audio=audio, language=language, prompt=ports.prompt, tell=telling(ports.emit, turn=turn)
     )
+    try:
+        found = await ports.engine.transcribe(request)
+    except asyncio.CancelledError:
+        ports.emit(TranscriptionDropped(at=clock.monotonic(), turn=turn, engine=ports.engine.name))
+        raise
     return replace(found, text=clean_transcript(found.text))
 
 

@@ -15,7 +15,7 @@ from tests.support.fakes import Shelf, Watched
 from voicemode.codecs.opening import open_decoder
 from voicemode.engines.first import FirstSpeech
 from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech
-from voicemode.errors import VoiceModeError
+from voicemode.events import EndpointFailed
 from voicemode.links import Links
 from voicemode.pcm import SPEECH
 from voicemode.speaking import SpeakingPorts, Utterance
@@ -60,17 +60,11 @@ async def say(
     """Asks `urls` in turn, with the key of each; at most `limit_seconds` of sound are held. Raises what the message
     failed with."""
     speaker, watched = speaker or QuickSpeaker(), Watched()
-    failures: list[tuple[str, str, str]] = []
-
-    def failed(engine: str, error: VoiceModeError, following: str) -> None:
-        failures.append((engine, error.code, str(error)))
-
     chain = FirstSpeech(
         [
             OpenAiSpeech(Endpoint(base_url=url, api_key=key, voices=("alloy",), limits=limits))
             for url, key in zip(urls, [*keys, *[""] * len(urls)], strict=False)
-        ],
-        on_failure=failed,
+        ]
     )
     ports = SpeakingPorts(
         engine=chain,
@@ -86,4 +80,6 @@ async def say(
             spoken = await Utterance(ports, text, request, turn="t").run()
     finally:
         await chain.close()
+    told = [event for event in watched.events if isinstance(event, EndpointFailed)]
+    failures = [(event.engine, event.code, event.reason) for event in told]
     return Heard(spoken=spoken, samples=bytes(speaker.heard), events=watched, failures=failures)

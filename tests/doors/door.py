@@ -132,8 +132,10 @@ class Door:
 
 
 @asynccontextmanager
-async def door(world: World, folder: Path, era: str) -> AsyncIterator[Door]:
-    with EventLog(folder / "events", enabled=False) as log, Recordings(folder / "recordings") as recordings:
+async def door(world: World, folder: Path, era: str, *, log: EventLog | None = None) -> AsyncIterator[Door]:
+    """Without a `log` nothing is logged."""
+    log = log or EventLog(folder / "events", enabled=False)
+    with log, Recordings(folder / "recordings") as recordings:
         app = FakedApp(world, folder, log, recordings)
         try:
             made = Door(world, app, era)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from tests.support.speech_server import RequestSeen, SpeechServer
 from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech, OpenAiTranscription
@@ -49,6 +50,12 @@ async def transcription(
 async def said(engine: TtsEngine, request: SpeechRequest = HELLO) -> bytes:
     async with asyncio.timeout(WAIT_S), engine.synthesize(request) as audio:
         return b"".join([chunk async for chunk in audio.chunks])
+
+
+def overheard(request: SpeechRequest = HELLO) -> tuple[SpeechRequest, list[tuple[str, float | None]]]:
+    """A request, and a list of the trouble it will meet: (code, seconds after which the same one is asked again)."""
+    told: list[tuple[str, float | None]] = []
+    return replace(request, tell=lambda trouble: told.append((trouble.code, trouble.after))), told
 
 
 async def seen(server: SpeechServer, true: Callable[[list[RequestSeen]], bool]) -> list[RequestSeen]:

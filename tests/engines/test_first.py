@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +12,7 @@ import pytest
 from tests.engines.http import HELLO, IMPATIENT, RECORDING, TEXT, said
 from tests.support.speech_server import Accept, Behaviour, Content, SpeechServer
 from tests.support.voice import speak
+from voicemode import clock
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.openai_http import Endpoint, OpenAiSpeech, OpenAiTranscription
 from voicemode.errors import (
@@ -25,7 +26,16 @@ from voicemode.errors import (
     VoiceModeError,
 )
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
+from voicemode.speech import (
+    AudioFormat,
+    EncodedAudio,
+    SpeechRequest,
+    Tell,
+    Transcript,
+    TranscriptionRequest,
+    Trouble,
+    Voice,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +94,28 @@ class FakeEar:
         pass
 
 
+class Overheard(FirstSpeech):
+    """Whose troubles are told to somebody whoever asks."""
+
+    def __init__(self, engines: Sequence[TtsEngine], tell: Tell, *, now: Callable[[], float]) -> None:
+        super().__init__(engines, now=now)
+        self._tell = tell
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with super().synthesize(replace(request, tell=self._tell)) as audio:
+            yield audio
+
+
+class OverheardEars(FirstTranscription):
+    def __init__(self, engines: Sequence[SttEngine], tell: Tell, *, now: Callable[[], float]) -> None:
+        super().__init__(engines, now=now)
+        self._tell = tell
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        return await super().transcribe(replace(request, tell=self._tell))
+
+
 @dataclass(kw_only=True)
 class World:
     """A clock that stands still and a list of the failures told."""
@@ -92,13 +124,13 @@ class World:
     told: list[tuple[str, str, str]] = field(default_factory=list)
 
     def speech(self, *engines: TtsEngine) -> FirstSpeech:
-        return FirstSpeech(engines, on_failure=self.tell, now=lambda: self.now)
+        return Overheard(engines, self.tell, now=lambda: self.now)
 
     def ears(self, *engines: SttEngine) -> FirstTranscription:
-        return FirstTranscription(engines, on_failure=self.tell, now=lambda: self.now)
+        return OverheardEars(engines, self.tell, now=lambda: self.now)
 
-    def tell(self, engine: str, error: VoiceModeError, following: str) -> None:
-        self.told.append((engine, error.code, following))
+    def tell(self, trouble: Trouble) -> None:
+        self.told.append((trouble.engine, trouble.code, trouble.following))
 
 
 @pytest.fixture
@@ -334,7 +366,7 @@ async def test_a_voice_that_only_a_later_engine_has_is_spoken_by_it(world: World
     chain = world.speech(one, two)
     assert await said(chain, replace(HELLO, voice="bob")) == b"two"
     assert await said(chain) == b"one"
-    assert world.told == []
+    assert world.told == [("one", "unknown_voice", "two")]
 
 
 async def test_a_voice_that_nobody_has_is_refused_with_the_near_choices_of_all(world: World) -> None:
@@ -414,8 +446,10 @@ async def test_over_real_http_every_fault_before_sound_ends_with_the_next_endpoi
         endpoints = [
             Endpoint(base_url=server.base_url, voices=("alloy",), limits=IMPATIENT) for server in (bad, good)
         ]
-        chain = FirstSpeech(
-            [OpenAiSpeech(endpoint) for endpoint in endpoints], on_failure=lambda name, *_: told.append(name)
+        chain = Overheard(
+            [OpenAiSpeech(endpoint) for endpoint in endpoints],
+            lambda trouble: told.append(trouble.engine),
+            now=clock.monotonic,
         )
         assert await said(chain) == speak(TEXT)
         assert await said(chain) == speak(TEXT)

@@ -21,6 +21,7 @@ from tests.engines.http import (
     TEXT,
     WAIT_S,
     asked,
+    overheard,
     said,
     seen,
     speech,
@@ -114,7 +115,9 @@ async def test_a_server_that_is_busy_for_a_moment_is_asked_once_more(busy: Behav
     with SpeechServer() as server:
         async with speech(server) as engine:
             server.then(busy)
-            assert await said(engine) == speak(TEXT)
+            request, told = overheard()
+            assert await said(engine, request) == speak(TEXT)
+            assert [code for code, after in told if after is not None] == ["refused"]
             server.then(busy, busy, busy)
             with pytest.raises(EndpointRefused) as caught:
                 await said(engine)

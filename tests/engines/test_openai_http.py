@@ -9,7 +9,19 @@ from dataclasses import replace
 
 import pytest
 
-from tests.engines.http import HELLO, KEY, RECORDING, TEXT, WAIT_S, asked, said, seen, speech, transcription
+from tests.engines.http import (
+    HELLO,
+    KEY,
+    RECORDING,
+    TEXT,
+    WAIT_S,
+    asked,
+    overheard,
+    said,
+    seen,
+    speech,
+    transcription,
+)
 from tests.support.encoding import encode
 from tests.support.speech_server import Accept, Behaviour, Length, Route, SpeechServer
 from tests.support.voice import speak
@@ -157,7 +169,9 @@ async def test_a_kept_connection_that_the_server_drops_is_replaced_without_a_wor
         async with speech(server) as engine:
             await said(engine)
             server.then(Behaviour(accept=Accept.CLOSE))
-            assert await said(engine) == speak(TEXT)
+            hello, told = overheard()
+            assert await said(engine, hello) == speak(TEXT)
+        assert told == [("unreachable", 0.0)]
         assert [request.connection for request in server.requests] == [1, 1, 2]
 
 
@@ -181,9 +195,11 @@ async def test_a_model_that_the_server_does_not_know_gives_way_to_the_next_one_f
         engine = OpenAiSpeech(
             Endpoint(base_url=server.base_url, models=("tts-9", "kokoro"), voices=("alloy",))
         )
-        await said(engine)
-        await said(engine)
+        hello, told = overheard()
+        await said(engine, hello)
+        await said(engine, hello)
         await engine.close()
+        assert told == [("refused", 0.0)]
         assert [request.model for request in asked(server)] == ["tts-9", "kokoro", "kokoro"]
 
 

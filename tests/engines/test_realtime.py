@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.engines.http import KEY, TEXT, WAIT_S, said
+from tests.engines.http import KEY, TEXT, WAIT_S, overheard, said
 from tests.support import contract
 from tests.support.realtime_server import Conduct, RealtimeServer
 from tests.support.speech_server import closed_port
@@ -177,7 +177,9 @@ async def test_a_kept_socket_that_ended_meanwhile_is_opened_again_unheard(how: s
             await server.expire()
         else:
             server.then(Conduct(ignored=True))
-        assert await said(engine, HELLO) == speak(TEXT)
+        request, told = overheard(HELLO)
+        assert await said(engine, request) == speak(TEXT)
+        assert told == [("unreachable", 0.0)] * (how == "dead")
         assert server.asked[-1].socket == 2
         await contract.comes_true(lambda: server.open_sockets == 1)
 

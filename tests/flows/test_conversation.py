@@ -26,6 +26,7 @@ from voicemode.chimes import ChimeRules
 from voicemode.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.errors import Busy, EndpointUnreachable, InvalidRequest, MicrophoneSilent, StreamBroken
 from voicemode.events import (
+    ControlAsked,
     FloorTaken,
     PlaybackEnded,
     TurnFailed,
@@ -383,7 +384,7 @@ async def test_a_call_that_is_ended_before_it_could_begin_has_an_end_in_the_log(
     conversation = world.conversation()
     call = conversation.speak("never mind.", REQUEST)
     await call.end()
-    assert [type(event) for event in world.of(call.handle)] == [TurnStarted, TurnFinished]
+    assert [type(event) for event in world.of(call.handle)] == [TurnStarted, ControlAsked, TurnFinished]
     assert (await over(call)).outcome is Outcome.CANCELLED
     await assert_usable(world, conversation)
 

@@ -12,7 +12,7 @@ from tests.flows.world import RULES, World
 from tests.support.fakes import ROOM, SPOKEN, FakeEar, until
 from voicemode.capturing import capture
 from voicemode.errors import EndpointUnreachable, EngineError
-from voicemode.events import Transcribed, TranscriptionRequested, TurnEnded
+from voicemode.events import MicrophoneClosed, Transcribed, TranscriptionRequested, TurnEnded
 from voicemode.guessing import BETWEEN_SECONDS, EARLY_SILENCE, MOST_REQUESTS, Guess
 from voicemode.listening import Captured
 from voicemode.pcm import LISTENING, Frame
@@ -88,7 +88,7 @@ async def test_at_a_short_silence_the_words_are_asked_for_and_are_there_when_the
     assert [request.audio for request in ear.asked] == [captured.audio]
     assert ear.asked[0].language == "en"
     names = [type(event) for event in world.watched.events]
-    assert names[-3:] == [TranscriptionRequested, TurnEnded, Transcribed]
+    assert names[-4:] == [TranscriptionRequested, MicrophoneClosed, TurnEnded, Transcribed]
     requested = next(event for event in world.watched.events if isinstance(event, TranscriptionRequested))
     assert requested.speculative
 

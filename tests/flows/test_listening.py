@@ -81,7 +81,7 @@ async def test_a_turn_starts_on_voice_ends_on_silence_and_gives_it_with_lead_and
     assert taken.why is Why.SILENCE
     assert taken.audio is not None
     assert taken.audio.data == b"".join(blocks[70 - 30 : 70 + 40 + 19])
-    assert world.watched.names() == ["MicrophoneOpened", "VoiceStarted", "TurnEnded"]
+    assert world.watched.names() == ["MicrophoneOpened", "VoiceStarted", "MicrophoneClosed", "TurnEnded"]
     started = next(event for event in world.watched.events if isinstance(event, VoiceStarted))
     assert started.position == pytest.approx(0.70)
     assert world.microphone.delivered == 70 + 40 + 50

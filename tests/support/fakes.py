@@ -392,7 +392,11 @@ class OpenFloor:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def hold(self, who: str) -> AsyncIterator[float]:
+    async def hold(
+        self, who: str, on_wait: Callable[[str], None] = lambda holder: None
+    ) -> AsyncIterator[float]:
+        if self._lock.locked():
+            on_wait(self.holders[-1])
         async with self._lock:
             self.holders.append(who)
             yield 0.0

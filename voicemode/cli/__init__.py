@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -18,11 +18,12 @@ from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
 from voicemode.cli.showing import may_sound
 from voicemode.cli.streams import show
-from voicemode.cli.words import Command, parser
+from voicemode.cli.words import Command, Look, parser
 from voicemode.errors import VoiceModeError
 
 if TYPE_CHECKING:
     from voicemode.config import Config
+    from voicemode.settings import Problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from voicemode.settings_files import load_config, working_folder
+    from voicemode.settings_files import folders, load_config, working_folder
     from voicemode.variables import Debug
 
     config = load_config(os.environ, working_folder())
@@ -66,17 +67,25 @@ def _run(options: argparse.Namespace) -> int:
         logging.getLogger("voicemode").setLevel(logging.DEBUG)
     if options.command in (None, "mcp"):
         return _serve(config, options)
+    if hasattr(options, "look"):
+        look: Look = options.look
+        _tell(config.problems)
+        return look(config, folders(config, os.environ), options)
     if options.command == "doctor":
         options.sound = may_sound(options)
     command: Command = options.run
     return asyncio.run(_with_app(config, command, options))
 
 
+def _tell(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        print(f"voicemode: {problem}", file=sys.stderr)
+
+
 async def _with_app(config: Config, command: Command, options: argparse.Namespace) -> int:
     from voicemode.app import open_app
 
-    for problem in config.problems:
-        print(f"voicemode: {problem}", file=sys.stderr)
+    _tell(config.problems)
     task = asyncio.current_task()
     assert task is not None
     for name in ("SIGTERM", "SIGHUP"):

@@ -8,14 +8,25 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voicemode import __version__
+from voicemode.cli.log_options import add_options as add_events_options
+from voicemode.cli.logs import show_events
 from voicemode.cli.models import models
 from voicemode.cli.showing import show_config, show_findings, show_voices
 from voicemode.cli.talking import converse, listen, speak
 
 if TYPE_CHECKING:
     from voicemode.app import App
+    from voicemode.config import Config
+    from voicemode.settings_files import Folders
 
 Command = Callable[["App", argparse.Namespace], Awaitable[int]]
+Look = Callable[["Config", "Folders", argparse.Namespace], int]
+"""A command that needs nothing but files."""
+
+EVENTS = (
+    "What happened, from the event logs. Without options: the last turns, the newest at the end. Of ids the "
+    "beginning is enough."
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
         command("models", models, "neural voices and ears for this machine: list, install, remove, measure")
     )
     command("config", show_config, "every variable, its value and where it comes from")
+    looking = commands.add_parser(
+        "events", help="what happened: the last turns, one turn, or live", description=EVENTS
+    )
+    looking.add_argument("--json", action="store_true", help="for programs: one JSON line per event")
+    looking.set_defaults(look=show_events)
+    add_events_options(looking)
     doctor = command(
         "doctor", show_findings, "check what speaking and listening need, and say how to mend it"
     )

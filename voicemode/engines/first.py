@@ -19,20 +19,21 @@ from voicemode.errors import (
     VoiceModeError,
 )
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest, Voice
-
-OnFailure = Callable[[str, VoiceModeError, str], None]
-"""(engine that failed, why, engine asked next or "")."""
+from voicemode.speech import (
+    EncodedAudio,
+    SpeechRequest,
+    Tell,
+    Transcript,
+    TranscriptionRequest,
+    Trouble,
+    Voice,
+)
 
 FIRST_REST_S = 30.0
 LONGEST_REST_S = 300.0
 _VOICES_S = 2.0
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 """Refusals that say something about one request and nothing about the engine."""
-
-
-def unwatched(engine: str, error: VoiceModeError, following: str) -> None:
-    """The `OnFailure` of someone who does not watch."""
 
 
 class _Named(Protocol):
@@ -60,30 +61,28 @@ class _Record:
 class _Chain(Generic[E]):
     """Engines in order of preference; those that rest after a failure are asked last rather than never."""
 
-    def __init__(self, engines: Sequence[E], on_failure: OnFailure, now: Callable[[], float]) -> None:
+    def __init__(self, engines: Sequence[E], now: Callable[[], float]) -> None:
         self.engines = tuple(engines)
-        self._on_failure = on_failure
         self._now = now
         self._records = [_Record() for _ in self.engines]
 
     async def ask(
-        self, attempt: Callable[[E], Awaitable[A]], failures: list[VoiceModeError]
+        self, attempt: Callable[[E], Awaitable[A]], failures: list[VoiceModeError], tell: Tell
     ) -> tuple[E, A, str] | None:
         """The first engine that answers, its answer, and what the caller has to be told; None when nobody is left.
         `failures` is filled with what the others said. A voice that an engine does not have is no failure of it."""
         order = self.order()
         news: list[str] = []
-        for place, engine in enumerate(order):
+        for place, engine in enumerate(order, 1):
             try:
                 answer = await attempt(engine)
-            except UnknownVoice as error:
+            except (UnknownVoice, EngineError) as error:
                 failures.append(error)
-            except EngineError as error:
-                failures.append(error)
-                self.failed(engine, error)
-                news += self._news(engine, error)
-                following = order[place + 1].name if place + 1 < len(order) else ""
-                self._on_failure(engine.name, error, following)
+                if isinstance(error, EngineError):
+                    self.failed(engine, error)
+                    news += self._news(engine, error)
+                following = order[place].name if place < len(order) else ""
+                tell(Trouble(engine=engine.name, code=error.code, reason=str(error), following=following))
             else:
                 record = self._record(engine)
                 record.failures, record.until, record.told = 0, 0.0, ""
@@ -146,17 +145,16 @@ class FirstSpeech:
     """A `TtsEngine` that asks `engines` in turn until one gives sound.
 
     Nothing is asked twice for one request, and nobody else is asked once sound has begun: whoever plays it knows
-    which words are still to be said. `on_failure` hears of every engine that gave up.
+    which words are still to be said. Who asks is told of every engine that gave up.
     """
 
     def __init__(
         self,
         engines: Sequence[TtsEngine],
         *,
-        on_failure: OnFailure = unwatched,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._chain = _Chain(engines, on_failure, now)
+        self._chain = _Chain(engines, now)
 
     @property
     def name(self) -> str:
@@ -167,7 +165,7 @@ class FirstSpeech:
         failures: list[VoiceModeError] = []
         async with AsyncExitStack() as stack:
             found = await self._chain.ask(
-                lambda engine: stack.enter_async_context(engine.synthesize(request)), failures
+                lambda engine: stack.enter_async_context(engine.synthesize(request)), failures, request.tell
             )
             if found is None:
                 raise await self._nobody(request, failures)
@@ -219,10 +217,9 @@ class FirstTranscription:
         self,
         engines: Sequence[SttEngine],
         *,
-        on_failure: OnFailure = unwatched,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._chain = _Chain(engines, on_failure, now)
+        self._chain = _Chain(engines, now)
 
     @property
     def name(self) -> str:
@@ -230,7 +227,7 @@ class FirstTranscription:
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
         failures: list[VoiceModeError] = []
-        found = await self._chain.ask(lambda engine: engine.transcribe(request), failures)
+        found = await self._chain.ask(lambda engine: engine.transcribe(request), failures, request.tell)
         if found is None:
             raise _none_left(failures, "transcription")
         _, transcript, note = found

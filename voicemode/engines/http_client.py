@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from voicemode import __version__
 from voicemode.engines import http_errors
 from voicemode.engines.http_endpoint import Endpoint
-from voicemode.errors import BadContent, EndpointRefused, EngineUnavailable, StreamBroken
+from voicemode.errors import (
+    BadContent,
+    EndpointRefused,
+    EndpointUnreachable,
+    EngineUnavailable,
+    StreamBroken,
+)
+from voicemode.speech import Tell, Trouble, untold
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +45,8 @@ class Ask:
     form: Mapping[str, str] | None = None
     upload: tuple[str, bytes, str] | None = None
     """File name, content and media type of the form's `file` field."""
+    tell: Tell = untold
+    """Hears why the request is sent again."""
 
 
 class HttpClient:
@@ -69,6 +78,7 @@ class HttpClient:
         pause = http_errors.pause_before_retry(error, LONGEST_PAUSE_S)
         if pause is None:
             raise error
+        self._tell_again(ask, error.code, str(error), after=pause)
         await asyncio.sleep(pause)
         response = await self._answer(ask)
         if response.is_success:
@@ -114,7 +124,11 @@ class HttpClient:
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
                 if fresh:
                     raise
+            self._tell_again(ask, EndpointUnreachable.code, "The server had closed the kept connection.")
             return await client.send(_request(client, ask, url, trace), stream=True)
+
+    def _tell_again(self, ask: Ask, code: str, reason: str, *, after: float = 0.0) -> None:
+        ask.tell(Trouble(engine=self.endpoint.name, code=code, reason=reason, after=after))
 
     async def _refused(self, response: httpx2.Response) -> EndpointRefused:
         body = b""

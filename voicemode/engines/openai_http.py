@@ -20,8 +20,10 @@ from voicemode.speech import (
     AudioFormat,
     EncodedAudio,
     SpeechRequest,
+    Tell,
     Transcript,
     TranscriptionRequest,
+    Trouble,
     Voice,
 )
 from voicemode.wav import wav_bytes
@@ -57,13 +59,16 @@ class _Models:
     def current(self) -> str:
         return self._names[self._at]
 
-    def give_up(self, asked: str, error: EndpointRefused) -> bool:
+    def give_up(self, asked: str, error: EndpointRefused, tell: Tell) -> bool:
         """Whether another model is worth a try after this refusal."""
         if not http_errors.model_has_ended(error):
             return False
         if self._names[self._at] == asked and self._at + 1 < len(self._names):
             self._at += 1
-        return self.current != asked
+        if self.current == asked:
+            return False
+        tell(Trouble(engine=error.engine, code=error.code, reason=str(error), after=0.0))
+        return True
 
 
 class OpenAiSpeech:
@@ -107,11 +112,12 @@ class OpenAiSpeech:
         voice = await self._voices.choose(request.voice)
         while True:
             model = self._models.current
-            ask = Ask(method="POST", path="/audio/speech", content=_speech_json(request, voice, model))
+            body = _speech_json(request, voice, model)
+            ask = Ask(method="POST", path="/audio/speech", content=body, tell=request.tell)
             try:
                 return await self._begin(request, ask, voice, model)
             except EndpointRefused as error:
-                if self._models.give_up(model, error):
+                if self._models.give_up(model, error, request.tell):
                     continue
                 await self._voices.explain(error, voice)
                 raise
@@ -184,11 +190,17 @@ class OpenAiTranscription:
         while True:
             model = self._models.current
             form = _transcription_form(request, model)
-            ask = Ask(method="POST", path="/audio/transcriptions", form=form, upload=upload)
+            ask = Ask(
+                method="POST",
+                path="/audio/transcriptions",
+                form=form,
+                upload=upload,
+                tell=request.tell,
+            )
             try:
                 response = await self._http.send(ask)
             except EndpointRefused as error:
-                if self._models.give_up(model, error):
+                if self._models.give_up(model, error, request.tell):
                     continue
                 raise
             try:

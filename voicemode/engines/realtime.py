@@ -16,9 +16,9 @@ from voicemode.engines.realtime_client import Tools, make_tools
 from voicemode.engines.realtime_events import Manner
 from voicemode.engines.realtime_session import Piece, Session
 from voicemode.engines.realtime_words import FASTEST, SLOWEST, rewording, strays, task
-from voicemode.errors import EndpointUnreachable, InvalidRequest, StreamBroken
+from voicemode.errors import EndpointUnreachable, EngineError, InvalidRequest, StreamBroken
 from voicemode.pcm import SPEECH
-from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
+from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Trouble, Voice
 
 REALTIME_VOICES = tuple("marin cedar alloy ash ballad coral echo sage shimmer verse".split())  # noqa: SIM905
 """The API has no route to list them. OpenAI recommends the first two."""
@@ -117,11 +117,12 @@ class RealtimeSpeech:
             piece = session.read(request.text, task(request))
             try:
                 first = await self._first(session, piece, kept=kept)
-            except EndpointUnreachable:
+            except EndpointUnreachable as error:
                 piece.drop()
                 session.end()
                 if not kept:
                     raise
+                self._tell_again(request, error)
                 continue
             except BaseException:
                 piece.drop()
@@ -130,9 +131,14 @@ class RealtimeSpeech:
                 return piece, first
             piece.drop()
             answers += 1
+            astray = errors.astray(self._endpoint, piece.transcript)
             if answers > 1:
-                raise errors.astray(self._endpoint, piece.transcript)
+                raise astray
+            self._tell_again(request, astray)
         raise errors.closed(self._endpoint, 1006, "more than once")
+
+    def _tell_again(self, request: SpeechRequest, error: EngineError) -> None:
+        request.tell(Trouble(engine=self.name, code=error.code, reason=str(error), after=0.0))
 
     async def _first(self, session: Session, piece: Piece, *, kept: bool) -> bytes:
         if kept:

@@ -34,6 +34,9 @@ Action = Literal["status", "pause", "resume", "skip", "stop", "replay"]
 PROGRESS_SECONDS = 1.0
 """Clients keep a call alive while progress comes; the product's rule is 2 s at most."""
 
+SETTLED_SECONDS = 0.1
+"""How long an answer waits for the event log: it takes less than a millisecond, unless a disk hangs."""
+
 Voice = Annotated[str | None, Field(description="voice id; leave out for the user's choice")]
 Speed = Annotated[float | None, Field(description="0.25–4; 1 is normal")]
 Instructions = Annotated[str | None, Field(description="tone, where the voice can follow one")]
@@ -73,12 +76,13 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         language: Annotated[str | None, Field(description="of the answer, e.g. en")] = None,
     ) -> Annotated[CallToolResult, ConverseResult]:
         """Say a message aloud and return what the user answers, as text. Empty message: only listen."""
-        async with _worded():
-            if handle:
-                call = _pending(app, handle, message)
-            else:
-                request = _request(app, voice, speed, instructions)
-                call = _converse(app, message, request, listen, max_listen_seconds, language)
+        async with _worded(app):
+            with app.refusing():
+                if handle:
+                    call = _pending(app, handle, message)
+                else:
+                    request = _request(app, voice, speed, instructions)
+                    call = _converse(app, message, request, listen, max_listen_seconds, language)
             exchange = await _follow(app, call, ctx)
             call.pending = exchange is None
             return results.conversed(call, exchange) if exchange else results.pending(call)
@@ -97,10 +101,11 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         instructions: Instructions = None,
     ) -> Annotated[CallToolResult, SpeakResult]:
         """Say a message aloud without waiting for an answer; work on while it sounds."""
-        async with _worded():
-            request = _request(app, voice, speed, instructions)
-            conversation = app.conversation
-            call = (conversation.replace if replace else conversation.speak)(message, request)
+        async with _worded(app):
+            with app.refusing():
+                request = _request(app, voice, speed, instructions)
+                conversation = app.conversation
+                call = (conversation.replace if replace else conversation.speak)(message, request)
             if wait == "finished":
                 exchange = await _follow(app, call, ctx)
                 return results.spoken(call, exchange) if exchange else results.started(call)
@@ -114,10 +119,11 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
     ) -> Annotated[CallToolResult, PlaybackResult]:
         """Show what is sounding, waiting and was heard, or act on it: without a handle on what is sounding (stop: all,
         replay: the last message)."""
-        async with _worded():
+        async with _worded(app):
             if action != "status" and app.meanwhile is not None:
                 app.meanwhile.end()
-            calls = await _act(app.conversation, action, handle)
+            with app.refusing():
+                calls = await _act(app.conversation, action, handle)
             return results.listed([call.status() for call in calls], app.floor.shown())
 
     @server.tool(title="Voice status", annotations=LOOK)
@@ -125,7 +131,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         check: Annotated[bool, Field(description="ask the servers too")] = False,
     ) -> Annotated[CallToolResult, StatusResult]:
         """What would speak and listen now, on which devices, and what is missing and how to mend it."""
-        async with _worded():
+        async with _worded(app):
             return results.status(await app.status(check=check))
 
 
@@ -241,9 +247,12 @@ def _doing(app: App, call: Call) -> str:
 
 
 @asynccontextmanager
-async def _worded() -> Any:
-    """The only place where a failure becomes words for a model."""
+async def _worded(app: App) -> Any:
+    """The only place where a failure becomes words for a model. When the answer leaves, what happened is in the log:
+    a host may kill us as soon as it has it."""
     try:
         yield
     except VoiceModeError as error:
         raise ToolError(str(error)) from error
+    finally:
+        await app.log.settled(SETTLED_SECONDS)
