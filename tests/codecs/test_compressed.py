@@ -229,3 +229,36 @@ def in_container(container: str, codec: str, rate: int) -> bytes:
         for item in (sound, None):
             opened.mux(stream.encode(item))
     return out.getvalue()
+
+
+@cache
+def roaring() -> bytes:
+    """Louder than any voice, as it was meant."""
+    sound = 0.95 * np.sign(tone(2.5, 24_000, hertz=200.0))
+    return encode(Frame(data=s16(sound), format=SPEECH), AudioFormat.OPUS)
+
+
+@pytest.mark.spec("BAT-26")
+def test_opus_that_is_meant_to_be_as_loud_as_damage_is_played_as_it_came() -> None:
+    out = decoded(roaring(), AudioFormat.OPUS)
+    assert len(out) == 60_000
+    assert min(level_db(part) for part in np.array_split(out[240:-240], 50)) > -2.0
+
+
+@pytest.mark.spec("BAT-26")
+def test_opus_that_roars_on_a_page_whose_checksum_does_not_hold_is_silence_for_so_long() -> None:
+    data = bytearray(roaring())
+    data[len(data) // 10] ^= 0x10
+    out = decoded(bytes(data), AudioFormat.OPUS)
+    assert len(out) == 60_000
+    silent = [level_db(part) < -60 for part in np.array_split(out, 125)]
+    assert 5 <= sum(silent)
+    assert not any(silent[105:]), "a page is believed again when the one before it was whole"
+
+
+def test_cuts_do_not_matter_where_opus_roars_and_a_page_is_damaged() -> None:
+    data = bytearray(roaring())
+    data[len(data) // 2] ^= 0x10
+    assert_cuts_do_not_matter(
+        lambda: decoder(AudioFormat.OPUS), bytes(data), sound_of, examples=10, one_by_one=0
+    )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from dataclasses import dataclass
+from math import sqrt
+from operator import mul
 
+from voicemode.codecs.ogg_pages import CHECKSUM_AT, Checksum, without_checksum
 from voicemode.codecs.packets import PacketDecoder
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame
@@ -14,6 +19,10 @@ CAPTURE = b"OggS\0"
 OPUS_RATE = 48_000
 LONGEST_PACKET = OPUS_RATE * 120 // 1000
 """Samples (RFC 6716: a packet holds at most 120 ms)."""
+
+ROAR = 0.5
+"""The power of a packet (root mean square, full scale 1.0) that no voice has: noise at full scale has 0.58, a loud
+vowel half as much. Packets carry no check of their own: one that roars waits for the checksum of its page."""
 
 _CONTINUED, _LAST = 1, 4
 
@@ -29,6 +38,13 @@ class Packet:
     page: int
     ends_at: int
     last: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageEnd:
+    """All packets of a page have been given; `whole`: it came as its checksum says."""
+
+    whole: bool
 
 
 def first_packet(head: bytes) -> bytes | None:
@@ -48,10 +64,12 @@ class Pages:
         self._page = 0
         self._ends_at = -1
         self._last = False
+        self._checksum = Checksum()
+        self._stated = b""
 
-    def feed(self, item: bytes) -> list[Packet]:
+    def feed(self, item: bytes) -> list[Packet | PageEnd]:
         self._held += item
-        packets: list[Packet] = []
+        packets: list[Packet | PageEnd] = []
         while True:
             if not self._lengths:
                 if not self._next_page():
@@ -66,15 +84,20 @@ class Pages:
                 del self._held[:inside]
                 self._lengths.clear()
                 self._packet.clear()
+                packets.append(PageEnd(whole=False))
                 continue
             del self._lengths[0]
-            self._packet += self._held[:length]
+            part = self._held[:length]
+            self._checksum.add(part)
+            self._packet += part
             del self._held[:length]
             if whole:
                 if not self._lost:
                     packets.append(self._whole())
                 self._lost = False
                 self._packet.clear()
+            if not self._lengths:
+                packets.append(PageEnd(whole=self._checksum.bytes == self._stated))
 
     def _whole(self) -> Packet:
         return Packet(data=bytes(self._packet), page=self._page, ends_at=self._ends_at, last=self._last)
@@ -107,6 +130,9 @@ class Pages:
         self._ends_at = int.from_bytes(header[6:14], "little", signed=True)
         self._last = bool(header[5] & _LAST)
         self._lengths = _packet_lengths(header[PAGE_HEADER:])
+        self._stated = header[CHECKSUM_AT : CHECKSUM_AT + 4]
+        self._checksum = Checksum()
+        self._checksum.add(without_checksum(header))
         self._page += 1
         return True
 
@@ -136,9 +162,23 @@ class OggOpus:
         self._at = 0
         self._page = 0
         self._page_starts_at = 0
+        self._held: list[Frame] = []
+        """From a packet that roars on, until the end of its page."""
+        self._whole = True
+        """The page before."""
+        self._loud = False
+        """Pages that came as they were sent have roared: it is how this stream is."""
 
     def feed(self, item: bytes) -> list[Frame]:
-        return [frame for packet in self._pages.feed(item) for frame in self._take(packet) if frame.data]
+        out: list[Frame] = []
+        for each in self._pages.feed(item):
+            if isinstance(each, PageEnd):
+                out += self._released(whole=each.whole)
+                continue
+            for frame in self._take(each):
+                held = self._held or (not self._loud and roars(frame))
+                (self._held if held else out).append(frame)
+        return [frame for frame in out if frame.data]
 
     def flush(self) -> list[Frame]:
         if self._decoder is None:
@@ -147,7 +187,17 @@ class OggOpus:
                 engine=self._engine,
                 hint="Check the engine's log, or ask it for another format.",
             )
-        return []
+        return [frame for frame in self._released(whole=False) if frame.data]
+
+    def _released(self, *, whole: bool) -> list[Frame]:
+        """What was held, without what roars where the page is damaged, or the one before it: decoders take a while to
+        come round."""
+        held, self._held = self._held, []
+        sound, self._whole = whole and self._whole, whole
+        if sound:
+            self._loud = self._loud or bool(held)
+            return held
+        return [_silent(frame) if roars(frame) else frame for frame in held]
 
     def _take(self, packet: Packet) -> list[Frame]:
         data = packet.data
@@ -180,6 +230,21 @@ class OggOpus:
             last = max(first, min(last, ends_at - begin))
         width = frame.format.bytes_per_sample
         return Frame(data=frame.data[first * width : last * width], format=frame.format)
+
+
+def roars(frame: Frame) -> bool:
+    """Whether a mono frame is as loud as only damage is."""
+    values = array("h", frame.data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    limit = ROAR * 32_768
+    if not values or max(max(values), -min(values)) <= limit:
+        return False
+    return sqrt(sum(map(mul, values, values)) / len(values)) > limit
+
+
+def _silent(frame: Frame) -> Frame:
+    return Frame(data=frame.format.silence(frame.samples), format=frame.format)
 
 
 def packet_samples(packet: bytes) -> int:

@@ -15,6 +15,9 @@ LACING = 255
 LONGEST_PACKET_BYTES = (MOST_LACINGS - 1) * LACING
 """What fits into one page. An Opus packet has 61,298 bytes at the most (48 frames of 1,275, and their lengths)."""
 
+CHECKSUM_AT = 22
+"""Where the four bytes stand in a page's header."""
+
 _HEADER = struct.Struct("<4sBBqIII")
 _BEGINS, _ENDS = 2, 4
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
@@ -70,7 +73,9 @@ class Paginator:
         header = _HEADER.pack(b"OggS", 0, flags, granule, self._serial, self._number, 0)
         self._number += 1
         page = header + bytes([len(lacing)]) + lacing + b"".join(packets)
-        return page[:22] + _checksum(page) + page[26:]
+        checksum = Checksum()
+        checksum.add(page)
+        return page[:CHECKSUM_AT] + checksum.bytes + page[CHECKSUM_AT + 4 :]
 
 
 def opus_head(*, channels: int, pre_skip: int, rate: int, gain: int = 0) -> bytes:
@@ -84,7 +89,21 @@ def opus_tags(vendor: str = "voicemode") -> bytes:
     return b"OpusTags" + struct.pack("<I", len(name)) + name + bytes(4)
 
 
-def _checksum(page: bytes) -> bytes:
-    """Ogg's CRC is zlib's with the bits the other way round, beginning with zero and not inverted at the end."""
-    reflected = crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return reflected.to_bytes(4, "big").translate(_REVERSED)
+class Checksum:
+    """Ogg's CRC of a page that comes in parts: zlib's with the bits the other way round, beginning with zero and not
+    inverted at the end."""
+
+    def __init__(self) -> None:
+        self._crc = 0xFFFFFFFF
+
+    def add(self, data: bytes | bytearray) -> None:
+        self._crc = crc32(data.translate(_REVERSED), self._crc)
+
+    @property
+    def bytes(self) -> bytes:
+        """As they stand in the header; to be computed with zeros there."""
+        return (self._crc ^ 0xFFFFFFFF).to_bytes(4, "big").translate(_REVERSED)
+
+
+def without_checksum(page: bytes) -> bytes:
+    return page[:CHECKSUM_AT] + bytes(4) + page[CHECKSUM_AT + 4 :]
