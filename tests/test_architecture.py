@@ -32,15 +32,15 @@ HOUSE = {
     Layer.PURE: (
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
-        "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav"
+        "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
-        "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible"
+        "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),
     Layer.FLOWS: (
         "telling ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
-        "exchanges calls conversation meanwhile by_key path_finding"
+        "exchanges calls conversation meanwhile by_key path_finding bench_ports benching"
     ),
     Layer.ROOT: "endpoints status own_models app",
     Layer.DOORS: "local_http mcp_server speech_server review cli doctor __main__",

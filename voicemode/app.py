@@ -13,6 +13,8 @@ from functools import partial
 from types import MappingProxyType
 
 from voicemode import __version__, clock
+from voicemode.bench_ports import quietly
+from voicemode.benching import BenchPorts, Listener, Speaker
 from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
@@ -20,6 +22,7 @@ from voicemode.config import Config
 from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.mixers import mixed, panned
+from voicemode.devices.nobody import HeardOnce, open_nobody
 from voicemode.devices.place import look_around
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.canceller import WebRtcCanceller, canceller_installed
@@ -101,7 +104,8 @@ class App:
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
         self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
-        self.speech = self._phrases(FirstSpeech(self._speech_engines()))
+        self._speakers = FirstSpeech(self._speech_engines())
+        self.speech = self._phrases(self._speakers)
         self.transcription = FirstTranscription(self._transcription_engines())
         self.floor = MachineFloor(places.data, on_warning=self._warned)
         place = config.sound.pan
@@ -221,6 +225,31 @@ class App:
             yield conversation
         finally:
             await conversation.close()
+
+    def bench_ports(self, *, sound: bool) -> BenchPorts:
+        """Every engine by itself, for `voicemode bench`; without `sound` nobody hears anything."""
+        endpoints = (*self._speech_endpoints, *self._transcription_endpoints)
+        paid = {each.name for each in endpoints if each.api_key and not each.loopback}
+        return BenchPorts(
+            speakers=tuple(
+                Speaker(
+                    engine=engine,
+                    formats=tuple(AudioFormat) if isinstance(engine, OpenAiSpeech) else (AudioFormat.PCM,),
+                    costs=engine.name in paid or isinstance(engine, RealtimeSpeech),
+                )
+                for engine in self._speakers.engines
+            ),
+            listeners=tuple(
+                Listener(engine=engine, costs=engine.name in paid) for engine in self.transcription.engines
+            ),
+            mouth=self._mouth(),
+            ear=self._ear(),
+            sink=quietly(self.card.open_sink) if sound else open_nobody,
+            microphone=HeardOnce,
+            first_of=FirstTranscription,
+            buffer_seconds=self.config.streaming.buffer_ms / 1000,
+            language=self.language,
+        )
 
     # How it is built.
 

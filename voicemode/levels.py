@@ -50,6 +50,14 @@ def audible_to(frame: Frame) -> int:
     return 0
 
 
+def audible_from(frame: Frame) -> int | None:
+    """Samples before the first audible one; None where none is."""
+    if not any(frame.data):
+        return None
+    values = enumerate(_values(frame))
+    return next((at // frame.format.channels for at, value in values if abs(value) > AUDIBLE), None)
+
+
 def _grain(fmt: PcmFormat) -> int:
     return fmt.samples(GRAIN_SECONDS) * fmt.channels
 

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     as_json = False
     try:
         options = _parsed(arguments)
-        as_json = getattr(options, "json", False)
+        as_json = getattr(options, "json", False) is True  # Not the file that some commands write it to.
         logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
         _find_audio_server()
         return _run(options)

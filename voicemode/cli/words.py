@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from voicemode import __version__
+from voicemode.cli.bench import bench, bench_options
 from voicemode.cli.log_options import add_options as add_events_options
 from voicemode.cli.logs import show_events
 from voicemode.cli.models import models
@@ -74,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     _models(
         command("models", models, "neural voices and ears for this machine: list, install, remove, measure")
     )
+    measuring = commands.add_parser("bench", help="measure how fast your own set-up speaks and understands")
+    measuring.set_defaults(run=bench)
+    bench_options(measuring)
     command("config", show_config, "every variable, its value and where it comes from")
     looking = commands.add_parser(
         "events", help="what happened: the last turns, one turn, or live", description=EVENTS

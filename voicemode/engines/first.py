@@ -157,6 +157,11 @@ class FirstSpeech:
         self._chain = _Chain(engines, now)
 
     @property
+    def engines(self) -> tuple[TtsEngine, ...]:
+        """In order of preference."""
+        return self._chain.engines
+
+    @property
     def name(self) -> str:
         return self._chain.name
 
@@ -220,6 +225,11 @@ class FirstTranscription:
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._chain = _Chain(engines, now)
+
+    @property
+    def engines(self) -> tuple[SttEngine, ...]:
+        """In order of preference."""
+        return self._chain.engines
 
     @property
     def name(self) -> str:

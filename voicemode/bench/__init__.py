@@ -1,0 +1,1 @@
+"""What `voicemode bench` makes of what it measured: figures, tables, pictures, comparisons. Measures nothing itself."""

@@ -1,0 +1,149 @@
+"""What stands between flows and world while the bench measures: ports that note when, and some that do nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from voicemode import clock
+from voicemode.levels import audible_from
+from voicemode.links import Links
+from voicemode.mixing import FULL, scaled
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import Lost, OpenDecoder, OpenSink, Pull, Recording, Sink, Stage, TtsEngine
+from voicemode.speech import AudioFormat, EncodedAudio, RecordingNote, SpeechRequest, Voice
+
+QUIET_GAIN = FULL // 10
+"""20 dB down."""
+
+
+class Watched:
+    """An engine, a decoder and a loudspeaker that note when something passes them. `chunks` has, for each request, the
+    times of its chunks; `first_sound` is when the first sample came out of a decoder."""
+
+    def __init__(self, engine: TtsEngine, open_decoder: OpenDecoder, open_sink: OpenSink) -> None:
+        self.chunks: list[list[float]] = []
+        self.first_sound: float | None = None
+        self.sent_as = ""
+        self.audible = asyncio.Event()
+        """Set when the loudspeaker has been given the first audible sample."""
+        self._pulled_at: float | None = None
+        self._latency = 0.0
+        self._engine = engine
+        self._open_decoder = open_decoder
+        self._open_sink = open_sink
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    @property
+    def audible_at(self) -> float | None:
+        """When the first audible sample was heard, by the loudspeaker's own clock."""
+        return None if self._pulled_at is None else self._pulled_at + self._latency
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with self._engine.synthesize(request) as audio:
+            times = [clock.monotonic()]  # The first bytes are there.
+            self.chunks.append(times)
+            self.sent_as = self.sent_as or audio.format.value
+            yield replace(audio, chunks=_noted(audio.chunks, times))
+
+    async def voices(self) -> list[Voice]:
+        return await self._engine.voices()
+
+    async def close(self) -> None:
+        """The engine is somebody else's."""
+
+    def open_decoder(self, audio: EncodedAudio, wanted: PcmFormat) -> Stage[bytes, Frame]:
+        return _NotingDecoder(self, self._open_decoder(audio, wanted))
+
+    @asynccontextmanager
+    async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        def noting(samples: int) -> bytes:
+            data = pull(samples)
+            if self._pulled_at is None:
+                before = audible_from(Frame(data=data, format=format))
+                if before is not None:
+                    self._pulled_at = clock.monotonic() + format.seconds(before)
+                    with suppress(RuntimeError):  # The loop has closed: nobody waits for it.
+                        self._loop.call_soon_threadsafe(self.audible.set)
+            return data
+
+        async with self._open_sink(format, noting, lost) as sink:
+            self._latency = sink.latency
+            yield sink
+
+
+async def _noted(chunks: AsyncIterator[bytes], times: list[float]) -> AsyncIterator[bytes]:
+    """The first chunk has been noted."""
+    first = True
+    async for chunk in chunks:
+        if not first:
+            times.append(clock.monotonic())
+        first = False
+        yield chunk
+
+
+class _NotingDecoder:
+    def __init__(self, watched: Watched, decoder: Stage[bytes, Frame]) -> None:
+        self._watched = watched
+        self._decoder = decoder
+
+    def feed(self, item: bytes) -> list[Frame]:
+        return self._noted(self._decoder.feed(item))
+
+    def flush(self) -> list[Frame]:
+        return self._noted(self._decoder.flush())
+
+    def _noted(self, frames: list[Frame]) -> list[Frame]:
+        if self._watched.first_sound is None and any(frame.samples for frame in frames):
+            self._watched.first_sound = clock.monotonic()
+        return frames
+
+
+class ConfiguredLinks(Links):
+    """Of which nothing is learnt: the configured buffer, and the format that is asked for."""
+
+    def format(self, engine: str, wanted: AudioFormat, *, running: float | None = None) -> AudioFormat:
+        return wanted
+
+
+def quietly(open_sink: OpenSink) -> OpenSink:
+    """The same loudspeaker, not so loud."""
+
+    @asynccontextmanager
+    async def opening(format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        async with open_sink(format, lambda samples: scaled(pull(samples), QUIET_GAIN), lost) as sink:
+            yield sink
+
+    return opening
+
+
+class FreeFloor:
+    """For what nobody hears."""
+
+    @asynccontextmanager
+    async def hold(
+        self, who: str, on_wait: Callable[[str], None] = lambda holder: None
+    ) -> AsyncIterator[float]:
+        yield 0.0
+
+
+class _NoRecording:
+    def write(self, frame: Frame) -> None: ...
+
+    def finish(self, note: RecordingNote) -> None: ...
+
+    async def saved(self) -> Path | None:
+        return None
+
+
+def begin_nothing(*, kind: str, turn: str, format: PcmFormat) -> Recording:  # noqa: A002
+    """A `BeginRecording` that keeps nothing."""
+    return _NoRecording()
