@@ -14,7 +14,18 @@ logger = logging.getLogger(__name__)
 def usable(
     config: Config, choices: tuple[EndpointChoice, ...], voices: tuple[str, ...]
 ) -> tuple[Endpoint, ...]:
-    """The endpoints of a chain; one whose address cannot be used is left out and logged."""
+    """The endpoints of a chain; one whose address or key cannot be used is left out and logged."""
+    endpoints: list[Endpoint] = []
+    for choice in choices:
+        try:
+            endpoints.append(endpoint_of(config, choice, voices))
+        except ConfigurationError as error:
+            logger.warning("%s", error)
+    return tuple(endpoints)
+
+
+def endpoint_of(config: Config, choice: EndpointChoice, voices: tuple[str, ...]) -> Endpoint:
+    """Raises `ConfigurationError` where the address or the key cannot be used."""
     settings = config.endpoints
     limits = Limits(
         connect_s=settings.connect_s,
@@ -22,18 +33,10 @@ def usable(
         gap_s=settings.gap_s,
         whole_s=settings.whole_s,
     )
-    endpoints: list[Endpoint] = []
-    for choice in choices:
-        try:
-            endpoint = Endpoint(
-                base_url=choice.url,
-                api_key=choice.api_key or "",
-                models=choice.models,
-                voices=voices,
-                limits=limits,
-            )
-        except ConfigurationError as error:
-            logger.warning("%s", error)
-        else:
-            endpoints.append(endpoint)
-    return tuple(endpoints)
+    return Endpoint(
+        base_url=choice.url,
+        api_key=choice.api_key or "",
+        models=choice.models,
+        voices=voices,
+        limits=limits,
+    )

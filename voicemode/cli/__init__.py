@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
-from voicemode.cli.showing import may_sound
+from voicemode.cli.showing import ask_leave
 from voicemode.cli.streams import show
 from voicemode.cli.words import Command, Look, parser
 from voicemode.errors import VoiceModeError
@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         _tell(config.problems)
         return look(config, folders(config, os.environ), options)
     if options.command == "doctor":
-        options.sound = may_sound(options)
+        ask_leave(options, config)
     command: Command = options.run
     return asyncio.run(_with_app(config, command, options))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from voicemode.cli.exits import DONE, FAILED
 from voicemode.cli.streams import show
@@ -14,21 +16,33 @@ from voicemode.terminal import key_terminal
 
 if TYPE_CHECKING:
     from voicemode.app import App
+    from voicemode.config import Config
+    from voicemode.doctor import Finding, Section
 
 
-def may_sound(options: argparse.Namespace) -> bool:
-    """Whether the doctor may play and listen: who is at the terminal is asked, nobody else."""
-    if options.sound or options.json:
-        return bool(options.sound)
+def ask_leave(options: argparse.Namespace, config: Config) -> None:
+    """Whether the doctor may play and listen, and whether it may let others work who cost money: who is at the terminal
+    is asked, nobody else."""
+    if options.json or options.report:
+        return
     with key_terminal() as terminal:
         if terminal is None or sys.stdout is None or not sys.stdout.isatty():
-            return False
-    print(
-        "The doctor can play a quiet sound of one second and listen to it, to find out whether you can talk over the "
-        "assistant. Nothing is recorded or sent.\nMay it? [y/N] ",
-        end="",
-        flush=True,
-    )
+            return
+    if not options.sound:
+        options.sound = _yes(
+            "The doctor can open the microphone for a second, then play a quiet sound of one second and listen to it, "
+            "to find out whether you are heard and whether you can talk over the assistant. Nothing is kept or sent."
+        )
+    paid = [each.url for each in config.speech_endpoints() if each.api_key and not each.local]
+    if paid and not options.endpoints:
+        options.endpoints = _yes(
+            "It can have your speech service say six short sentences and understand one, to measure each format: less "
+            "than a cent at OpenAI."
+        )
+
+
+def _yes(explained: str) -> bool:
+    print(f"{explained}\nMay it? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -57,26 +71,58 @@ async def show_config(app: App, options: argparse.Namespace) -> int:
 
 
 async def show_findings(app: App, options: argparse.Namespace) -> int:
-    from voicemode.doctor import Allowed, State, examine
+    from voicemode.doctor import Allowed, Measure, State, examine
 
-    allowed = Allowed(servers=True, microphone=options.sound, loudspeaker=options.sound)
+    allowed = Allowed(
+        servers=True,
+        microphone=options.sound,
+        loudspeaker=options.sound,
+        measure=Measure.ALL if options.endpoints else Measure.LOCAL,
+    )
     findings = []
-    section = None
-    advised: dict[str, str] = {}
+    lines = _Lines()
     async for finding in examine(app, allowed):
         findings.append(finding)
-        if options.json:
-            continue
-        if finding.section is not section:
-            show(f"{'' if section is None else chr(10)}{finding.section}")
-            section = finding.section
-        show(f"{finding.state:5} {finding.what}: {finding.found}")
-        if finding.mend:
-            before = advised.get(finding.mend)
-            show(f"      → {finding.mend if before is None else f'see {before}, above'}")
-            advised.setdefault(finding.mend, finding.what)
+        if not options.json and not options.report:
+            lines.show(finding)
     failed = any(finding.state is State.FAIL for finding in findings)
     if options.json:
         told = {"doctor": 1, "ok": not failed, "findings": [asdict(finding) for finding in findings]}
         show(json.dumps(told, ensure_ascii=False, indent=1))
+    if options.report:
+        show(_report(app, findings))
     return FAILED if failed else DONE
+
+
+class _Lines:
+    """Findings for a person, as they come: a heading for each section, and no advice twice."""
+
+    def __init__(self) -> None:
+        self._section: Section | None = None
+        self._advised: dict[str, str] = {}
+
+    def show(self, finding: Finding) -> None:
+        if finding.section is not self._section:
+            show(f"{'' if self._section is None else chr(10)}{finding.section}")
+            self._section = finding.section
+        show(f"{finding.state:5} {finding.what}: {finding.found}")
+        if finding.mend:
+            before = self._advised.setdefault(finding.mend, "")
+            show(f"      → {f'see {before}, above' if before else finding.mend}")
+            self._advised[finding.mend] = before or finding.what
+
+
+def _report(app: App, findings: list[Finding]) -> str:
+    from voicemode.doctor.report import markdown, person
+    from voicemode.settings_files import working_folder
+
+    choices = (*app.config.speech_endpoints(), *app.config.transcription_endpoints())
+    hosts = {urlsplit(each.url).hostname or "" for each in choices if not each.local}
+    who = person(
+        app.environment,
+        machine=platform.node(),
+        servers=sorted(hosts - {"", "api.openai.com"}),
+        project=str(working_folder()),
+        secrets=app.config.secrets(),
+    )
+    return markdown(findings, who)

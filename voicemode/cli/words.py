@@ -91,7 +91,18 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--sound",
         action="store_true",
-        help="play a quiet sound of one second, listen to it, and say whether you can talk over the assistant",
+        help="open the microphone for a second, then play a quiet sound and listen to it: whether you are heard, and "
+        "whether you can talk over the assistant",
+    )
+    doctor.add_argument(
+        "--endpoints",
+        action="store_true",
+        help="measure speech services elsewhere too, in every format (less than a cent at OpenAI)",
+    )
+    doctor.add_argument(
+        "--report",
+        action="store_true",
+        help="Markdown to paste into an issue, without secrets, your name or your machine's",
     )
     return made
 

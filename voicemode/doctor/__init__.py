@@ -7,6 +7,7 @@ before it is known. Each has a limit: nothing that hangs holds up the rest for l
 from __future__ import annotations
 
 from voicemode.doctor.finding import Finding, Section, State
+from voicemode.doctor.measuring import Measure
 from voicemode.doctor.visit import Allowed, examine
 
-__all__ = ["Allowed", "Finding", "Section", "State", "examine"]
+__all__ = ["Allowed", "Finding", "Measure", "Section", "State", "examine"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import util
+from pathlib import Path
 
 from voicemode.config import Config
 from voicemode.doctor.finding import Finding, State
 from voicemode.ears.canceller import canceller_installed
 from voicemode.ears.choice import chosen
+from voicemode.models.store import Installed, Store, measured
 from voicemode.settings_files import Folders
 from voicemode.status import EngineStatus, embedded_ear, embedded_voice
 
@@ -20,6 +23,69 @@ def _embedded(config: Config, places: Folders) -> list[Finding]:
         _engine("embedded voice", "espeak-ng, clear and robotic", embedded_voice()),
         _engine("embedded ear", "pocketsphinx, English, short answers", embedded_ear()),
     ]
+
+
+def _neural(config: Config, places: Folders) -> list[Finding]:
+    """What `voicemode models` has installed, and what is named and is not there."""
+    store = Store(places.models)
+    there = store.installed()
+    findings = [_installed(model) for model in there]
+    ids = {model.id for model in there}
+    for variable, name in (
+        ("VOICEMODE_NEURAL_VOICE", config.neural.voice),
+        ("VOICEMODE_NEURAL_EAR", config.neural.ear),
+    ):
+        if name and name.lower() != "none" and name not in ids and not Path(name).expanduser().is_dir():
+            known = any(model.id == name for model in store.catalogue)
+            findings.append(
+                Finding(
+                    state=State.WARN,
+                    what="neural model",
+                    found=f"{variable} is {name!r}, which is not installed",
+                    mend=f"`voicemode models install {name}`"
+                    if known
+                    else "`voicemode models` lists what there is.",
+                )
+            )
+    if there and util.find_spec("sherpa_onnx") is None:
+        findings.append(
+            Finding(
+                state=State.WARN,
+                what="neural models",
+                found="sherpa-onnx, which runs them, is missing",
+                mend="`pip install 'voicemode[neural]'`, or `uvx --from 'voicemode[neural]' voicemode`.",
+            )
+        )
+    if not findings:
+        findings.append(
+            Finding(
+                state=State.NOTE,
+                what="neural models",
+                found="none is installed",
+                mend="`voicemode models` lists voices and ears that work without a server.",
+            )
+        )
+    return findings
+
+
+def _installed(model: Installed) -> Finding:
+    speed = measured(model)
+    fast = "not measured here yet"
+    figures = {"bytes": float(model.bytes)}
+    if speed is not None:
+        fast = f"first {'sound' if model.speaks else 'words'} after {speed.first_seconds:.2f} s, "
+        fast += f"{speed.factor:.2f} × real time"
+        figures |= {"first_s": speed.first_seconds, "real_time_factor": speed.factor}
+    slow = speed is not None and speed.factor >= 1
+    return Finding(
+        state=State.WARN if slow else State.OK,
+        what=f"neural {'voice' if model.speaks else 'ear'}",
+        found=f"{model.id}, {model.bytes / 1e6:.0f} MB, {fast}",
+        mend="It is slower than it is heard on this machine: `voicemode models` lists smaller ones."
+        if slow
+        else "",
+        figures=figures,
+    )
 
 
 def _detector(config: Config, places: Folders) -> list[Finding]:
@@ -40,7 +106,7 @@ def _canceller(config: Config, places: Folders) -> list[Finding]:
     ]
 
 
-LOOKS: tuple[Look, ...] = (_embedded, _detector, _canceller)
+LOOKS: tuple[Look, ...] = (_embedded, _neural, _detector, _canceller)
 """Whoever brings a kind of model adds what looks for it."""
 
 

@@ -43,10 +43,10 @@ def chain(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[Fin
     if any(each.state == NOT_ASKED for each in engines):
         return findings
     mend = _advice(engines) or better
-    servers = any(each.kind in ("server", "neural") and each.state == "ready" for each in engines)
+    better_than_embedded = any(each.kind != "embedded" and each.state == "ready" for each in engines)
     if not any(each.state == "ready" for each in engines):
         findings.append(Finding(state=State.FAIL, what=what, found="no engine is ready", mend=mend))
-    elif not servers:
+    elif not better_than_embedded:
         findings.append(
             Finding(state=State.WARN, what=what, found="only the embedded engine is ready", mend=mend)
         )

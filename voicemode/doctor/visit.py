@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from voicemode import clock
 from voicemode.app import App
@@ -19,15 +20,22 @@ from voicemode.doctor.echo import listen_to_itself
 from voicemode.doctor.finding import Finding, Section, State
 from voicemode.doctor.hearing import examine_microphone
 from voicemode.doctor.machine import examine_machine, place
+from voicemode.doctor.measuring import Measure, examine_servers
 from voicemode.doctor.models import examine_models
 from voicemode.doctor.servers import examine_engines
 from voicemode.doctor.sound import examine_sound
+from voicemode.redaction import Redactor
 from voicemode.settings_files import find_project_file, working_folder
+from voicemode.status import Engines, Status
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 8.0
 """For what reads files, lists devices (5 s where the sound system hangs) or asks servers (4 s)."""
+MEASURE_SECONDS = 90.0
+"""Six formats of a server that just keeps up."""
 SOUND_SECONDS = 40.0
 """Waiting for whoever speaks, then a second of listening and three of playing; opening a device has 5 s."""
 
@@ -39,12 +47,13 @@ class Allowed:
     """What may be tried. Without any nothing leaves this machine, sounds or listens.
 
     `servers`: asked whether they are there, which costs nothing; `microphone`: opened for a second; `loudspeaker`:
-    plays a quiet second and listens to it.
+    plays a quiet second and listens to it; `measure`: servers that are ready say a sentence in each format.
     """
 
     servers: bool = False
     microphone: bool = False
     loudspeaker: bool = False
+    measure: Measure = Measure.NONE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +65,20 @@ class Check:
 
 
 async def examine(
-    app: App, allowed: Allowed, *, look_seconds: float = LOOK_SECONDS
+    app: App, allowed: Allowed, *, known: Status | None = None, look_seconds: float = LOOK_SECONDS
 ) -> AsyncGenerator[Finding]:
-    """Findings in order, each as soon as it and those before it are known. Never raises for what it finds."""
-    devices = asyncio.create_task(app.devices())
-    checks = _checks(app, allowed, devices, look_seconds)
-    tasks: list[asyncio.Task[list[Finding]]] = [asyncio.create_task(_told(check)) for check in checks]
+    """Findings in order, each as soon as it and those before it are known. Never raises for what it finds. What is
+    `known` of devices and servers is not asked again."""
+    if known is None:
+        devices = asyncio.create_task(app.devices())
+        engines = asyncio.create_task(app.engines(check=allowed.servers))
+    else:
+        devices = asyncio.create_task(_given(known.devices))
+        asked = Engines(speech=known.speech, transcription=known.transcription)
+        engines = asyncio.create_task(_given(asked))
+    checks = _checks(app, allowed, devices, engines, look_seconds)
+    redact = Redactor(app.config.secrets()).redact
+    tasks: list[asyncio.Task[list[Finding]]] = [asyncio.create_task(_told(check, redact)) for check in checks]
     try:
         for task in tasks:
             for finding in await task:
@@ -70,11 +87,20 @@ async def examine(
         for task in tasks:
             task.cancel()
         devices.cancel()
-        await asyncio.gather(*tasks, devices, return_exceptions=True)
+        engines.cancel()
+        await asyncio.gather(*tasks, devices, engines, return_exceptions=True)
+
+
+async def _given(value: T) -> T:
+    return value
 
 
 def _checks(
-    app: App, allowed: Allowed, devices: asyncio.Task[DeviceReport], seconds: float
+    app: App,
+    allowed: Allowed,
+    devices: asyncio.Task[DeviceReport],
+    engines: asyncio.Task[Engines],
+    seconds: float,
 ) -> Sequence[Check]:
     config, places = app.config, app.places
 
@@ -88,7 +114,10 @@ def _checks(
         return examine_sound(await asyncio.shield(devices), config)
 
     async def servers() -> list[Finding]:
-        return examine_engines(await app.engines(check=allowed.servers))
+        return examine_engines(await asyncio.shield(engines))
+
+    async def measured() -> list[Finding]:
+        return await examine_servers(config, await asyncio.shield(engines), allowed.measure)
 
     async def models() -> list[Finding]:
         return await asyncio.to_thread(examine_models, config, places)
@@ -106,14 +135,15 @@ def _checks(
         look(section=Section.SOUND, what="sound devices", work=sound),
         Check(section=Section.SOUND, what="sound", work=partial(_heard, app, allowed), seconds=SOUND_SECONDS),
         look(section=Section.SERVERS, what="servers", work=servers),
+        Check(section=Section.SERVERS, what="measuring", work=measured, seconds=MEASURE_SECONDS),
         look(section=Section.MODELS, what="models", work=models),
         look(section=Section.CONFIGURATION, what="configuration", work=configuration),
         look(section=Section.CLIENTS, what="clients", work=clients),
     )
 
 
-async def _told(check: Check) -> list[Finding]:
-    """What the check found; that it hung or broke is a finding too."""
+async def _told(check: Check, redact: Callable[[str], str]) -> list[Finding]:
+    """What the check found; that it hung or broke is a finding too. No secret leaves here."""
     try:
         async with asyncio.timeout(check.seconds):
             found = await check.work()
@@ -136,7 +166,10 @@ async def _told(check: Check) -> list[Finding]:
                 mend="This is a fault of voicemode: please report it.",
             )
         ]
-    return [replace(each, section=check.section) for each in found]
+    return [
+        replace(each, section=check.section, found=redact(each.found), mend=redact(each.mend))
+        for each in found
+    ]
 
 
 async def _heard(app: App, allowed: Allowed) -> list[Finding]:

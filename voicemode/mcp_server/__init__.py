@@ -128,11 +128,15 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
 
     @server.tool(title="Voice status", annotations=LOOK)
     async def voice_status(
-        check: Annotated[bool, Field(description="ask the servers too")] = False,
+        check: Annotated[bool, Field(description="ask the servers and listen for a second too")] = False,
     ) -> Annotated[CallToolResult, StatusResult]:
         """What would speak and listen now, on which devices, and what is missing and how to mend it."""
         async with _worded(app):
-            return results.status(await app.status(check=check))
+            from voicemode.doctor import Allowed, examine
+
+            status = await app.status(check=check)
+            allowed = Allowed(servers=check, microphone=check)
+            return results.status(status, [each async for each in examine(app, allowed, known=status)])
 
 
 def _request(app: App, voice: str | None, speed: float | None, instructions: str | None) -> SpeechRequest:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
@@ -12,7 +13,12 @@ from voicemode.calls import Call, CallStatus
 from voicemode.speech import Exchange, Outcome, Timings
 from voicemode.status import Status
 
+if TYPE_CHECKING:
+    from voicemode.doctor import Finding
+
 LISTED_CHARACTERS = 200
+MOST_PROBLEMS = 12
+PROBLEM_CHARACTERS = 500
 
 IN_STATE = {
     "waiting": "Waiting for its turn to speak.",
@@ -154,14 +160,14 @@ def _start(text: str) -> str:
     return text if len(text) <= LISTED_CHARACTERS else f"{text[:LISTED_CHARACTERS]}…"
 
 
-def status(found: Status) -> CallToolResult:
+def status(found: Status, findings: Iterable[Finding]) -> CallToolResult:
     result = StatusResult(
         speech=[_engine(each.name, each.state, each.detail) for each in found.speech],
         transcription=[_engine(each.name, each.state, each.detail) for each in found.transcription],
         devices=_devices(found),
         interrupting=found.interrupting,
         floor=found.floor or "free",
-        problems=[str(problem) for problem in found.problems],
+        problems=_problems(findings),
     )
     lines = [
         f"Speaking is tried with: {', then '.join(result.speech)}.",
@@ -171,6 +177,19 @@ def status(found: Status) -> CallToolResult:
         *result.problems,
     ]
     return result.answer("\n".join(lines))
+
+
+def _problems(findings: Iterable[Finding]) -> list[str]:
+    """What the doctor would mend, the worst first, and no more than can be acted on."""
+    wrong = [each for each in findings if each.state in ("warn", "fail")]
+    wrong.sort(key=lambda each: each.state != "fail")
+    lines = [_cut(f"{each.what}: {each.found} {each.mend}".rstrip()) for each in wrong[:MOST_PROBLEMS]]
+    more = len(wrong) - len(lines)
+    return [*lines, f"And {more} more: `voicemode doctor` shows them."] if more else lines
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= PROBLEM_CHARACTERS else f"{text[: PROBLEM_CHARACTERS - 1]}…"
 
 
 def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
