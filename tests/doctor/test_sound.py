@@ -55,11 +55,17 @@ def test_the_default_devices_are_told_with_their_rates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "words"), [(0, "its own rate"), (24_000, "24000 Hz)"), (44_100, "another rate is converted")]
+    ("rate", "words"), [(0, "its own rate"), (24_000, "24000 Hz)"), (44_100, "other rates are converted")]
 )
 @pytest.mark.spec("DOC-5")
 def test_a_rate_that_is_not_the_voices_works_by_converting(rate: int, words: str) -> None:
     assert words in found(report(device("Speakers", output=True, rate=rate)))["loudspeaker"].found
+
+
+@pytest.mark.spec("DOC-5")
+def test_a_default_that_stands_for_another_device_says_which() -> None:
+    told = replace(report(device("default", output=True)), output_name="alsa_output.usb-headset")
+    assert "(the default: alsa_output.usb-headset, " in found(told)["loudspeaker"].found
 
 
 @pytest.mark.spec("DOC-5")

@@ -4,57 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.doors.door import LIMIT_SECONDS, FakedApp, World
-from tests.support.fakes import FakeLoudspeaker, FakeMicrophone
+from tests.doctor.patient import Patient, patient
+from tests.doors.door import LIMIT_SECONDS
 from tests.support.speech_server import SpeechServer, closed_port
 from voicemode.devices.backend import DeviceReport
-from voicemode.devices.soundcard import SoundCard
-from voicemode.doctor import Allowed, Finding, Section, State, examine
+from voicemode.doctor import Allowed, Finding, Measure, Section, State, examine
 from voicemode.doctor.visit import LOOK_SECONDS
-from voicemode.eventlog import EventLog
-from voicemode.ports import OpenSink, OpenSource
-from voicemode.recordings import Recordings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("DOC-1")]
-
-
-class Card(SoundCard):
-    """A sound card made of fakes."""
-
-    def __init__(self, speaker: OpenSink, microphone: OpenSource) -> None:
-        super().__init__(loaders=[])
-        self.open_sink = speaker  # type: ignore[assignment,method-assign]
-        self.open_source = microphone  # type: ignore[assignment,method-assign]
-
-
-NOISE = b"\1\1"
-
-
-class Patient(FakedApp):
-    """An app on fakes, with a home of its own."""
-
-    def __init__(self, world: World, folder: Path, log: EventLog, recordings: Recordings) -> None:
-        super().__init__(world, folder, log, recordings)
-        self.environment = {"HOME": str(folder), "PATH": ""}
-        self.heard = FakeMicrophone([NOISE * 160] * 300)
-        self.speaker = FakeLoudspeaker()
-        self.card = Card(self.speaker, self.heard)
-
-
-@asynccontextmanager
-async def patient(folder: Path, **environment: str) -> AsyncIterator[Patient]:
-    with EventLog(folder / "events", enabled=False) as log, Recordings(folder / "recordings") as recordings:
-        app = Patient(World(**environment), folder, log, recordings)
-        try:
-            yield app
-        finally:
-            await app.conversation.close()
 
 
 async def told(
@@ -161,3 +122,36 @@ async def test_the_assistants_of_this_home_are_looked_at(tmp_path: Path) -> None
         assert "no program" in by_what(await told(app))["Claude Code"].found
         app.environment = {}
         assert "no home folder" in by_what(await told(app))["clients"].found
+
+
+@pytest.mark.spec("DOC-10")
+async def test_what_is_ready_on_this_machine_is_measured_in_its_place(tmp_path: Path) -> None:
+    with SpeechServer() as server:
+        async with patient(tmp_path, VOICEMODE_TTS_BASE_URLS=server.base_url) as app:
+            findings = await told(app, Allowed(servers=True, measure=Measure.LOCAL))
+    measured = [finding for finding in findings if finding.figures.get("first_byte_ms")]
+    assert len(measured) == 6
+    assert {finding.section for finding in measured} == {Section.SERVERS}
+
+
+async def test_what_is_known_is_not_asked_again(tmp_path: Path) -> None:
+    with SpeechServer() as server:
+        async with patient(tmp_path, VOICEMODE_TTS_BASE_URLS=server.base_url) as app:
+            known = await app.status(check=True)
+            asked = len(server.requests)
+            findings = by_what([each async for each in examine(app, Allowed(servers=True), known=known)])
+            assert len(server.requests) == asked
+    assert findings[f"speech: 127.0.0.1:{server.port}"].state is State.OK
+
+
+async def test_no_secret_leaves_a_check(tmp_path: Path) -> None:
+    secret = "a-key-of-an-odd-shape"
+
+    async def broken() -> DeviceReport:
+        raise RuntimeError(f"refused {secret}")
+
+    async with patient(tmp_path, OPENAI_API_KEY=secret) as app:
+        app.devices = broken  # type: ignore[method-assign]
+        findings = await told(app)
+    assert "refused [secret]" in by_what(findings)["sound devices"].found
+    assert secret not in str(findings)

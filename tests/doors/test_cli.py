@@ -149,6 +149,26 @@ def test_doctor_fails_without_sound_and_says_how_to_mend_it(tmp_path: Path) -> N
     assert "→" in run(tmp_path, "doctor").stdout
 
 
+@pytest.mark.spec("DOC-11")
+def test_a_report_names_nobody_and_is_markdown(tmp_path: Path) -> None:
+    key = "sk-do-not-show-this-to-anybody"
+    done = run(tmp_path, "doctor", "--report", OPENAI_API_KEY=key, OPENAI_BASE_URL="http://192.0.2.9:1/v1")
+    assert done.returncode == FAILED
+    assert done.stderr == ""
+    assert done.stdout.startswith("## voicemode doctor\n")
+    assert "- FAIL loudspeaker: " in done.stdout
+    assert "<server-1>" not in done.stdout.replace("&lt;server-1>", "")
+    assert "&lt;server-1>" in done.stdout
+    assert [word for word in (str(tmp_path), key, "192.0.2.9") if word in done.stdout] == []
+
+
+@pytest.mark.spec("DOC-8")
+def test_what_is_wrong_with_the_configuration_is_told_once(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", VOICEMODE_TTS_SPEED="fast")
+    assert done.stderr == ""
+    assert done.stdout.count("VOICEMODE_TTS_SPEED in the environment is 'fast'") == 1
+
+
 @pytest.mark.live
 @pytest.mark.spec("CLI-7")
 def test_doctor_is_content_with_a_sound_card(sound_card: VirtualSoundCard, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from mcp import MCPError
 from mcp.types import BlobResourceContents, TextResourceContents
 
+from tests.doctor.patient import FakeCard
 from tests.doors.door import (
     LIMIT_SECONDS,
     SECRET,
@@ -19,9 +20,8 @@ from tests.doors.door import (
     door,
     fields,
 )
-from tests.support.fakes import (
-    until,
-)
+from tests.support.fakes import FakeMicrophone, until
+from tests.support.speech_server import closed_port
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +42,39 @@ async def test_voice_status_says_what_would_be_used_and_what_is_wrong(tmp_path: 
     assert "voicemode doctor --sound" in str(found["interrupting"])
     assert "VOICEMODE_TTS_SPEED" in str(found["problems"])
     assert SECRET not in result.model_dump_json()
+
+
+@pytest.mark.spec("TOOL-13", "DOC-2")
+async def test_voice_status_says_what_the_doctor_would_mend_the_worst_first(tmp_path: Path, era: str) -> None:
+    with closed_port() as url:
+        world = World(VOICEMODE_TTS_BASE_URLS=url, VOICEMODE_TTS_SPED="2", VOICEMODE_KOKORO_PORT="9")
+        async with door(world, tmp_path, era) as made:
+            looked = fields(await made.call("voice_status"))["problems"]
+            asked = fields(await made.call("voice_status", check=True))["problems"]
+    assert isinstance(looked, list)
+    assert isinstance(asked, list)
+    assert looked[0].startswith("loudspeaker: none → ")
+    assert [
+        each
+        for each in ("Did you mean VOICEMODE_TTS_SPEED?", "KOKORO_PORT has no effect")
+        if each not in str(looked)
+    ] == []
+    assert "unreachable" not in str(looked)
+    assert "unreachable" in str(asked)
+    assert max(map(len, asked)) <= 500
+
+
+@pytest.mark.spec("DOC-2")
+async def test_voice_status_opens_the_microphone_only_where_it_is_asked_to_try(
+    tmp_path: Path, era: str
+) -> None:
+    async with door(World(), tmp_path, era) as made:
+        microphone = FakeMicrophone([b"\1\1" * 160] * 200)
+        made.app.card = FakeCard(made.world.speaker, microphone)
+        await made.call("voice_status")
+        assert microphone.opened == 0
+        await made.call("voice_status", check=True)
+        assert (microphone.opened, microphone.open, made.world.speaker.opened) == (1, 0, 0)
 
 
 @pytest.mark.spec("TOOL-14")

@@ -85,7 +85,8 @@ def _tell(problems: Iterable[Problem]) -> None:
 async def _with_app(config: Config, command: Command, options: argparse.Namespace) -> int:
     from voicemode.app import open_app
 
-    _tell(config.problems)
+    if options.command != "doctor":  # It tells them itself.
+        _tell(config.problems)
     task = asyncio.current_task()
     assert task is not None
     for name in ("SIGTERM", "SIGHUP"):

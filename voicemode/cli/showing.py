@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from voicemode.doctor import Finding, Section
 
 
+SHORT_ADVICE = 90
+"""Characters that are read again sooner than looked up."""
+
+
 def ask_leave(options: argparse.Namespace, config: Config) -> None:
     """Whether the doctor may play and listen, and whether it may let others work who cost money: who is at the terminal
     is asked, nobody else."""
@@ -95,7 +99,7 @@ async def show_findings(app: App, options: argparse.Namespace) -> int:
 
 
 class _Lines:
-    """Findings for a person, as they come: a heading for each section, and no advice twice."""
+    """Findings for a person, as they come: a heading for each section, and no long advice twice."""
 
     def __init__(self) -> None:
         self._section: Section | None = None
@@ -107,9 +111,9 @@ class _Lines:
             self._section = finding.section
         show(f"{finding.state:5} {finding.what}: {finding.found}")
         if finding.mend:
-            before = self._advised.setdefault(finding.mend, "")
-            show(f"      → {f'see {before}, above' if before else finding.mend}")
-            self._advised[finding.mend] = before or finding.what
+            before = self._advised.setdefault(finding.mend, finding.what)
+            again = before != finding.what and len(finding.mend) > SHORT_ADVICE
+            show(f"      → {f'see {before}, above' if again else finding.mend}")
 
 
 def _report(app: App, findings: list[Finding]) -> str:

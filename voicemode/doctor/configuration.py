@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,18 @@ from voicemode.config import Config
 from voicemode.doctor.finding import Finding, State
 from voicemode.ears.choice import chosen
 from voicemode.kinds import is_loopback
-from voicemode.settings import Origin
+from voicemode.settings import SET, Origin
 from voicemode.settings_files import Folders
 from voicemode.variables import OPENAI
 
 Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
 """Variables, when they have no effect, and why."""
+
+
+PERSONAL = frozenset({"VOICEMODE_STT_PROMPT"})
+"""Names and words of the user's own, which do not belong where a report is pasted."""
+
+MEND_LINE = "Write NAME=value there, or begin the line with #."
 
 
 def examine_configuration(config: Config, places: Folders, *, project: Path | None) -> list[Finding]:
@@ -28,7 +35,7 @@ def examine_configuration(config: Config, places: Folders, *, project: Path | No
                 state=State.WARN,
                 what="setting",
                 found=problem.says,
-                mend="" if not problem.variable else f"Set or unset it there ({problem.source}).",
+                mend=f"Set or unset it there ({problem.source})." if problem.variable else MEND_LINE,
             )
             for problem in config.problems
         ),
@@ -41,7 +48,7 @@ def examine_configuration(config: Config, places: Folders, *, project: Path | No
             )
             for name, origin, why in useless(config)
         ),
-        Finding(state=State.OK, what="data", found=str(places.data)),
+        _data(places.data),
     ]
 
 
@@ -70,9 +77,24 @@ def _file(config: Config, origin: Origin, path: Path, what: str) -> Finding:
 def _settings(config: Config) -> Finding:
     """Everything that is not as it comes; a secret is only said to be set."""
     shown = [
-        f"{row.name}={row.value} ({row.source})" for row in config.rows if row.source is not Origin.DEFAULT
+        f"{row.name}={SET if row.name in PERSONAL else row.value} ({row.source})"
+        for row in config.rows
+        if row.source is not Origin.DEFAULT
     ]
     return Finding(state=State.OK, what="settings", found=", ".join(shown) or "everything is as it comes")
+
+
+def _data(folder: Path) -> Finding:
+    """The folder for what is kept, or the nearest one above it, which is where it would be made."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding(state=State.OK, what="data", found=str(folder))
+    return Finding(
+        state=State.WARN,
+        what="data",
+        found=f"{folder} cannot be written: no recording, no event log and no line of who speaks next",
+        mend=f"Make {there} writable for you, or set VOICEMODE_BASE_DIR to another folder.",
+    )
 
 
 def _named(config: Config) -> bool:

@@ -210,9 +210,14 @@ async def examine_transcription(
     text = " ".join("".join(char if char.isprintable() else " " for char in transcript.text).split())
     shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
     understood = f"understood {shown!r}" + (f" where {words!r} was said" if words else "")
+    nothing = bool(words) and not text
     return Finding(
-        state=State.OK if text or not words else State.NOTE,
+        state=State.NOTE if nothing else State.OK,
         what=what,
         found=f"{understood}, after {took * 1000:.0f} ms (model {transcript.model})",
+        mend="A robot's voice is hard to understand: try `voicemode listen`. If it does not understand you either, its "
+        "model (VOICEMODE_STT_MODEL) or its language is another."
+        if nothing
+        else "",
         figures={"answer_ms": round(took * 1000, 1), "sound_s": round(recording.seconds, 2)},
     )

@@ -37,6 +37,7 @@ def chain(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[Fin
             state=_state(each),
             what=f"{what}: {each.name}",
             found=_found(each),
+            mend=_mend(each),
         )
         for each in engines
     ]
@@ -54,9 +55,16 @@ def chain(what: str, engines: tuple[EngineStatus, ...], better: str) -> list[Fin
 
 
 def _found(engine: EngineStatus) -> str:
-    """The rest of what is to be known of an engine that is ready is advice, and stands where that belongs."""
-    detail = engine.detail.partition(". ")[0] if engine.state == "ready" else engine.detail
+    """The rest of what is to be known of an engine is advice, and stands where that belongs."""
+    detail = engine.detail.partition(". ")[0].rstrip(".")
     return f"{engine.state}: {detail}" if detail else engine.state
+
+
+def _mend(engine: EngineStatus) -> str:
+    if _state(engine) is not State.WARN:
+        return ""
+    usual = ADVICE.get(Health(engine.state), "") if engine.state in set(Health) else ""
+    return engine.detail.partition(". ")[2] or f"{usual[:1].upper()}{usual[1:]}" or "Install voicemode again."
 
 
 def _state(engine: EngineStatus) -> State:

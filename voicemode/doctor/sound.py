@@ -36,7 +36,7 @@ def examine_sound(report: DeviceReport, config: Config) -> list[Finding]:
 
 def library(report: DeviceReport) -> Finding:
     if report.library:
-        notes = f" ({'; '.join(report.notes)})" if report.notes else ""
+        notes = f" ({'; '.join(note.rstrip('.') for note in report.notes)})" if report.notes else ""
         return Finding(
             state=State.OK, what="sound library", found=f"{report.library} {report.version}{notes}"
         )
@@ -69,6 +69,9 @@ def device(report: DeviceReport, wanted: str, *, output: bool) -> Finding:
         mend = advice(trouble, report.place, output=output)
         return Finding(state=State.FAIL, what=what, found=found, mend=mend)
     why = f"by {_variable(output=output)}" if wanted else "the default"
+    server_name = report.output_name if output else report.input_name
+    if server_name and server_name != chosen.name and not wanted:
+        why = f"the default: {server_name}"
     many = f", {len(usable)} to choose from" if len(usable) > 1 else ""
     return Finding(
         state=State.OK,
@@ -127,7 +130,7 @@ def _rate(info: DeviceInfo) -> str:
         return "its own rate"
     if info.rate == SPEECH.rate:
         return f"{info.rate} Hz"
-    return f"{info.rate} Hz, what has another rate is converted"
+    return f"{info.rate} Hz, other rates are converted"
 
 
 def _without_twins(usable: Sequence[DeviceInfo]) -> list[DeviceInfo]:

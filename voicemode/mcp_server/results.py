@@ -183,7 +183,7 @@ def _problems(findings: Iterable[Finding]) -> list[str]:
     """What the doctor would mend, the worst first, and no more than can be acted on."""
     wrong = [each for each in findings if each.state in ("warn", "fail")]
     wrong.sort(key=lambda each: each.state != "fail")
-    lines = [_cut(f"{each.what}: {each.found} {each.mend}".rstrip()) for each in wrong[:MOST_PROBLEMS]]
+    lines = [_cut(f"{each.what}: {each.found} → {each.mend}") for each in wrong[:MOST_PROBLEMS]]
     more = len(wrong) - len(lines)
     return [*lines, f"And {more} more: `voicemode doctor` shows them."] if more else lines
 
