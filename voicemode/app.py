@@ -333,7 +333,7 @@ class App:
         barge_in = settings.barge_in is not BargeIn.FALSE
         return ListeningPorts(
             open_source=self.card.open_source,
-            open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness),
+            open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness, on_warning=self._warned),
             engine=self.transcription,
             begin_recording=self.recordings.begin,
             emit=self._emit,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from voicemode import clock, metrics
-from voicemode.errors import InvalidRequest
+from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.events import ControlAsked, Emit, Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
 from voicemode.playback import State
 from voicemode.speaking import Utterance
@@ -81,6 +81,14 @@ class Call:
     @property
     def over(self) -> bool:
         return self._task.done()
+
+    @property
+    def mistake(self) -> BaseException | None:
+        """What ended the call and is no error of ours to tell: voicemode's own mistake."""
+        if not self.over or self._task.cancelled():
+            return None
+        problem = self._task.exception()
+        return None if isinstance(problem, VoiceModeError) else problem
 
     async def until_started(self) -> None:
         """Returns when sound is audible or the call is over. Raises what `result` raises."""

@@ -200,9 +200,13 @@ class Conversation:
         return not (turn in self._calls and self._calls[turn].pending)
 
     def _put_away(self, call: Call) -> None:
-        """A call that was ended before it could begin has an end in the log all the same."""
+        """A call that was ended before it could begin, or by a mistake of ours, has an end in the log all the same."""
         events = self._turns.get(call.handle, [])
-        if not any(isinstance(event, TurnFinished | TurnFailed) for event in events):
+        ended = any(isinstance(event, TurnFinished | TurnFailed) for event in events)
+        if (mistake := call.mistake) is not None:
+            reason = f"{type(mistake).__name__}: {mistake}"
+            self._note(TurnFailed(at=clock.monotonic(), turn=call.handle, code="mistake", reason=reason))
+        elif not ended:
             self._exchanges.note_cancelled(call.handle, call.utterance)
         self._turns.pop(call.handle, None)
 

@@ -294,7 +294,7 @@ class AudioSaved(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnFailed(Event):
-    """The turn ends with an error, or goes on to its end without a transcript."""
+    """The turn ends with an error, or goes on to its end without a transcript. `code` mistake: one of our own."""
 
     code: str
     reason: str

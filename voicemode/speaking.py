@@ -31,6 +31,7 @@ from voicemode.events import (
     SpeechRequested,
     TurnStarted,
     Underrun,
+    Warned,
 )
 from voicemode.levels import audible_to
 from voicemode.links import Links
@@ -449,7 +450,7 @@ class Utterance:
 
 
 async def play(ports: SpeakingPorts, sound: Frame) -> None:
-    """A short sound, heard to its end. One that cannot be played is left out."""
+    """A short sound, heard to its end. One that cannot be played is left out, and told."""
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -460,10 +461,12 @@ async def play(ports: SpeakingPorts, sound: Frame) -> None:
     playback = Playback(ports.format, fill_seconds=0.0, limit_seconds=WHOLE, watch=watch)
     playback.write(sound)
     playback.end()
-    with suppress(DeviceError):
+    try:
         async with ports.open_sink(ports.format, playback.pull, lambda error: _tell(loop, over.set)) as sink:
             playback.device_latency = lambda: sink.latency
             await over.wait()
+    except DeviceError as error:
+        ports.emit(Warned(at=clock.monotonic(), turn="", what=f"A chime was left out: {error}"))
 
 
 def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -191,3 +192,37 @@ async def test_a_folder_that_goes_away_in_mid_call_costs_no_call_and_is_made_aga
 
 async def _has(folder: Path, name: str) -> bool:
     return name in [line.name for line in events(folder)]
+
+
+HOSTILE = [
+    "../../victim",
+    "/etc/passwd",
+    "..\\..\\victim",
+    "\u202eevil",
+    "a\0b",
+    "x" * 100_000,
+    "%2e%2e%2fvictim",
+    "\n{}\n",
+]
+
+
+@pytest.mark.spec("BAT-19")
+async def test_handles_and_names_that_a_host_sends_lead_nowhere(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "voicemode", tmp_path / "victim"
+    victim.write_text("precious")
+    with SpeechServer() as server:
+        variables = environment(None, folder, TTS_BASE_URLS=server.base_url, SAVE_ALL="true")
+        async with wire(variables | {"HOME": str(folder)}, umask=0) as host:
+            for name in HOSTILE:
+                for tool, more in (("playback", {"action": "stop"}), ("playback", {}), ("converse", {})):
+                    answer = await host.answer(host.begin(tool, handle=name, **more))
+                    assert answer.failed
+                    assert "precious" not in answer.text
+                    assert len(answer.text) < 1_000
+                await host.message(host.ask("resources/read", uri=f"voicemode://recordings/{name[:200]}"))
+            said = await host.call("speak", message=TEXT, wait="finished")
+    assert "loudspeaker" in said.text
+    assert victim.read_text() == "precious"
+    assert set(await asyncio.to_thread(os.listdir, tmp_path)) == {"victim", "voicemode"}
+    (log,) = Logbook(folder / "events").files()
+    assert all(_parses(line) for line in log.read_bytes().splitlines())

@@ -163,6 +163,9 @@ async def test_a_key_is_never_shown_whatever_fails_and_whoever_repeats_it(tmp_pa
             ["doctor"],
             ["doctor", "--json"],
             ["voices"],
+            ["events"],
+            ["events", "--json"],
+            ["events", "--turn", "last"],
             ["speak", "One."],
         ):
             process = await asyncio.create_subprocess_exec(

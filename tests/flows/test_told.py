@@ -12,6 +12,7 @@ import pytest
 from tests.flows.world import REQUEST, SlowEar, World, over
 from tests.support.fakes import ROOM, SPOKEN, WORD, FakeEar, FakeLoudspeaker, FakeVoice, until
 from voicemode.calls import Call
+from voicemode.chimes import ChimeRules
 from voicemode.conversation import Conversation
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.errors import EndpointUnreachable, EngineError, EngineUnavailable
@@ -29,10 +30,13 @@ from voicemode.events import (
     TranscriptionDropped,
     TranscriptionRequested,
     TurnEnded,
+    TurnFailed,
+    TurnFinished,
+    Warned,
 )
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.speech import EncodedAudio, SpeechRequest, Trouble
+from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Transcript, TranscriptionRequest, Trouble
 from voicemode.telling import telling
 from voicemode.transcribing import guessing
 
@@ -228,3 +232,32 @@ async def test_pause_resume_replay_and_replace_are_told() -> None:
     await over(instead)
     assert controls(world, again) == [("replay", call.handle), ("replace", instead.handle)]
     assert controls(world, instead) == []
+
+
+class Mistaken(FakeEar):
+    """Fails as nobody foresaw."""
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        raise ZeroDivisionError("of nothing")
+
+
+@pytest.mark.spec("EVT-13")
+async def test_a_mistake_of_our_own_is_told_as_one_and_not_as_a_cancellation() -> None:
+    world = World(ear=Mistaken(), speculative=False)
+    call = world.conversation().listen()
+    with pytest.raises(ZeroDivisionError):
+        await over(call)
+    ends = [event for event in world.of(call.handle) if isinstance(event, TurnFailed | TurnFinished)]
+    assert [(type(event), getattr(event, "code", "")) for event in ends] == [(TurnFailed, "mistake")]
+    assert isinstance(ends[0], TurnFailed)
+    assert ends[0].reason == "ZeroDivisionError: of nothing"
+
+
+@pytest.mark.spec("EVT-13")
+async def test_a_chime_that_cannot_be_played_is_told_beside_the_turn() -> None:
+    world = World(speaker=FakeLoudspeaker(missing=True))
+    call = world.conversation(chimes=ChimeRules()).listen()
+    assert (await over(call)).outcome is Outcome.ANSWERED
+    warnings = [event.what for event in world.watched.events if isinstance(event, Warned)]
+    assert len(warnings) == 2
+    assert all("There is no loudspeaker" in warning for warning in warnings)

@@ -219,8 +219,8 @@ def _show_waterfall(turn: LoggedTurn) -> None:
     from voicemode.timeline import spans
 
     found = spans(turn.events)
-    whole = max((span.start + (span.seconds or 0.0) for span in found), default=0.0)
-    if not whole:
+    whole = turn.timings.total
+    if not found or not whole:
         return
     paint = _painter()
     show(f"\n{paint(BOLD, 'Where the time went')} (from, and for how long, in seconds)")

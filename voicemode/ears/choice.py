@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import util
 
-from voicemode.ears.gated import GatedVad
+from voicemode.ears.gated import GatedVad, warned
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
@@ -59,7 +59,11 @@ def chosen(
 
 
 def open_vad(
-    choice: DetectorChoice, aggressiveness: int, *, installed: Callable[[], bool] = neural_installed
+    choice: DetectorChoice,
+    aggressiveness: int,
+    *,
+    installed: Callable[[], bool] = neural_installed,
+    on_warning: Callable[[str], None] = warned,
 ) -> Vad:
     """A fresh detector. With `auto` the network is loaded in a thread meanwhile, and the caller never waits for it
     before the first voice; `neural` loads it here and raises `EngineUnavailable` where it cannot."""
@@ -72,6 +76,7 @@ def open_vad(
             frame_samples=FRAME_SAMPLES,
             onset_seconds=ONSET_SECONDS,
             overhang_seconds=OVERHANG_SECONDS,
+            on_warning=on_warning,
         )
     return SileroVad() if detector.neural else WebRtcVad(aggressiveness)
 

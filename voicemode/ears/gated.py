@@ -23,6 +23,10 @@ KEPT_FRAMES = 8
 its time over, in about 10 ms of work; the judge alone is sure of an onset within that time (decision 0009)."""
 
 
+def warned(what: str) -> None:
+    logger.warning("%s", what)
+
+
 class GatedVad:
     """The judge's probability while the gate is open, 0 while it is closed.
 
@@ -41,7 +45,9 @@ class GatedVad:
         onset_seconds: float = 0.3,
         overhang_seconds: float = 0.0,
         hold_seconds: float = HOLD_SECONDS,
+        on_warning: Callable[[str], None] = warned,
     ) -> None:
+        self._warn = on_warning
         self._gate = gate
         self._open_judge = judge
         self._judge: Vad | None = None
@@ -93,7 +99,7 @@ class GatedVad:
         try:
             self._judge = self._judge or self._open_judge()
         except EngineUnavailable as error:
-            logger.warning("%s WebRTC's detector decides alone.", error)
+            self._warn(f"{error} WebRTC's detector decides alone.")
             self._alone = True
             return None
         return self._judge
