@@ -25,7 +25,7 @@ RATE = 16_000
 """Hz, of voices and ear: what one says the other hears without resampling."""
 TONE_SECONDS, GAP_SECONDS = 0.08, 0.04
 """A letter's tone, and the silence after it, so that the ear sees where it ends."""
-TOKEN_SECONDS, TOKEN_GAP_SECONDS = 0.04, 0.02
+TOKEN_SECONDS, TOKEN_GAP_SECONDS = 0.02, 0.01
 """The same of a voice's tokens."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -133,7 +133,7 @@ PHONEMES = "_^$ abdefhijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒˈˌː�
 
 
 def phoneme_tones() -> list[float]:
-    return [0.0 if symbol in "_^$ ˈˌː!,.:;?" else 400.0 + 40.0 * at for at, symbol in enumerate(PHONEMES)]
+    return [0.0 if symbol in "_^$ ˈˌː!,.:;?" else 400.0 + 100.0 * at for at, symbol in enumerate(PHONEMES)]
 
 
 WIDTH = 1024

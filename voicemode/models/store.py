@@ -109,6 +109,7 @@ class Store:
         try:
             if target.exists():
                 make_folder(self.parts)
+                shutil.rmtree(gone, ignore_errors=True)
                 target.rename(gone)
                 shutil.rmtree(gone)
             self.part(model).unlink(missing_ok=True)

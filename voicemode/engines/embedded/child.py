@@ -18,6 +18,8 @@ HEADER = 5
 HIGH_BYTES = 256 * 1024
 """Unread bytes at which the child is held back: 6 s of speech at 22,050 Hz."""
 LOW_BYTES = 64 * 1024
+NOISE_BYTES = 4096
+"""Of what a child says last on standard error."""
 LONGEST = 1 << 26
 """A message longer than 64 MiB is not one of ours."""
 
@@ -79,11 +81,16 @@ class Child(asyncio.SubprocessProtocol):
         self.held_back = False
         self._fresh = asyncio.Event()
         self._exited = asyncio.Event()
+        self._over_and_out = asyncio.Event()
         self._ended = ""
+        self._noise = b""
 
     @classmethod
-    async def start(cls, program: Path, arguments: Sequence[str], *, python: str = "") -> Child:
-        """Raises OSError when the process cannot be started. `-I -S`: no site-packages, no user settings."""
+    async def start(
+        cls, program: Path, arguments: Sequence[str], *, python: str = "", heed: bool = False
+    ) -> Child:
+        """Raises OSError when the process cannot be started. `-I -S`: no site-packages, no user settings. `heed`: what
+        it says on standard error is kept for `last_words`."""
         loop = asyncio.get_running_loop()
         _, child = await loop.subprocess_exec(
             cls,
@@ -94,7 +101,7 @@ class Child(asyncio.SubprocessProtocol):
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE if heed else asyncio.subprocess.DEVNULL,
             creationflags=0x08000000 if os.name == "nt" else 0,
         )
         return child
@@ -131,6 +138,12 @@ class Child(asyncio.SubprocessProtocol):
             self._hold_back(False)
         return message
 
+    async def last_words(self) -> str:
+        """Its last line on standard error, once it has ended; empty where it has said nothing."""
+        await self._over_and_out.wait()
+        lines = self._noise.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
     def kill(self) -> None:
         """At once and for certain; what it still had to say is thrown away."""
         self._messages.clear()
@@ -163,6 +176,9 @@ class Child(asyncio.SubprocessProtocol):
         self._transport = transport
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._noise = (self._noise + data)[-NOISE_BYTES:]
+            return
         if self._ended:
             return
         try:
@@ -184,3 +200,7 @@ class Child(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         """What it wrote before its end is still in the pipe: the end of the pipe is the end of the messages."""
         self._exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has ended, and all that it wrote has come."""
+        self._over_and_out.set()

@@ -14,8 +14,7 @@ Messages are those of the embedded voice: one byte of kind, four bytes of length
          R  {"text", "confidence"}           the end of a T
          X  what went wrong, or that it was stopped    also the end of either
 
-What the libraries say on standard error goes to the file that the last argument names. The end of its input ends the
-process, even in the middle of work.
+The end of its input ends the process, even in the middle of work.
 """
 
 import json
@@ -180,12 +179,10 @@ def _symbols(path: str) -> list[str]:
     return [symbol for symbol in found if symbol not in NO_LETTERS]
 
 
-def main(packages: str, told: str, complaints: str) -> None:
+def main(packages: str, told: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     out = os.dup(1)
-    noise = os.open(complaints, os.O_WRONLY)
-    os.dup2(noise, 2)
-    os.dup2(noise, 1)
+    os.dup2(2, 1)
     sys.path.append(packages)
     requests = _Requests()
     threading.Thread(target=requests.listen, daemon=True).start()
@@ -213,4 +210,4 @@ def main(packages: str, told: str, complaints: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3])
+    main(sys.argv[1], sys.argv[2])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -20,8 +19,8 @@ from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 
 LONGEST_CHARACTERS = 10_000
 """Ten minutes of speech, made in one go. The flows ask for a few sentences at a time."""
-NOTHING_SECONDS = 0.1
-"""Silence in place of a text with nothing in it to pronounce, such as a lone dash."""
+NOTHING_SECONDS, SILENT_RATE = 0.1, 16_000
+"""Silence in place of a text with nothing in it to pronounce, such as a lone dash: no model is asked."""
 
 
 class NeuralVoice:
@@ -85,11 +84,14 @@ class NeuralVoice:
             "speed": possible(request.speed),
         }
         if not order["pieces"]:
-            yield self._audio(_silence(), speaker, PcmFormat(rate=16_000))
+            pcm = PcmFormat(rate=SILENT_RATE)
+            yield self._audio(_silence(pcm), speaker, pcm)
             return
         async with self._worker.asked(b"S", json.dumps(order).encode()) as (answers, first):
+            if first.kind != b"A":
+                raise EngineError(f"{self.name} made no sound of {text[:40]!r}.", engine=self.name)
             pcm = PcmFormat(rate=self._worker.rate)
-            yield self._audio(_sound(answers, first, pcm, self.name), speaker, pcm)
+            yield self._audio(_sound(answers, first, self.name), speaker, pcm)
 
     def _audio(self, chunks: AsyncIterator[bytes], speaker: Speaker, pcm: PcmFormat) -> EncodedAudio:
         return EncodedAudio(
@@ -127,10 +129,9 @@ def _language(tag: str) -> str:
     return tag.lower().replace("_", "-").split("-")[0]
 
 
-async def _sound(answers: Answers, first: Message, pcm: PcmFormat, engine: str) -> AsyncIterator[bytes]:
-    message, anything = first, False
+async def _sound(answers: Answers, first: Message, engine: str) -> AsyncIterator[bytes]:
+    message = first
     while message.kind == b"A":
-        anything = True
         yield message.payload
         try:
             message = await answers.next()
@@ -138,11 +139,7 @@ async def _sound(answers: Answers, first: Message, pcm: PcmFormat, engine: str) 
             raise StreamBroken(
                 f"{engine} stopped in the middle of a text: {gone}.", engine=engine, retryable=True
             ) from gone
-    if not anything:
-        yield pcm.silence(pcm.samples(NOTHING_SECONDS))
 
 
-async def _silence() -> AsyncIterator[bytes]:
-    pcm = PcmFormat(rate=16_000)
-    await asyncio.sleep(0)
+async def _silence(pcm: PcmFormat) -> AsyncIterator[bytes]:
     yield pcm.silence(pcm.samples(NOTHING_SECONDS))

@@ -10,9 +10,9 @@ import asyncio
 import importlib.util
 import json
 import os
-import tempfile
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from voicemode.engines.embedded.child import Child, ChildGone, Message
@@ -180,7 +180,6 @@ class Worker:
 
     async def _start(self) -> Child:
         folder = await asyncio.to_thread(packages)
-        complaints = await asyncio.to_thread(_new_file)
         child: Child | None = None
         try:
             threads = self._threads or await asyncio.to_thread(_threads, self._model)
@@ -192,21 +191,19 @@ class Worker:
                 }
             )
             async with asyncio.timeout(START_SECONDS):
-                child = await Child.start(PROGRAM, (str(folder), told, str(complaints)))
+                child = await Child.start(PROGRAM, (str(folder), told), heed=True)
                 self._child = child
                 hello = await child.receive()
             if hello.kind != b"H":
                 raise ChildGone(hello.payload.decode("utf-8", "replace"))
             self.rate = int(json.loads(hello.payload)["rate"])
         except (OSError, ChildGone, TimeoutError) as error:
+            said = await _last_words(child) if isinstance(error, ChildGone) else ""
             self._stop()
-            said = await asyncio.to_thread(_last_line, complaints)
             raise self._will_not_start(said or str(error) or "it took too long") from error
         except BaseException:
             self._stop()
             raise
-        finally:
-            await asyncio.to_thread(_forget, complaints)
         self._set_alarm()
         return child
 
@@ -251,7 +248,7 @@ class Worker:
         return EngineUnavailable(
             f"The model of {self._name} cannot be loaded from {self._model.folder}: {reason.rstrip('.')}.",
             engine=self._name,
-            hint=f"`voicemode models remove {self._model.id}` and install it again, or choose another.",
+            hint="Remove it and install it again, or choose another of `voicemode models`.",
         )
 
 
@@ -260,23 +257,16 @@ def _threads(model: Installed) -> int:
     return known.threads if known else usual_threads()
 
 
-def _new_file() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="voicemode-")
-    os.close(descriptor)
-    return Path(name)
-
-
-def _last_line(path: Path) -> str:
-    """What the library said last, without the place in its sources."""
-    with suppress(OSError):
-        lines = path.read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1].rpartition("/project/")[2][:300] if lines else ""
-    return ""
-
-
-def _forget(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
+async def _last_words(child: Child | None) -> str:
+    """Why it ended, as the library says it, without the place in its sources."""
+    if child is None:
+        return ""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            said = await child.last_words()
+    except TimeoutError:
+        return ""
+    return re.sub(r"^\S+:\d+ ", "", said)[:300]
 
 
 def _look_at(task: asyncio.Task[Child]) -> None:
