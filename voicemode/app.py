@@ -245,6 +245,7 @@ class App:
             mouth=self._mouth(),
             ear=self._ear(),
             sink=quietly(self.card.open_sink) if sound else open_nobody,
+            heard=sound,
             microphone=HeardOnce,
             first_of=FirstTranscription,
             buffer_seconds=self.config.streaming.buffer_ms / 1000,

@@ -65,17 +65,22 @@ class Watched:
 
     @asynccontextmanager
     async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        opened: Sink | None = None
+
         def noting(samples: int) -> bytes:
             data = pull(samples)
             if self._pulled_at is None:
                 before = audible_from(Frame(data=data, format=format))
                 if before is not None:
+                    if opened is not None:  # By now it may know better than when it was opened.
+                        self._latency = opened.latency
                     self._pulled_at = clock.monotonic() + format.seconds(before)
                     with suppress(RuntimeError):  # The loop has closed: nobody waits for it.
                         self._loop.call_soon_threadsafe(self.audible.set)
             return data
 
         async with self._open_sink(format, noting, lost) as sink:
+            opened = sink
             self._latency = sink.latency
             yield sink
 

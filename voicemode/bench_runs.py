@@ -67,6 +67,15 @@ def write(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
+def check_place(path: Path) -> None:
+    """Before the work: whether a file can be written there. Raises `InvalidRequest`."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InvalidRequest(
+            f"{path} cannot be written.",
+            hint="Give a file in a folder that exists and that you may write to.",
+        )
+
+
 def write_for_user(path: Path, text: str) -> None:
     """Raises `VoiceModeError`."""
     try:

@@ -66,8 +66,8 @@ class OpenMicrophone(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchPorts:
-    """The user's set-up. `sink` is where the sound goes; `first_of` makes the chain that a turn asks; `voices` dictate
-    to the listeners where no speaker is measured."""
+    """The user's set-up. `sink` is where the sound goes; where it is `heard`, each text is said to its end. `first_of`
+    makes the chain that a turn asks; `voices` dictate to the listeners where no speaker is measured."""
 
     speakers: tuple[Speaker, ...]
     listeners: tuple[Listener, ...]
@@ -79,6 +79,7 @@ class BenchPorts:
     buffer_seconds: float
     language: str | None = None
     voices: tuple[Speaker, ...] = ()
+    heard: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -216,7 +217,7 @@ class Bench:
         began = clock.monotonic()
         utterance = Utterance(mouth, text, request, turn="bench")
         async with asyncio.timeout(TAKEN_TO_SPEAK):
-            spoken = await _until_audible(utterance, watched)
+            spoken = await (utterance.run() if ports.heard else _until_audible(utterance, watched))
         received = [event for event in utterance.events if isinstance(event, SpeechReceived)]
         seconds = sum(event.seconds for event in received)
         if (
@@ -340,8 +341,7 @@ class Bench:
 
 
 async def _until_audible(utterance: Utterance, watched: Watched) -> Spoken:
-    """Plays until all has come and its beginning has been heard: nothing can run dry after that, and the rest would
-    only be listened to."""
+    """Plays until all has come and its beginning has been taken: nothing can run dry after that."""
     saying = asyncio.create_task(utterance.run())
     heard = asyncio.create_task(watched.audible.wait())
     try:

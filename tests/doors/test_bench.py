@@ -14,6 +14,7 @@ import pytest
 
 from tests.live.host import COMMAND, environment
 from tests.support.looking import look_for
+from tests.support.sound_card import Recording, VirtualSoundCard
 from tests.support.speech_server import Behaviour, Route, SpeechServer
 from tests.support.terminal import at_terminal
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
@@ -103,6 +104,24 @@ def test_it_measures_shows_draws_keeps_and_compares(tmp_path: Path) -> None:
         assert not any(each["real"] for each in changed["changes"])
 
 
+@pytest.mark.live
+@pytest.mark.spec("BEN-1")
+def test_with_sound_it_is_heard_quietly_and_only_then(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
+    arguments = ("--runs", "1", "--parts", "speech", "--engines", "embedded", "--json")
+    with sound_card.recording() as recording:
+        silent = run(tmp_path, *arguments, server=None, **sound_card.environment)
+        assert "not played" in json.loads(silent.stdout)["circumstances"]["played"]
+        assert loudest(recording) == 0
+        heard = run(tmp_path, *arguments, "--sound", server=None, **sound_card.environment)
+        assert json.loads(heard.stdout)["circumstances"]["played"].startswith("played quietly on ")
+        look_for(lambda: loudest(recording) > 0, LIMIT, lambda: "nothing was heard")
+        assert 100 < loudest(recording) < 3_300  # 20 dB below full scale.
+
+
+def loudest(recording: Recording) -> int:
+    return int(abs(recording.samples().astype(int)).max(initial=0))
+
+
 @pytest.mark.spec("BEN-5")
 def test_a_service_that_costs_money_is_asked_only_by_consent(tmp_path: Path) -> None:
     """No such host exists: what would be asked of it is seen in what is told."""
@@ -182,6 +201,7 @@ def test_its_limit_of_time_ends_it_with_what_was_measured(tmp_path: Path) -> Non
         (["--text", "..."], FAILED, "nothing to say in '...'"),
         (["--engines", "nobody"], FAILED, "There are: 127.0.0.1:8880"),
         (["--compare"], FAILED, "no earlier run"),
+        (["--plot", "nowhere/wait.svg"], FAILED, "wait.svg cannot be written"),
         (["--compare", "not-there.json"], FAILED, "not-there.json cannot be read"),
     ],
 )

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED
-from voicemode.cli.streams import show
+from voicemode.cli.streams import show, standard_input
+from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.terminal import key_terminal
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def bench_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--json",
         nargs="?",
+        type=Path,
         const=True,
         default=False,
         metavar="FILE",
@@ -75,8 +77,13 @@ async def bench(app: App, options: argparse.Namespace) -> int:
 
     # What it is compared with is read first: a wrong name costs no measurement, and the new run is no earlier one.
     before = await asyncio.to_thread(_earlier, app, options.compare) if options.compare else None
+    for file in (options.plot, options.json):
+        if isinstance(file, Path):
+            await asyncio.to_thread(bench_runs.check_place, file)
     plan = _plan(app, options)
-    ports = _agreed(_chosen(app.bench_ports(sound=options.sound), options.engines), plan, yes=options.yes)
+    ports = await _agreed(
+        _chosen(app.bench_ports(sound=options.sound), options.engines), plan, yes=options.yes
+    )
     here = await _circumstances(app, sound=options.sound)
     progress = _Progress()
     measuring = Bench(ports, plan, progress.show)
@@ -100,7 +107,10 @@ async def bench(app: App, options: argparse.Namespace) -> int:
     if stopped:
         _say(stopped)
     if any(row.values for row in run.rows):
-        await asyncio.to_thread(bench_runs.keep, app.places.data, run)
+        try:
+            await asyncio.to_thread(bench_runs.keep, app.places.data, run)
+        except VoiceModeError as error:
+            _say(f"the run is not kept: {error}")
     await asyncio.to_thread(_files, run, options)
     _told(run, options, before)
     return DONE if any(row.values for row in run.rows) else FAILED
@@ -111,7 +121,6 @@ def _plan(app: App, options: argparse.Namespace) -> Plan:
     from voicemode.bench.texts import DICTATED, TEXTS
     from voicemode.bench.words import words
     from voicemode.benching import Plan
-    from voicemode.errors import InvalidRequest
     from voicemode.speech import AudioFormat
 
     if options.text is not None and not words(options.text):
@@ -130,7 +139,6 @@ def _plan(app: App, options: argparse.Namespace) -> Plan:
 
 
 def _chosen(ports: BenchPorts, names: str | None) -> BenchPorts:
-    from voicemode.errors import InvalidRequest
 
     if names is None:
         return ports
@@ -150,7 +158,7 @@ def _chosen(ports: BenchPorts, names: str | None) -> BenchPorts:
     return chosen if chosen.speakers else replace(chosen, voices=ports.speakers)
 
 
-def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
+async def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
     """Without the services that cost money, unless the user agrees: who is at the terminal is asked."""
     from voicemode.benching import asked
 
@@ -168,7 +176,7 @@ def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
         at_terminal = terminal is not None
     if at_terminal:
         print("May it be asked? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        if (await _typed()).strip().lower() in ("y", "yes"):
             return ports
     _say("It is left out; --yes agrees to it.")
     return replace(
@@ -179,9 +187,15 @@ def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
     )
 
 
+async def _typed() -> str:
+    """A line. The loop goes on meanwhile, so that Ctrl-C is heard."""
+    async for line in standard_input():
+        return line
+    return ""
+
+
 def _earlier(app: App, name: str) -> Run:
     from voicemode import bench_runs
-    from voicemode.errors import InvalidRequest
 
     if name != LAST:
         return bench_runs.load(Path(name))
@@ -235,8 +249,8 @@ def _files(run: Run, options: argparse.Namespace) -> None:
 
     if options.plot is not None:
         bench_runs.write_for_user(options.plot, drawing(run))
-    if isinstance(options.json, str):
-        bench_runs.write_for_user(Path(options.json), to_json(run) + "\n")
+    if isinstance(options.json, Path):
+        bench_runs.write_for_user(options.json, to_json(run) + "\n")
 
 
 def _told(run: Run, options: argparse.Namespace, before: Run | None) -> None:
