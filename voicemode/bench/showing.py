@@ -111,11 +111,12 @@ def _cell(row: Row, figure: Figure) -> str:
 
 
 def _spread(found: Spread, figure: Figure) -> str:
-    middle = _number(found.middle, figure)
-    if found.p95 is not None:
-        return f"{middle} (p95 {_number(found.p95, figure)})"
-    least, most = _number(found.least, figure), _number(found.most, figure)
-    return middle if least == most else f"{middle} ({least}–{most})"
+    middle, least, most = (_number(each, figure) for each in (found.middle, found.least, found.most))
+    if least == most:
+        return middle
+    return (
+        f"{middle} ({least}–{most})" if found.p95 is None else f"{middle} (p95 {_number(found.p95, figure)})"
+    )
 
 
 def _number(value: float, figure: Figure) -> str:
