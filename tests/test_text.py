@@ -12,9 +12,9 @@ from tests.support.laws import assert_cuts_do_not_matter, cut, run
 from voicemode.errors import InvalidRequest
 from voicemode.pronunciations import Pronunciations
 from voicemode.reading import Reading
+from voicemode.sentences import MESSAGES, SplitRules
 from voicemode.text import (
     LONGEST_MESSAGE_CHARACTERS,
-    LONGEST_PIECE_CHARACTERS,
     LONGEST_TRANSCRIPT_CHARACTERS,
     READ_ENGLISH,
     Splitter,
@@ -49,7 +49,7 @@ print("never said")
 
 def said(text: str, *, reading: Reading = READ_ENGLISH) -> list[str]:
     """Every sentence on its own."""
-    return run(Splitter(first=1, usual=1, clause=1_000, reading=reading), [text])
+    return run(Splitter(rules=SplitRules(first=1, usual=1, clause=1_000), reading=reading), [text])
 
 
 def words(text: str) -> list[str]:
@@ -95,7 +95,7 @@ def test_whatever_arrives_in_whatever_parts_gives_the_same_pieces_with_words_in_
         assert any(character.isalnum() for character in piece)
         assert piece == piece.strip()
         assert "\n" not in piece
-        assert len(piece) <= LONGEST_PIECE_CHARACTERS
+        assert len(piece) <= MESSAGES.longest
 
 
 PLAIN_WORD = st.text("abcdefgäßéж你好1234567890", min_size=1, max_size=6).filter(
@@ -114,7 +114,7 @@ PLAIN = st.lists(
 @settings(max_examples=200, deadline=None, database=None)
 @given(PLAIN, st.integers(1, 80), st.integers(1, 80))
 def test_no_word_of_plain_text_is_lost_doubled_or_moved(text: str, first: int, usual: int) -> None:
-    assert words(" ".join(run(Splitter(first=first, usual=usual), [text]))) == words(text)
+    assert words(" ".join(run(Splitter(rules=SplitRules(first=first, usual=usual)), [text]))) == words(text)
 
 
 @pytest.mark.spec("SPK-25")
@@ -123,7 +123,7 @@ def test_no_word_of_a_long_line_is_lost(mark: str) -> None:
     text = mark.join(f"word{number}" for number in range(3_000))
     pieces = split(text, reading=AS_WRITTEN)
     assert "".join(words("".join(pieces))) == "".join(words(text))
-    assert max(map(len, pieces)) <= LONGEST_PIECE_CHARACTERS
+    assert max(map(len, pieces)) <= MESSAGES.longest
 
 
 @pytest.mark.spec("SPK-26")
@@ -184,7 +184,7 @@ def test_chinese_and_japanese_are_cut_at_their_own_marks() -> None:
 def test_a_long_sentence_is_cut_at_a_clause() -> None:
     clause = "this is one clause of many words, "
     pieces = split(clause * 30 + "end.")
-    assert all(len(piece) <= LONGEST_PIECE_CHARACTERS for piece in pieces)
+    assert all(len(piece) <= MESSAGES.longest for piece in pieces)
     assert all(piece.endswith(",") for piece in pieces[:-1])
     assert " ".join(pieces) == (clause * 30 + "end.")
 
@@ -254,7 +254,7 @@ def test_a_line_without_an_end_is_spoken_before_it_ends() -> None:
 def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> None:
     """What is quadratic takes minutes here and meets the limit."""
     pieces = split((part * LONGEST_MESSAGE_CHARACTERS)[:LONGEST_MESSAGE_CHARACTERS])
-    assert all(len(piece) <= LONGEST_PIECE_CHARACTERS for piece in pieces)
+    assert all(len(piece) <= MESSAGES.longest for piece in pieces)
 
 
 @pytest.mark.spec("SPK-30")

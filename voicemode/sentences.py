@@ -1,8 +1,10 @@
-"""Where sentences and clauses end, in the scripts that are written with a full stop of any kind."""
+"""Where sentences and clauses end, in the scripts that are written with a full stop of any kind, and at which of these
+ends a text is cut to be spoken."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?=\s)|[。！？]+[」』）”’]*)")
 WIDE_ENDS = tuple("。！？」』）”’")
@@ -16,6 +18,35 @@ _ABBREVIATION = re.compile(
     r"|approx|resp|dept|inc|ltd|co|mt|bzw|usw|ggf|nr|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
 )
 """Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRules:
+    """How large a piece is before it is spoken; sizes in characters as they are said."""
+
+    first: int = 15
+    """The first piece is short, so that sound starts early (the speech server specification's sentence minimum)."""
+    usual: int = 60
+    """Later pieces gather whole sentences up to about this size: fewer requests, better intonation."""
+    longest: int = 400
+    """A longer sentence is cut at a clause or, failing that, at a space: about 25 s of speech."""
+    clause: int = 40
+    """A sentence that goes on is spoken from its first clause of this size on: about 3 s of speech, in which the rest
+    can come. A third of it in scripts that write a word in a character or two."""
+    every_clause: bool = False
+    """Also behind the first piece."""
+    clause_ends: tuple[str, ...] = CLAUSE_ENDS
+    wide_clause_ends: tuple[str, ...] = WIDE_CLAUSE_ENDS
+
+
+MESSAGES = SplitRules()
+"""For a message to a person: the first piece soon, the others whole."""
+
+CLAUSES = SplitRules(
+    usual=15, clause=25, every_clause=True, clause_ends=(",", ";", ":"), wide_clause_ends=("，", "；", "：")
+)
+"""For text that comes word by word and a voice that waits for none of it: a sentence from 15 characters on, a part
+up to a comma, semicolon or colon from 25 on (the speech server specification's rules)."""
 
 
 def is_whole(line: str) -> bool:

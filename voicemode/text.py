@@ -14,28 +14,15 @@ from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joi
 from voicemode.reading import Reading
 from voicemode.sentences import (
     CLAUSE,
-    CLAUSE_ENDS,
     ENDED,
-    WIDE_CLAUSE_ENDS,
+    MESSAGES,
     WIDE_ENDS,
+    SplitRules,
     cut_long,
     is_whole,
     sentence_end,
 )
 from voicemode.tables import Table
-
-FIRST_PIECE_CHARACTERS = 15
-"""The first piece is short, so that sound starts early (the speech server specification's sentence minimum)."""
-
-FIRST_CLAUSE_CHARACTERS = 40
-"""A first sentence that goes on is spoken from its first clause of this size on: about 3 s of speech, in which the
-rest can come."""
-
-PIECE_CHARACTERS = 60
-"""Later pieces gather whole sentences up to about this size: fewer requests, better intonation."""
-
-LONGEST_PIECE_CHARACTERS = 400
-"""A longer sentence is cut at a clause or, failing that, at a space: about 25 s of speech."""
 
 LONGEST_MESSAGE_CHARACTERS = 100_000
 """About two hours of speech. Longer messages are refused, with this number."""
@@ -66,23 +53,17 @@ class Splitter:
     def __init__(
         self,
         *,
-        first: int = FIRST_PIECE_CHARACTERS,
-        usual: int = PIECE_CHARACTERS,
-        longest: int = LONGEST_PIECE_CHARACTERS,
-        clause: int = FIRST_CLAUSE_CHARACTERS,
+        rules: SplitRules = MESSAGES,
         reading: Reading = READ_ENGLISH,
     ) -> None:
+        self._rules = rules
         self._reading = reading
         self._escapes = Escapes()
         self._comment: str | None = None
         """A comment that has begun, up to here."""
         self._written = self._said = 0
         """Characters of what has been read, before and after."""
-        self._clause = clause
         self._table = Table()
-        self._first = first
-        self._usual = usual
-        self._longest = longest
         self._line = ""
         self._line_start = True
         self._fence: str | None = None
@@ -154,15 +135,17 @@ class Splitter:
                 pieces += self._close()
         if self._table.begun and character != "|" and not character.isspace() and not self._line.strip():
             pieces += self._leave_table()
-        if not self._given and self._line.endswith(WIDE_CLAUSE_ENDS):
-            pieces += self._end_first_clause(self._clause // 3)
+        at_clauses = self._rules.every_clause or not self._given
+        if at_clauses and self._line.endswith(self._rules.wide_clause_ends):
+            pieces += self._end_clause(self._rules.clause // 3)
         if character not in WIDE_ENDS and self._line.endswith(WIDE_ENDS):
             pieces += self._end_sentence()
         self._line += character
         if character.isspace():
             pieces += self._end_sentence()
-            if not self._given and self._line[:-1].endswith(CLAUSE_ENDS):
-                pieces += self._end_first_clause(self._clause)
+            at_clauses = self._rules.every_clause or not self._given
+            if at_clauses and self._line[:-1].endswith(self._rules.clause_ends):
+                pieces += self._end_clause(self._rules.clause)
         if len(self._line) > LONGEST_LINE_CHARACTERS * (1 if character.isspace() else 2):
             pieces += self._end_part()
         return pieces
@@ -227,8 +210,8 @@ class Splitter:
         self._open_item = bool(bullet) or (self._open_item and not self._line_start)
         return self._gather(self._cut(end))
 
-    def _end_first_clause(self, enough: int) -> list[str]:
-        """The first piece need not wait for the end of a long sentence."""
+    def _end_clause(self, enough: int) -> list[str]:
+        """A piece need not wait for the end of a long sentence."""
         line = self._line
         if len(self._gathered) + len(line.strip()) < enough or not is_whole(line):
             return []
@@ -276,18 +259,18 @@ class Splitter:
         return self._release(force=False)
 
     def _release(self, *, force: bool) -> list[str]:
-        enough = self._usual if self._given else self._first
+        enough = self._rules.usual if self._given else self._rules.first
         if not self._gathered or (len(self._gathered) < enough and not force):
             return []
-        pieces = cut_long(self._gathered, self._longest)
+        pieces = cut_long(self._gathered, self._rules.longest)
         self._gathered = ""
         self._given += len(pieces)
         return pieces
 
 
-def split(text: str, *, reading: Reading = READ_ENGLISH) -> list[str]:
+def split(text: str, *, rules: SplitRules = MESSAGES, reading: Reading = READ_ENGLISH) -> list[str]:
     """All the pieces of a text that is complete."""
-    splitter = Splitter(reading=reading)
+    splitter = Splitter(rules=rules, reading=reading)
     return splitter.feed(text) + splitter.flush()
 
 

@@ -20,6 +20,7 @@ from voicemode.joins import CLAUSE_PAUSE_SECONDS, SENTENCE_PAUSE_SECONDS
 from voicemode.links import Links
 from voicemode.pcm import SPEECH, Frame
 from voicemode.rendering import Rendering, RenderingPorts
+from voicemode.sentences import SplitRules
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 from voicemode.text import Splitter
 
@@ -141,7 +142,7 @@ async def say(voice: LoudVoice, text: str, *, chunk_bytes: int = 4_096, clause: 
         format=SPEECH,
         chunk_bytes=chunk_bytes,
         links=Links(fill_seconds=0.1, limit_seconds=2.0),
-        new_splitter=lambda request: Splitter(clause=clause),
+        new_splitter=lambda request: Splitter(rules=SplitRules(clause=clause)),
     )
     rendering = Rendering(ports, text, SpeechRequest(text=""), turn="t", emit=watched)
     async with asyncio.timeout(LIMIT_SECONDS):
