@@ -32,7 +32,7 @@ HOUSE = {
     Layer.PURE: (
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
-        "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench"
+        "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"
     ),
     Layer.EDGES: (
         "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "

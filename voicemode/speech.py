@@ -76,12 +76,29 @@ class Voice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """How a neural voice that is made token by token speaks (`presets.py` has the ranges and sets of them).
+
+    `exaggeration` 0.5 is as the voice is; `cfg_weight` is how closely it keeps to voice and text, `temperature` how
+    much chance there is in it; `steps` are the decoder's; `first_chunk` and `chunk` are speech tokens, 25 to the
+    second, that are made into sound at a time.
+    """
+
+    exaggeration: float
+    cfg_weight: float
+    temperature: float
+    steps: int
+    first_chunk: int
+    chunk: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SpeechRequest:
     """One piece of text to be said.
 
     `voice` None means the engine's own choice; `speed` is a factor (1.0 is normal, 0.25–4.0); `format` is what
-    is asked for, not what is trusted to come; `language` is a BCP 47 tag or None. `tell` hears of trouble on the way to
-    sound, and is no part of what is asked for.
+    is asked for, not what is trusted to come; `language` is a BCP 47 tag or None. `delivery` is for engines that know
+    it; the others pass it over. `tell` hears of trouble on the way to sound, and is no part of what is asked for.
     """
 
     text: str
@@ -90,6 +107,7 @@ class SpeechRequest:
     instructions: str | None = None
     format: AudioFormat = AudioFormat.PCM
     language: str | None = None
+    delivery: Delivery | None = None
     tell: Tell = field(default=untold, compare=False, repr=False)
 
 

@@ -13,7 +13,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Self
 
@@ -120,6 +120,7 @@ class PhraseCache:
             request.instructions,
             str(request.format),
             request.language,
+            request.delivery and astuple(request.delivery),
         )
         return json.dumps(what).encode()
 
