@@ -37,6 +37,11 @@ class Paginator:
         self.granule = 0
         """Samples in all packets so far."""
 
+    @property
+    def page_begins(self) -> int:
+        """The granule at which the page that is being filled begins."""
+        return self.granule - self._samples
+
     def head(self, packet: bytes) -> bytes:
         """A header packet, alone on its page."""
         return self._page([packet], 0, _BEGINS if self._number == 0 else 0)
