@@ -38,7 +38,7 @@ def relayed(*sources: bytes) -> bytes:
 
 
 def sound_packets(data: bytes) -> list[Packet]:
-    return [packet for packet in Pages().feed(data) if packet.data[:4] != b"Opus"]
+    return [each for each in Pages().feed(data) if isinstance(each, Packet) and each.data[:4] != b"Opus"]
 
 
 def joined(parts: list[bytes]) -> list[Packet]:

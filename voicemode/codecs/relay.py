@@ -34,7 +34,10 @@ class OpusRelay:
         """Where the present source's sound ends, once its last page has begun."""
 
     def feed(self, item: bytes) -> list[bytes]:
-        return [part for packet in self._pages.feed(item) for part in self._take(packet)]
+        # A page's damage is the listener's to find: what is relayed is not decoded, nor held back until its page is whole.
+        return [
+            part for each in self._pages.feed(item) if isinstance(each, Packet) for part in self._take(each)
+        ]
 
     def next_source(self) -> None:
         """What is fed next is the beginning of another file. (One that follows by itself, chained, is seen as well.)"""
