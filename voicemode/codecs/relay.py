@@ -34,7 +34,7 @@ class OpusRelay:
         """Where the present source's sound ends, once its last page has begun."""
 
     def feed(self, item: bytes) -> list[bytes]:
-        # A page's damage is the listener's to find: what is relayed is not decoded, nor held back until its page is whole.
+        # A page's damage is the listener's to find: nothing is held back until its page is whole.
         return [
             part for each in self._pages.feed(item) if isinstance(each, Packet) for part in self._take(each)
         ]
