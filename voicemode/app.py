@@ -185,7 +185,14 @@ class App:
         try:
             return await self.card.inventory()
         except VoiceModeError as error:
-            return DeviceReport(library="", version="", devices=(), why_none=str(error))
+            return DeviceReport(
+                library="",
+                version="",
+                devices=(),
+                why_none=error.message,
+                way_out=error.hint,
+                place=self.card.place,
+            )
 
     async def interruptible(self, devices: DeviceReport | None = None) -> Permission:
         """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between

@@ -118,6 +118,17 @@ def test_a_microphone_that_is_listed_and_cannot_hear_fails(wrong: Trouble, word:
 
 
 @pytest.mark.spec("DOC-5")
+def test_of_a_sound_system_that_hangs_that_is_told_and_nothing_about_its_devices() -> None:
+    hung = replace(report(), library="", version="", why_none="It did not answer.", way_out="Start it again.")
+    (finding,) = examine_sound(hung, Config.from_sources({}))
+    assert (finding.state, finding.found, finding.mend) == (
+        State.FAIL,
+        "It did not answer.",
+        "Start it again.",
+    )
+
+
+@pytest.mark.spec("DOC-5")
 def test_without_any_library_or_device_each_is_told_with_the_way_out() -> None:
     told = found(replace(report(), library="", version="", why_none="PortAudio is missing"))
     assert [each for each in ("sound library", "loudspeaker", "microphone") if not told[each].mend] == []

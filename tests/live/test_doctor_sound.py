@@ -13,7 +13,7 @@ import pytest
 from tests.live.host import environment
 from tests.support.looking import look_for
 from tests.support.room import Echo, Room
-from tests.support.sound_card import SPEAKER, VirtualSoundCard
+from tests.support.sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
 from tests.support.terminal import at_terminal
 from voicemode.echo_path import FILE, load
 
@@ -26,9 +26,9 @@ WAY_S = 0.05
 """What loudspeaker and microphone hold themselves is part of the delay that counts: 25-35 ms on this stack."""
 
 
-def listened(card: VirtualSoundCard, folder: Path) -> dict[str, dict[str, Any]]:
+def listened(card: VirtualSoundCard, folder: Path, *command: str) -> dict[str, dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-m", "voicemode", "doctor", "--sound", "--json"],
+        [sys.executable, "-m", "voicemode", *(command or ("doctor", "--sound")), "--json"],
         env=environment(card, folder),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -97,6 +97,23 @@ def test_what_cannot_be_measured_is_said_and_not_kept(tmp_path: Path) -> None:
     assert dead["loudspeaker sound"]["state"] == "ok"
     assert "not measured" in dead["echo"]["found"]
     assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.spec("CLI-13", "DOC-6", "DOC-7")
+def test_a_muted_microphone_and_a_frozen_sound_server_are_told_each_with_its_way_out(tmp_path: Path) -> None:
+    with VirtualSoundCard() as card:
+        card.pactl("set-source-mute", MICROPHONE, "1")
+        muted = listened(card, tmp_path)
+        card.pactl("set-source-mute", MICROPHONE, "0")
+        card.freeze(LIMIT)
+        frozen = listened(card, tmp_path, "doctor")
+    assert "set-source-mute" in muted["microphone"]["mend"]
+    assert muted["microphone level"]["mend"] == muted["microphone"]["mend"]
+    assert muted["loudspeaker sound"]["state"] == "ok"
+    assert "did not answer" in frozen["sound library"]["found"]
+    assert "restart it" in frozen["sound library"]["mend"]
+    assert "microphone" not in frozen
+    assert frozen["speech: embedded voice"]["state"] == "ok"
 
 
 @pytest.mark.parametrize(("answer", "measured"), [("y", True), ("n", False), ("", False)])

@@ -42,14 +42,16 @@ class DeviceReport:
     """What this machine has for sound.
 
     `library` and `version` are empty when none can be used, and `why_none` then says why; `notes` holds a sentence
-    for each library that was passed over. `place` is the machine; `input_name` and `output_name` are the devices that
-    would be used, `input` and `output` what is wrong with them, as far as it can be known without opening them.
+    for each library that was passed over. `way_out` is the next step where the list could not be made. `place` is the
+    machine; `input_name` and `output_name` are the devices that would be used, `input` and `output` what is wrong with
+    them, as far as it can be known without opening them.
     """
 
     library: str
     version: str
     devices: tuple[DeviceInfo, ...]
     why_none: str = ""
+    way_out: str = ""
     notes: tuple[str, ...] = ()
     place: Place = field(default_factory=Place)
     input: Trouble | None = None

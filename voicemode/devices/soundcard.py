@@ -149,6 +149,10 @@ class SoundCard:
         self._loaded: dict[int, Backend | str] = {}
         self._sinks: set[CardSink] = set()
 
+    @property
+    def place(self) -> Place:
+        return self._place
+
     @asynccontextmanager
     async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[CardSink]:  # noqa: A002
         """Opens the loudspeaker and starts to pull; see `ports.OpenSink`."""

@@ -26,6 +26,8 @@ NEAR = 0.5
 
 
 def examine_sound(report: DeviceReport, config: Config) -> list[Finding]:
+    if report.way_out:  # Nothing is known of any device.
+        return [library(report)]
     return [
         library(report),
         device(report, config.sound.output_device, output=True),
@@ -44,7 +46,7 @@ def library(report: DeviceReport) -> Finding:
         state=State.FAIL,
         what="sound library",
         found=report.why_none or "none",
-        mend=advice(Trouble.LIBRARY, report.place, output=True),
+        mend=report.way_out or advice(Trouble.LIBRARY, report.place, output=True),
     )
 
 
