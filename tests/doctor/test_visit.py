@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.doctor.patient import Patient, patient
 from tests.doors.door import LIMIT_SECONDS
 from tests.support.speech_server import SpeechServer, closed_port
 from voicemode.devices.backend import DeviceReport
+from voicemode.devices.threads import aside
 from voicemode.doctor import Allowed, Finding, Measure, Section, State, examine
 from voicemode.doctor.visit import LOOK_SECONDS
 
@@ -155,3 +157,35 @@ async def test_no_secret_leaves_a_check(tmp_path: Path) -> None:
         findings = await told(app)
     assert "refused [secret]" in by_what(findings)["sound devices"].found
     assert secret not in str(findings)
+
+
+async def test_a_disk_that_hangs_is_waited_for_by_nobody() -> None:
+    there = threading.Event()
+    before = set(threading.enumerate())
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await aside(there.wait, what="test")
+        (left,) = set(threading.enumerate()) - before
+        assert left.daemon
+    finally:
+        there.set()
+    left.join(LIMIT_SECONDS)
+    assert await aside(lambda: 7, what="test") == 7
+    with pytest.raises(OSError, match="gone"):
+        await aside(_gone, what="test")
+
+
+def _gone() -> None:
+    raise OSError("gone")
+
+
+async def test_a_sound_system_that_does_not_answer_is_not_opened(tmp_path: Path) -> None:
+    async def hung() -> DeviceReport:
+        return DeviceReport(library="", version="", devices=(), why_none="It hangs.", way_out="Restart it.")
+
+    async with patient(tmp_path) as app:
+        app.devices = hung  # type: ignore[method-assign]
+        findings = by_what(await told(app, Allowed(microphone=True, loudspeaker=True)))
+        assert (app.heard.opened, app.speaker.opened) == (0, 0)
+    assert findings["microphone level"].mend == "Restart it."

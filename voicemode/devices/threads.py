@@ -60,23 +60,27 @@ class _Call(Generic[T]):
             threading.Thread(target=self._late, args=result, daemon=True).start()
 
 
-async def in_thread(
-    work: Callable[[], T], *, what: str, limit_seconds: float, late: Callable[[T], None] | None = None
-) -> T:
-    """Runs `work` in a thread of its own. After the limit raises `DeviceError` naming `what`.
-
-    When the caller is cancelled or the limit passes, `work` goes on and `late` is given its result, in that thread.
-    """
+async def aside(work: Callable[[], T], *, what: str, late: Callable[[T], None] | None = None) -> T:
+    """Runs `work` in a thread of its own. When the caller is cancelled it goes on, and `late` is given its result, in
+    that thread."""
     call = _Call(asyncio.get_running_loop(), work, late)
     threading.Thread(target=call.run, name=f"voicemode {what}", daemon=True).start()
     try:
+        return await call.answer
+    finally:
+        call.leave()
+
+
+async def in_thread(
+    work: Callable[[], T], *, what: str, limit_seconds: float, late: Callable[[T], None] | None = None
+) -> T:
+    """The same with a limit, after which it raises `DeviceError` naming `what`."""
+    try:
         async with asyncio.timeout(limit_seconds):
-            return await call.answer
+            return await aside(work, what=what, late=late)
     except TimeoutError:
         raise DeviceError(
             f"{what}: the sound system did not answer within {limit_seconds:g} s.",
             hint="The audio server may be frozen: restart it (PulseAudio, PipeWire, coreaudiod) and try again.",
             retryable=True,
         ) from None
-    finally:
-        call.leave()

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from voicemode import clock
 from voicemode.app import App
+from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble
 from voicemode.doctor.finding import Finding, State
 from voicemode.echo_path import PROVED_DB, PROVED_DELAY, WITHIN_DB, EchoPath, save, sounds_like_headphones
@@ -28,10 +29,9 @@ LOUD_ROOM = -40.0
 BY_VOICE = "You can interrupt by voice: VOICEMODE_BARGE_IN=true."
 
 
-async def listen_to_itself(app: App, *, hears: bool) -> list[Finding]:
+async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> list[Finding]:
     """Plays a second of quiet sound, listens, and keeps what was found for the devices that were used. With a
     microphone that does not hear (`hears`) it only plays. Whoever calls holds the floor."""
-    devices = await app.devices()
     if devices.output is Trouble.MUTED:
         return [Finding(state=State.WARN, what="echo", found="not measured: the loudspeaker is muted")]
     if not hears:

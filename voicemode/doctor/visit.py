@@ -14,6 +14,7 @@ from typing import TypeVar
 from voicemode import clock
 from voicemode.app import App
 from voicemode.devices.backend import DeviceReport
+from voicemode.devices.threads import aside
 from voicemode.doctor.clients import Around, examine_clients
 from voicemode.doctor.configuration import examine_configuration
 from voicemode.doctor.echo import listen_to_itself
@@ -46,10 +47,12 @@ Work = Callable[[], Awaitable[list[Finding]]]
 class Allowed:
     """What may be tried. Without any nothing leaves this machine, sounds or listens.
 
-    `servers`: asked whether they are there, which costs nothing; `microphone`: opened for a second; `loudspeaker`:
-    plays a quiet second and listens to it; `measure`: servers that are ready say a sentence in each format.
+    `files`: those of assistants are read, which may be long (Claude Code's holds its history); `servers`: asked whether
+    they are there, which costs nothing; `microphone`: opened for a second; `loudspeaker`: plays a quiet second and
+    listens to it; `measure`: servers that are ready say a sentence in each format.
     """
 
+    files: bool = True
     servers: bool = False
     microphone: bool = False
     loudspeaker: bool = False
@@ -105,13 +108,16 @@ def _checks(
     config, places = app.config, app.places
 
     async def machine() -> list[Finding]:
-        return await asyncio.to_thread(partial(examine_machine, today=clock.wall().date()))
+        return await aside(partial(examine_machine, today=clock.wall().date()), what="doctor")
 
     async def around() -> list[Finding]:
         return [place((await asyncio.shield(devices)).place)]
 
     async def sound() -> list[Finding]:
         return examine_sound(await asyncio.shield(devices), config)
+
+    async def heard() -> list[Finding]:
+        return await _heard(app, allowed, devices)
 
     async def servers() -> list[Finding]:
         return examine_engines(await asyncio.shield(engines))
@@ -120,20 +126,20 @@ def _checks(
         return await examine_servers(config, await asyncio.shield(engines), allowed.measure)
 
     async def models() -> list[Finding]:
-        return await asyncio.to_thread(examine_models, config, places)
+        return await aside(partial(examine_models, config, places), what="doctor")
 
     async def configuration() -> list[Finding]:
-        return await asyncio.to_thread(_configuration, app)
+        return await aside(partial(_configuration, app), what="doctor")
 
     async def clients() -> list[Finding]:
-        return await asyncio.to_thread(_clients, app)
+        return await aside(partial(_clients, app), what="doctor") if allowed.files else []
 
     look = partial(Check, seconds=seconds)
     return (
         look(section=Section.MACHINE, what="Python and packages", work=machine),
         look(section=Section.MACHINE, what="place", work=around),
         look(section=Section.SOUND, what="sound devices", work=sound),
-        Check(section=Section.SOUND, what="sound", work=partial(_heard, app, allowed), seconds=SOUND_SECONDS),
+        Check(section=Section.SOUND, what="sound", work=heard, seconds=SOUND_SECONDS),
         look(section=Section.SERVERS, what="servers", work=servers),
         Check(section=Section.SERVERS, what="measuring", work=measured, seconds=MEASURE_SECONDS),
         look(section=Section.MODELS, what="models", work=models),
@@ -172,8 +178,9 @@ async def _told(check: Check, redact: Callable[[str], str]) -> list[Finding]:
     ]
 
 
-async def _heard(app: App, allowed: Allowed) -> list[Finding]:
-    """What needs an open device, one after the other, with nobody else speaking."""
+async def _heard(app: App, allowed: Allowed, listing: asyncio.Task[DeviceReport]) -> list[Finding]:
+    """What needs an open device, one after the other, with nobody else speaking, and after the list of devices: looking
+    for them again ends what is open."""
     if not allowed.microphone:
         return [
             Finding(
@@ -183,20 +190,17 @@ async def _heard(app: App, allowed: Allowed) -> list[Finding]:
                 mend="`voicemode doctor --sound` listens for a second, plays a quiet one and listens to that.",
             )
         ]
-    if holder := app.floor.holder():
-        return [
-            Finding(
-                state=State.NOTE,
-                what="microphone level",
-                found=f"not tried: {holder} is using the sound",
-                mend="Try again when it is done.",
-            )
-        ]
+    devices = await asyncio.shield(listing)
+    holder = app.floor.holder()
+    if holder or devices.way_out:
+        why = f"{holder} is using the sound" if holder else "the sound system does not answer"
+        mend = "Try again when it is done." if holder else devices.way_out
+        return [Finding(state=State.NOTE, what="microphone level", found=f"not tried: {why}", mend=mend)]
     async with app.floor.hold("doctor"):
         level = await examine_microphone(app.card.open_source)
         if not allowed.loudspeaker:
             return [level]
-        return [level, *await listen_to_itself(app, hears=level.state is not State.FAIL)]
+        return [level, *await listen_to_itself(app, devices, hears=level.state is not State.FAIL)]
 
 
 def _configuration(app: App) -> list[Finding]:

@@ -135,7 +135,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
             from voicemode.doctor import Allowed, examine
 
             status = await app.status(check=check)
-            allowed = Allowed(servers=check, microphone=check)
+            allowed = Allowed(files=check, servers=check, microphone=check)
             return results.status(status, [each async for each in examine(app, allowed, known=status)])
 
 
