@@ -304,3 +304,16 @@ def test_old_and_too_many_logs_are_deleted_at_start_and_nothing_else(tmp_path: P
         "voicemode-2026-11-20.jsonl",
         "voicemode-2026-11-21.jsonl",
     ]
+
+
+@pytest.mark.spec("EVT-9")
+def test_a_process_that_runs_for_weeks_deletes_old_logs_with_each_new_day(tmp_path: Path) -> None:
+    now = [NOON]
+    with EventLog(tmp_path, max_days=2, wall=lambda: now[0]) as log:
+        for _ in range(6):
+            log.emit(FirstAudio(at=1.0, turn="t"))
+            assert log.flush(LIMIT_S)
+            now[0] += timedelta(days=1)
+        assert log.flush(LIMIT_S)
+    days = [(NOON + timedelta(days=day)).date().isoformat() for day in (3, 4, 5)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"voicemode-{day}.jsonl" for day in days]

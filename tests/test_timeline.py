@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicemode import events
+from voicemode.eventlog import event_name
 from voicemode.events import (
     ControlAsked,
     Event,
@@ -27,6 +29,7 @@ from voicemode.events import (
     TurnStarted,
     VoiceStarted,
 )
+from voicemode.logged import parsed
 from voicemode.timeline import Span, printable, quoted, sentence, spans
 
 KINDS = [
@@ -94,6 +97,30 @@ def test_a_turn_that_broke_off_has_the_steps_it_came_to(count: int, failed: bool
     assert len(begun) <= 2
     if count == 4:
         assert [span.what for span in found if span.seconds is None] == ["from first byte to sound"]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.spec("EVT-10", "EVT-18")
+@given(st.data())
+def test_whatever_stands_in_a_line_it_can_be_told_or_is_no_event(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(KINDS))
+    right = {"str": st.text(), "bool": st.booleans()}
+    own = {
+        each.name: right.get(str(each.type), st.floats() | st.integers()) | ANYTHING for each in fields(kind)
+    }
+    stamp = {"time": "2026-11-21T12:00:00+00:00", "seq": 1, "pid": 2, "event": event_name(kind), "turn": "t"}
+    values = {name: data.draw(value) for name, value in own.items() if name not in ("at", "turn")}
+    line = parsed(json.dumps({**stamp, "monotonic": data.draw(ANYTHING), **values}).encode())
+    event = line.event() if line is not None else None
+    if event is not None:
+        assert printable(sentence(event)).isprintable()
+        spans([TALK[0], event])
 
 
 def test_nothing_that_is_shown_can_talk_to_the_terminal() -> None:

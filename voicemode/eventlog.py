@@ -216,6 +216,8 @@ class EventLog:
         make_folder(self.folder)
         path = self.folder / f"voicemode-{day.isoformat()}.jsonl"
         self._file = open_file(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        if self._day is not None and day != self._day:
+            self._background.submit(self._prune)
         self._day = day
         self._torn = _ends_torn(self._file)
         return self._file

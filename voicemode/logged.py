@@ -13,6 +13,12 @@ from voicemode.eventlog import Value, event_name
 from voicemode.events import Event
 
 _decode = json.JSONDecoder().raw_decode
+MOST = 1e15
+"""No number in a log is as large; what is larger, or no number at all, can neither be reckoned with nor shown."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 9000
+"""Between them a time can be told in every time zone."""
+
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -64,15 +70,20 @@ class LoggedEvent:
     def event(self) -> Event | None:
         """The event itself; None where this version knows none like it."""
         form = _FORMS.get(self.name)
-        if form is None or self.monotonic is None:
+        if form is None or self.monotonic is None or not _can_be_told(self.monotonic):
             return None
         values: dict[str, Value] = {"at": self.monotonic, "turn": self.turn}
         for name, types, required in form.fields:
-            if name in self.fields and isinstance(self.fields[name], types):
-                values[name] = self.fields[name]
+            value = self.fields.get(name)
+            if name in self.fields and isinstance(value, types) and _can_be_told(value):
+                values[name] = value
             elif required:
                 return None
         return form.make(**values)
+
+
+def _can_be_told(value: Value) -> bool:
+    return not isinstance(value, float | int) or abs(value) <= MOST
 
 
 def parsed(line: bytes) -> LoggedEvent | None:
@@ -84,6 +95,8 @@ def parsed(line: bytes) -> LoggedEvent | None:
             return None
         take = values.pop
         monotonic, time = take("monotonic"), datetime.fromisoformat(take("time"))
+        if not FIRST_YEAR <= time.year < LAST_YEAR:
+            return None
         return LoggedEvent(
             time=time if time.tzinfo is not None else time.replace(tzinfo=UTC),
             monotonic=None if monotonic is None else float(monotonic),

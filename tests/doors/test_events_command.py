@@ -323,4 +323,4 @@ def test_from_logs_of_a_thousand_turns_every_query_is_answered_within_a_second(t
     for query in log_queries.QUERIES:
         words = [word.format(turn=turn, conversation=conversation) for word in query]
         # Of what else runs on the machine the quickest of a few knows least.
-        assert min(log_queries.answered(words, variables)[0] for _ in range(4)) < 1.0, words
+        assert any(log_queries.answered(words, variables)[0] < 1.0 for _ in range(4)), words

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -22,6 +22,7 @@ from voicemode.events import (
     EndpointFailed,
     EndpointRetried,
     Event,
+    FirstByte,
     FloorAwaited,
     MicrophoneClosed,
     MicrophoneOpened,
@@ -261,3 +262,22 @@ async def test_a_chime_that_cannot_be_played_is_told_beside_the_turn() -> None:
     warnings = [event.what for event in world.watched.events if isinstance(event, Warned)]
     assert len(warnings) == 2
     assert all("There is no loudspeaker" in warning for warning in warnings)
+
+
+class FromDisk(FakeVoice):
+    """What a store of phrases gives."""
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with super().synthesize(request) as audio:
+            yield replace(audio, kept=True)
+
+
+@pytest.mark.spec("EVT-13")
+@pytest.mark.parametrize(("voice", "kept"), [(FromDisk(), True), (FakeVoice(), False)])
+async def test_a_phrase_that_comes_from_this_machine_is_told_from_one_that_was_made(
+    voice: FakeVoice, kept: bool
+) -> None:
+    world = World(voice=voice)
+    await over(world.conversation().speak(TEXT, REQUEST))
+    assert [event.kept for event in world.watched.events if isinstance(event, FirstByte)] == [kept]

@@ -166,25 +166,26 @@ def _show_all(lines: Iterable[str]) -> None:
 
 
 def _row(turn: LoggedTurn, paint: Callable[[str, str], str]) -> str:
-    from voicemode.timeline import quoted
+    from voicemode.timeline import printable, quoted
 
-    times = turn.timings
-    outcome = f"{turn.outcome:15}"
+    times, kind = turn.timings, printable(turn.kind)
+    outcome = f"{printable(turn.outcome):15}"
     words = quoted(turn.text, 40) if turn.text else ""
     if turn.transcript:
         words = f"{words} → {quoted(turn.transcript, 40)}".strip()
     return (
-        f"{_clock(turn.began):%Y-%m-%d %H:%M:%S}  {turn.id:8}  {turn.kind:8}  "
-        f"{paint(RED, outcome) if turn.failed else outcome}  {_seconds_shown(times.ttfa):>7}  "
+        f"{_clock(turn.began):%Y-%m-%d %H:%M:%S}  {printable(turn.id):8}  "
+        f"{kind:8}  {paint(RED, outcome) if turn.failed else outcome}  {_seconds_shown(times.ttfa):>7}  "
         f"{_seconds_shown(times.total):>7}  {words}"
     ).rstrip()
 
 
 def _told(line: LoggedEvent, paint: Callable[[str, str], str]) -> str:
+    from voicemode.timeline import printable
+
     time = f"{_clock(line.time):%H:%M:%S.%f}"[:-3]
-    told = _in_words(line)
-    bad = line.name in BAD
-    return f"{paint(DIM, time)}  {line.turn or '-':8}  {paint(RED, told) if bad else told}"
+    told, turn = _in_words(line), printable(line.turn) or "-"
+    return f"{paint(DIM, time)}  {turn:8}  {paint(RED, told) if line.name in BAD else told}"
 
 
 def _in_words(line: LoggedEvent) -> str:
@@ -200,12 +201,13 @@ def _in_words(line: LoggedEvent) -> str:
 
 
 def _show_timeline(turn: LoggedTurn) -> None:
+    from voicemode.timeline import printable
+
     paint = _painter()
-    head = f"Turn {turn.id}  {turn.kind}  {turn.outcome}"
-    pid = turn.lines[0].pid
-    show(paint(BOLD, head))
+    conversation = printable(turn.conversation) or "?"
+    show(paint(BOLD, printable(f"Turn {turn.id} {turn.kind} {turn.outcome}")))
     show(
-        f"{_clock(turn.began):%Y-%m-%d %H:%M:%S %Z}, conversation {turn.conversation or '?'}, process {pid}\n"
+        f"{_clock(turn.began):%Y-%m-%d %H:%M:%S %Z}, conversation {conversation}, process {turn.lines[0].pid}\n"
     )
     start = turn.lines[0].monotonic
     for line in sorted(turn.lines, key=lambda line: line.monotonic if line.monotonic is not None else 0.0):
