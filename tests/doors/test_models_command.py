@@ -12,8 +12,10 @@ import pytest
 
 from tests.engines.neural import put
 from tests.support.file_server import FileServer
+from tests.support.looking import look_for
 from tests.support.speech_server import closed_port
-from voicemode.models.catalogue import CATALOGUE
+from tests.support.terminal import at_terminal
+from voicemode.models.catalogue import CATALOGUE, find
 from voicemode.models.store import Store
 
 LIMIT_SECONDS = 50.0
@@ -28,23 +30,26 @@ def typed(
 def command(
     folder: Path, *words: str, mirror: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(folder),
-        "VOICEMODE_BASE_DIR": str(folder / "data"),
-        **({"VOICEMODE_MODELS_MIRROR": mirror} if mirror else {}),
-        **(more or {}),
-    }
     return subprocess.run(
         [sys.executable, "-m", "voicemode", *words],
         cwd=folder,
-        env=environment,
+        env=environment(folder, mirror, more),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=LIMIT_SECONDS,
         check=False,
     )
+
+
+def environment(folder: Path, mirror: str = "", more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "VOICEMODE_BASE_DIR": str(folder / "data"),
+        **({"VOICEMODE_MODELS_MIRROR": mirror} if mirror else {}),
+        **(more or {}),
+    }
 
 
 @pytest.mark.spec("MOD-1", "CLI-3")
@@ -86,6 +91,36 @@ def test_a_licence_with_a_condition_is_told_and_has_to_be_agreed_to_before_anyth
         assert len(server.asked) == 1
 
 
+@pytest.mark.spec("MOD-12")
+def test_at_a_terminal_who_is_there_is_asked_for_consent(tmp_path: Path) -> None:
+    with FileServer({}) as server:
+        for answer, asked in (("n\n", 0), ("y\n", 1)):
+            env = environment(tmp_path, server.url)
+            with at_terminal("models", "install", "piper-en-lessac", env=env, cwd=tmp_path) as program:
+                look_for(lambda: "[y/N]" in program.screen, LIMIT_SECONDS, lambda: program.screen)
+                program.type(answer)
+                program.ended()
+            assert len(server.asked) == asked
+
+
+@pytest.mark.spec("MOD-2", "MOD-4")
+def test_progress_is_drawn_at_a_terminal_and_told_by_the_step_elsewhere(tmp_path: Path) -> None:
+    """Of the right size and the wrong content: it comes to the checksum, and no further."""
+    model = find("kitten-nano-en")
+    with FileServer({f"/{model.path}": bytes(model.bytes)}) as server:
+        env = environment(tmp_path, server.url)
+        with at_terminal("models", "install", model.id, env=env, cwd=tmp_path) as program:
+            code, _ = program.ended()
+        elsewhere = typed(tmp_path, "install", model.id, mirror=server.url)
+    assert code == elsewhere.returncode == 1
+    assert "[####" in program.screen
+    assert "26.6/26.6 MB" in program.screen
+    assert f"{model.id}: fetching …\n{model.id}: proving …\n" in elsewhere.stderr
+    assert "\x1b" not in elsewhere.stderr
+    for told in (program.screen, elsewhere.stderr):
+        assert model.sha256 in told.replace("\r\n", "")
+
+
 @pytest.mark.spec("MOD-9")
 def test_path_and_remove_say_where_and_what(tmp_path: Path) -> None:
     assert typed(tmp_path, "path").stdout.strip() == str(tmp_path / "data" / "models")
@@ -114,6 +149,7 @@ def test_an_installed_voice_is_measured_listed_and_speaks(tmp_path: Path) -> Non
     assert said["spoken"]["voice"] == "expr-voice-2-m"
     told = json.loads(command(tmp_path, "doctor", "--json", more={"VOICEMODE_NEURAL_VOICE": "kokoro"}).stdout)
     states = {finding["what"]: finding["found"] for finding in told["findings"]}
-    assert "voicemode models install kokoro" in states["speech: neural voice"]
+    assert "kokoro is not installed" in states["speech: neural voice"]
+    assert any("voicemode models install kokoro" in finding["mend"] for finding in told["findings"])
     assert states["speech: neural voice kitten-nano-en"].startswith("ready")
     assert states["transcription: neural ear kroko-en"].startswith("ready")
