@@ -62,6 +62,8 @@ HOMES = {
     "uvicorn": "local_http",
     "h11": "local_http",
     "sherpa_onnx": "engines",
+    "chatterbox": "engines",
+    "torch": "engines",
     "filelock": "tickets models",
     "platformdirs": "settings_files",
     "time": "clock",
@@ -80,6 +82,8 @@ HEAVY = {
     "livekit",
     "httpx2",
     "sherpa_onnx",
+    "torch",
+    "chatterbox",
 }
 """What costs tens of milliseconds or starts something: nobody's handshake waits for it."""
 
