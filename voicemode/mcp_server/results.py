@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LISTED_CHARACTERS = 200
 MOST_PROBLEMS = 12
-PROBLEM_CHARACTERS = 500
+PROBLEM_CHARACTERS = 600
 
 IN_STATE = {
     "waiting": "Waiting for its turn to speak.",
@@ -180,12 +180,18 @@ def status(found: Status, findings: Iterable[Finding]) -> CallToolResult:
 
 
 def _problems(findings: Iterable[Finding]) -> list[str]:
-    """What the doctor would mend, the worst first, and no more than can be acted on."""
+    """What the doctor would mend, the worst first; what one step mends is one line."""
     wrong = [each for each in findings if each.state in ("warn", "fail")]
     wrong.sort(key=lambda each: each.state != "fail")
-    lines = [_cut(f"{each.what}: {each.found} → {each.mend}") for each in wrong[:MOST_PROBLEMS]]
-    more = len(wrong) - len(lines)
-    return [*lines, f"And {more} more: `voicemode doctor` shows them."] if more else lines
+    by_step: dict[str, list[str]] = {}
+    for each in wrong:
+        by_step.setdefault(each.mend, []).append(f"{each.what}: {each.found}")
+    lines = [_cut(f"{'; '.join(found)} → {mend}") for mend, found in by_step.items()]
+    more = len(lines) - MOST_PROBLEMS
+    return [
+        *lines[:MOST_PROBLEMS],
+        *([f"And {more} more: `voicemode doctor` shows them."] if more > 0 else []),
+    ]
 
 
 def _cut(text: str) -> str:
