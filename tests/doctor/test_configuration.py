@@ -49,6 +49,21 @@ def test_a_file_that_is_not_there_is_no_fault(tmp_path: Path) -> None:
     assert told["settings"].found == "everything is as it comes"
 
 
+@pytest.mark.spec("DOC-8")
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file in its place")
+    told = {each.what: each for each in found(tmp_path, Config.from_sources({}))}
+    assert told["data"].state is State.WARN
+    assert "VOICEMODE_BASE_DIR" in told["data"].mend
+
+
+@pytest.mark.spec("DOC-8")
+def test_words_of_the_users_own_are_not_shown(tmp_path: Path) -> None:
+    config = Config.from_sources({"VOICEMODE_STT_PROMPT": "Marie Curie"})
+    told = {each.what: each for each in found(tmp_path, config)}
+    assert told["settings"].found == "VOICEMODE_STT_PROMPT=(set) (environment)"
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [

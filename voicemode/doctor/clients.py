@@ -172,7 +172,7 @@ def _start(client: Client, entry: Entry, around: Around, which: Which) -> Iterat
     if not client.desktop or _absolute(command) or "PATH" in entry.environment or around.platform == "win32":
         return
     usual = ALWAYS_ON_PATH if around.platform == "darwin" else (*ALWAYS_ON_PATH, *ALSO_ON_LINUX)
-    if str(Path(there).parent) not in usual:
+    if str(PurePosixPath(there).parent) not in usual:
         yield replace(
             about,
             found=f"{_called(entry)}: `{command}` is found in a terminal, and may not be where {client.name} is "
