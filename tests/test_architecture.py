@@ -61,6 +61,7 @@ HOMES = {
     "mcp": "mcp_server",
     "uvicorn": "local_http",
     "h11": "local_http",
+    "prometheus_client": "speech_server",
     "sherpa_onnx": "engines",
     "chatterbox": "engines",
     "torch": "engines",

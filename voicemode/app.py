@@ -53,6 +53,8 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
 from voicemode.pronunciation_files import splitters
 from voicemode.recordings import Recordings
+from voicemode.rendering import NewSplitter
+from voicemode.sentences import MESSAGES, SplitRules
 from voicemode.settings_files import Folders, folders, working_folder
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest, Voice
@@ -104,7 +106,8 @@ class App:
         self._embedded = EmbeddedVoice()
         self._embedded_ear = EmbeddedEar()
         self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
-        self._speakers = FirstSpeech(self._speech_engines())
+        self.speech_engines = self._speech_engines()
+        self._speakers = FirstSpeech(self.speech_engines)
         self.speech = self._phrases(self._speakers)
         self.transcription = FirstTranscription(self._transcription_engines())
         self.floor = MachineFloor(places.data, on_warning=self._warned)
@@ -328,12 +331,17 @@ class App:
             limit_seconds=streaming.max_buffer_s,
             chunk_bytes=streaming.chunk_size,
             keep_recording=self.config.keeps_audio,
-            new_splitter=splitters(
-                working_folder(),
-                self.places.user_file.parent,
-                markdown=self.config.speech.read_markdown,
-                on_problem=self._warned,
-            ),
+            new_splitter=self.splitters(),
+        )
+
+    def splitters(self, rules: SplitRules = MESSAGES) -> NewSplitter:
+        """How texts are read here, and cut by these rules."""
+        return splitters(
+            working_folder(),
+            self.places.user_file.parent,
+            rules=rules,
+            markdown=self.config.speech.read_markdown,
+            on_problem=self._warned,
         )
 
     def _ear(self) -> ListeningPorts:

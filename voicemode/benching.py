@@ -246,16 +246,17 @@ class Bench:
     async def _dictated(self) -> tuple[Frame, str] | None:
         """The text as sound, from the first engine that says it, and that engine's name."""
         request = replace(self._plan.request, text=self._plan.dictated, format=AudioFormat.PCM)
-        open_decoder = self._ports.mouth.open_decoder
         for speaker in self._ports.speakers or self._ports.voices:
             try:
                 async with asyncio.timeout(TAKEN_TO_SPEAK):
-                    sound = await _rendered(speaker.engine, request, open_decoder)
+                    return await _rendered(
+                        speaker.engine, request, self._ports.mouth.open_decoder
+                    ), speaker.engine.name
             except (VoiceModeError, TimeoutError):
                 continue
-            return sound, speaker.engine.name
-        row = self._row(Subject(kind=Kind.TRANSCRIPTION, engine="every recogniser"))
-        row.failure = "no engine speaks: there is nothing to be heard"
+        self._row(
+            Subject(kind=Kind.TRANSCRIPTION, engine="")
+        ).failure = "no engine speaks: there is nothing to be heard"
         return None
 
     async def _transcription(self, listener: Listener, sound: Frame, voice: str) -> None:
@@ -316,9 +317,9 @@ class Bench:
             raise EngineError(f"Nothing was heard. {exchange.note}".strip(), engine=engine.name)
         if ended < microphone.ended_at:
             raise EngineError(
-                f"The turn ended in the middle of the speech, {microphone.ended_at - ended:.1f} s too early: the "
-                "silence that ends a turn (VOICEMODE_SILENCE_MIN_MS) is shorter than this voice's pauses.",
+                f"The turn ended in the middle of the speech, {microphone.ended_at - ended:.1f} s too early.",
                 engine=engine.name,
+                hint="VOICEMODE_SILENCE_THRESHOLD_MS or VOICEMODE_SILENCE_MIN_MS is shorter than the voice's pauses.",
             )
         row.add(turn=now - microphone.ended_at, silence=ended - microphone.ended_at)
         row.note(f"answered by {exchange.transcript.engine}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 from voicemode.kinds import is_loopback, is_loopback_host
 from voicemode.peer_names import is_peer_name
@@ -24,6 +25,7 @@ from voicemode.variables import (
     NeuralSettings,
     ServerSettings,
     SoundSettings,
+    SpeechServerSettings,
     SpeechSettings,
     StreamingSettings,
 )
@@ -54,6 +56,9 @@ class Config:
     neural: NeuralSettings = field(default_factory=NeuralSettings)
     log: LogSettings = field(default_factory=LogSettings)
     server: ServerSettings = field(default_factory=ServerSettings)
+    speech_server: SpeechServerSettings = field(default_factory=SpeechServerSettings)
+    own_port: int | None = None
+    """Of the speech server that runs with this configuration: it must not ask itself."""
     problems: tuple[Problem, ...] = ()
     rows: tuple[Resolved, ...] = field(default=(), repr=False)
     speech_urls_origin: Origin = Origin.DEFAULT
@@ -88,6 +93,7 @@ class Config:
             neural=reader.read("models", NeuralSettings()),
             log=reader.read("log", LogSettings()),
             server=reader.read("HTTP", ServerSettings()),
+            speech_server=reader.read("speech server", SpeechServerSettings()),
             rows=tuple(reader.resolved),
             speech_urls_origin=reader.origins["VOICEMODE_TTS_BASE_URLS"],
             listening_urls_origin=reader.origins["VOICEMODE_STT_BASE_URLS"],
@@ -147,6 +153,7 @@ class Config:
                 api_key=self.endpoints.api_key if self._may_see_key(url, origin) else None,
             )
             for url in urls
+            if not (is_loopback(url) and urlsplit(url).port == self.own_port)
         )
 
     def _may_see_key(self, url: str, origin: Origin) -> bool:
@@ -193,6 +200,17 @@ def _agreed(config: Config, reader: Reader) -> Config:
             "127.0.0.1 is used. Set a token to open the door.",
         )
         config = replace(config, server=replace(server, host=ServerSettings().host))
+    speech = config.speech_server
+    if not server.token and not is_loopback_host(speech.host):
+        reader.add(
+            "VOICEMODE_SPEECH_HOST",
+            speech.host,
+            "a loopback address, or any with VOICEMODE_HTTP_TOKEN set",
+            reader.origins["VOICEMODE_SPEECH_HOST"],
+            f"VOICEMODE_SPEECH_HOST is {speech.host!r}, which others can reach, and VOICEMODE_HTTP_TOKEN is not set. "
+            "127.0.0.1 is used. Set a token to open the door.",
+        )
+        config = replace(config, speech_server=replace(speech, host=SpeechServerSettings().host))
     return config
 
 
@@ -206,6 +224,7 @@ PARTS = (
     NeuralSettings(),
     LogSettings(),
     ServerSettings(),
+    SpeechServerSettings(),
 )
 
 

@@ -310,6 +310,46 @@ class TurnFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpeechServed(Event):
+    """The speech server has answered, or tried to: `outcome` is finished, left (the client hung up) or an error's code.
+    `sound` seconds of speech were sent in `format`, the first of it `first` seconds after the request and all `total`;
+    `voice_load`, `generation` and `transcoding` are the seconds of its stages. `breaks` of the engine were mended."""
+
+    route: str
+    outcome: str
+    engine: str
+    voice: str
+    format: str
+    pieces: int
+    breaks: int
+    sound: float
+    first: float | None
+    voice_load: float
+    generation: float
+    transcoding: float
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranscriptServed(Event):
+    """The speech server has written down `seconds` of a client's sound, in `total` seconds, or tried to (`outcome`)."""
+
+    route: str
+    outcome: str
+    engine: str
+    seconds: float
+    total: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestRefused(Event):
+    """Somebody was turned away at the speech server's door, with this HTTP status."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Warned(Event):
     """Something beside the conversation went wrong (a full disk, say); the conversation goes on."""
 

@@ -80,6 +80,13 @@ class Contour:
         return len(self._levels) * BLOCK_SECONDS
 
     @property
+    def quiet_at_start(self) -> float:
+        """Seconds until the first voice."""
+        quiet = self._quiet
+        silent = next((at for at, level in enumerate(self._levels) if level > quiet), len(self._levels))
+        return silent * BLOCK_SECONDS
+
+    @property
     def quiet_at_end(self) -> float:
         """Seconds since the last voice."""
         quiet = self._quiet

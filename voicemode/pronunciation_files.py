@@ -11,6 +11,7 @@ from pathlib import Path
 
 from voicemode.pronunciations import NONE, Pronunciations, parse
 from voicemode.reading import Reading
+from voicemode.sentences import MESSAGES, SplitRules
 from voicemode.speech import SpeechRequest
 from voicemode.text import Splitter
 
@@ -86,6 +87,7 @@ def splitters(
     user_folder: Path,
     *,
     markdown: bool = True,
+    rules: SplitRules = MESSAGES,
     on_problem: Callable[[str], None] = lambda what: logger.warning("%s", what),
 ) -> Callable[[SpeechRequest], Splitter]:
     """Makes the splitter of each request, with its language and the pronunciations that hold at that moment."""
@@ -93,7 +95,7 @@ def splitters(
 
     def new_splitter(request: SpeechRequest) -> Splitter:
         reading = Reading(markdown=markdown, pronunciations=files())
-        return Splitter(reading=reading.of(request.language, request.voice))
+        return Splitter(rules=rules, reading=reading.of(request.language, request.voice))
 
     return new_splitter
 

@@ -76,7 +76,7 @@ class Rendering:
         self._written = asyncio.Event()
         self._text: AsyncIterator[str] | None = None
         if isinstance(text, str):
-            for piece in _pieces_of(text, ports.new_splitter(request)):
+            for piece in pieces_of(text, ports.new_splitter(request)):
                 self.ledger.add(piece)
         else:
             self._text = text
@@ -283,7 +283,8 @@ def _ending(stages: Sequence[Stage[Frame, Frame]]) -> list[Frame]:
     return frames
 
 
-def _pieces_of(text: str, splitter: Splitter) -> list[str]:
+def pieces_of(text: str, splitter: Splitter) -> list[str]:
+    """The pieces of a whole text. Raises `InvalidRequest` when there is nothing to say or too much."""
     if len(text) > LONGEST_MESSAGE_CHARACTERS:
         raise InvalidRequest(
             f"The message has {len(text):,} characters; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",

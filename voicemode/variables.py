@@ -444,6 +444,54 @@ class LogSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeechServerSettings:
+    """`voicemode serve`, the speech server. A project file has no say here."""
+
+    host: str = setting(
+        "VOICEMODE_SPEECH_HOST",
+        HOST,
+        "127.0.0.1",
+        "Address of the speech server. Beyond loopback VOICEMODE_HTTP_TOKEN is required.",
+        from_project=False,
+    )
+    port: int = setting(
+        "VOICEMODE_SPEECH_PORT",
+        integer(0, 65_535),
+        8880,
+        "Port of the speech server; at 8880 every voicemode on this machine finds it by itself.",
+        from_project=False,
+    )
+    engines: tuple[str, ...] = setting(
+        "VOICEMODE_SPEECH_ENGINES",
+        WORDS,
+        (),
+        "Engines of the speech server, in order (see its /v1/models). Empty: all that voicemode would use.",
+        from_project=False,
+    )
+    origins: tuple[str, ...] = setting(
+        "VOICEMODE_SPEECH_ORIGINS",
+        WORDS,
+        (),
+        "Web pages elsewhere that may call the speech server, as https://app.example. Empty: its own page only.",
+        from_project=False,
+    )
+    streams: int = setting(
+        "VOICEMODE_SPEECH_STREAMS",
+        integer(1, 4_096),
+        256,
+        "Most voices the speech server speaks with at once; fewer where its engine is seen to fall behind.",
+        from_project=False,
+    )
+    drain_s: float = setting(
+        "VOICEMODE_SPEECH_DRAIN",
+        number(0, 600, "seconds"),
+        30.0,
+        "What is being said when the speech server is told to end may go on for so long.",
+        from_project=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """The doors to clients."""
 

@@ -101,19 +101,11 @@ def _lines(path: str) -> list[str]:
 
 
 def _revision() -> str:
-    """Which commit, and whether more than that (the results themselves do not count); nothing outside a checkout."""
-    commit, there = _git("rev-parse", "--short", "HEAD")
-    if not there:
-        return ""
-    _, unchanged = _git("diff", "--quiet", "HEAD", "--", ".", ":(exclude)docs")
-    return f" ({commit}{'' if unchanged else ' and changes'})"
-
-
-def _git(*words: str) -> tuple[str, bool]:
-    """What it said, and whether it succeeded."""
+    """Which commit, and whether more than that; nothing outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         done = subprocess.run(
-            ["git", *words],
+            command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -121,5 +113,5 @@ def _git(*words: str) -> tuple[str, bool]:
             timeout=_LIMIT_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return "", False
-    return done.stdout.strip(), done.returncode == 0
+        return ""
+    return f" ({done.stdout.strip()})" if not done.returncode else ""

@@ -67,6 +67,8 @@ def _run(options: argparse.Namespace) -> int:
         logging.getLogger("voicemode").setLevel(logging.DEBUG)
     if options.command in (None, "mcp"):
         return _serve(config, options)
+    if options.command == "serve":
+        return _serve_speech(config, options)
     if hasattr(options, "look"):
         look: Look = options.look
         _tell(config.problems)
@@ -102,7 +104,6 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     gc.disable()
     from dataclasses import replace
 
-    from voicemode.kinds import is_loopback_host
     from voicemode.mcp_server.serve import serve_http, serve_stdio
 
     gc.freeze()
@@ -114,16 +115,50 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
         return DONE
     settings = config.server
     host = options.host or settings.host
-    if options.host and not settings.token and not is_loopback_host(options.host):
-        print(
-            f"voicemode: {host} can be reached by others: set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
-            file=sys.stderr,
-        )
+    if _needs_token(config, options.host):
         return USAGE
     port = settings.port if options.port is None else options.port
     config = replace(config, server=replace(settings, host=host, port=port))
     asyncio.run(serve_http(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr)))
     return DONE
+
+
+def _serve_speech(config: Config, options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from voicemode.speech_server.serve import serve_speech
+
+    logging.getLogger("voicemode.speech_server").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # It tells of every client that hangs up.
+    _tell(config.problems)
+    if _needs_token(config, options.host):
+        return USAGE
+    settings = config.speech_server
+    port = settings.port if options.port is None else options.port
+    settings = replace(
+        settings,
+        host=options.host or settings.host,
+        port=port,
+        engines=tuple(options.engines or settings.engines),
+    )
+    config = replace(config, speech_server=settings, own_port=port)
+    gc.freeze()
+    return asyncio.run(
+        serve_speech(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr))
+    )
+
+
+def _needs_token(config: Config, host: str | None) -> bool:
+    """Whether others could reach what is asked for, and nothing would keep them out. Says so."""
+    from voicemode.kinds import is_loopback_host
+
+    if not host or config.server.token or is_loopback_host(host):
+        return False
+    print(
+        f"voicemode: {host} can be reached by others: set VOICEMODE_HTTP_TOKEN first, or use 127.0.0.1.",
+        file=sys.stderr,
+    )
+    return True
 
 
 # The edges of the process.

@@ -106,15 +106,14 @@ async def bench(app: App, options: argparse.Namespace) -> int:
     run = _run(measuring, here, complete=not stopped)
     if stopped:
         _say(stopped)
-    measured = any(row.values for row in run.rows)
-    if measured and run.complete:
+    if any(row.values for row in run.rows):
         try:
             await asyncio.to_thread(bench_runs.keep, app.places.data, run)
         except VoiceModeError as error:
             _say(f"the run is not kept: {error}")
     await asyncio.to_thread(_files, run, options)
     _told(run, options, before)
-    return DONE if measured else FAILED
+    return DONE if any(row.values for row in run.rows) else FAILED
 
 
 def _plan(app: App, options: argparse.Namespace) -> Plan:

@@ -47,6 +47,19 @@ def parser() -> argparse.ArgumentParser:
     mcp.add_argument("--host", help="address to listen on (default: VOICEMODE_SERVE_HOST)")
     mcp.add_argument("--port", type=_port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
 
+    serving = commands.add_parser(
+        "serve", help="a speech server for other programs: OpenAI's audio API and WebSockets"
+    )
+    serving.add_argument("--host", help="address to listen on (default: VOICEMODE_SPEECH_HOST)")
+    serving.add_argument("--port", type=_port, help="port (default: VOICEMODE_SPEECH_PORT; 0: a free one)")
+    serving.add_argument(
+        "--engine",
+        action="append",
+        dest="engines",
+        metavar="NAME",
+        help="who speaks, in order, where it is given more than once (default: VOICEMODE_SPEECH_ENGINES)",
+    )
+
     def command(name: str, run: Command, explained: str) -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=explained, description=explained)
         made.add_argument("--json", action="store_true", help="for programs")

@@ -1,0 +1,113 @@
+"""How many streams are let in: learned from what was seen, on a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicemode.speech_server.admission import Admission, Draining, Full
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def stream(admission: Admission, clock: Clock, *, seconds: float, speed: float, crowd: int) -> None:
+    """`crowd` streams side by side, each of `seconds` of sound that comes at `speed` times real time."""
+    places = [admission.stream() for _ in range(crowd)]
+    streams = [place.__enter__() for place in places]
+    parts = round(seconds / 0.1)
+    for _ in range(parts):
+        clock.now += 0.1 / speed
+        for progress in streams:
+            progress.waited += 0.1 / speed
+            progress.sent(0.1, clock.now)
+    for place in places:
+        place.__exit__(None, None, None)
+
+
+@pytest.mark.spec("SRV-32")
+def test_nobody_is_let_in_beyond_the_limit_and_is_told_when_to_come_back() -> None:
+    admission = Admission(most=2, now=Clock())
+    with admission.stream(), admission.stream():
+        with pytest.raises(Full) as caught:
+            admission.stream().__enter__()
+        assert 1 <= caught.value.retry_after <= 30
+    with admission.stream():
+        assert admission.active == 1
+
+
+@pytest.mark.spec("SRV-36")
+def test_an_engine_that_falls_behind_gets_fewer_streams() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, now=clock)
+    stream(admission, clock, seconds=5, speed=0.8, crowd=20)
+    assert admission.limit == 16
+    stream(admission, clock, seconds=5, speed=0.8, crowd=16)
+    assert admission.limit < 16
+
+
+@pytest.mark.spec("SRV-36")
+def test_an_engine_that_is_slow_even_alone_speaks_with_one_voice() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, now=clock)
+    for _ in range(40):
+        stream(admission, clock, seconds=5, speed=0.5, crowd=admission.limit)
+    assert admission.limit == 1
+    with admission.stream(), pytest.raises(Full):
+        admission.stream().__enter__()
+
+
+@pytest.mark.spec("SRV-36")
+def test_an_engine_that_keeps_up_gets_more_streams_up_to_the_most() -> None:
+    clock = Clock()
+    admission = Admission(most=30, first=20, now=clock)
+    for _ in range(5):
+        stream(admission, clock, seconds=1, speed=1.0, crowd=admission.limit)
+    assert admission.limit == 30
+
+
+@pytest.mark.spec("SRV-36")
+def test_a_few_good_streams_say_nothing_about_a_crowd() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, now=clock)
+    for _ in range(50):
+        stream(admission, clock, seconds=1, speed=9.0, crowd=3)
+    assert admission.limit == 20
+
+
+@pytest.mark.spec("SRV-36")
+def test_a_client_that_reads_slowly_is_no_fault_of_the_engine() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, now=clock)
+    with admission.stream() as progress:
+        for _ in range(20):
+            clock.now += 1.0
+            progress.sent(0.1, clock.now)
+    assert admission.limit == 20
+
+
+@pytest.mark.spec("SRV-37")
+def test_one_that_ends_takes_nothing_new() -> None:
+    admission = Admission(most=2, now=Clock())
+    with admission.stream():
+        admission.draining = True
+        with pytest.raises(Draining):
+            admission.stream().__enter__()
+        assert not admission.idle.is_set()
+    assert admission.idle.is_set()
+
+
+@given(st.lists(st.tuples(st.floats(0.2, 5.0), st.integers(1, 40)), max_size=20))
+def test_the_limit_stays_between_one_and_the_most(rounds: list[tuple[float, int]]) -> None:
+    clock = Clock()
+    admission = Admission(most=25, first=10, now=clock)
+    for speed, crowd in rounds:
+        stream(admission, clock, seconds=1, speed=speed, crowd=min(crowd, admission.limit))
+        assert 1 <= admission.limit <= 25
+        assert admission.active == 0

@@ -1,0 +1,265 @@
+"""The `openai` package itself, as it is, against the speech server: all formats streamed, words, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Literal
+
+import openai
+import pytest
+
+from tests.serve.house import WordEar, WordVoice, house, words_in
+from tests.support import voice
+from tests.support.encoding import decode, wav
+from voicemode.events import SpeechServed, TranscriptServed
+from voicemode.pcm import SPEECH, Frame
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "One two three four five. Then six and seven follow, and more words come after them. Eight is last."
+FORMATS: tuple[Literal["pcm", "wav", "mp3", "opus", "aac", "flac"], ...] = (
+    "pcm",
+    "wav",
+    "mp3",
+    "opus",
+    "aac",
+    "flac",
+)
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.spec("SRV-1")
+async def test_every_format_arrives_whole_and_word_for_word(
+    to: Literal["pcm", "wav", "mp3", "opus", "aac", "flac"],
+) -> None:
+    async with house() as server, server.client() as client:
+        answer = await client.audio.speech.create(
+            model="tts-1", voice="alloy", input=TEXT, response_format=to
+        )
+        sound = answer.content
+    heard = sound if to == "pcm" else decode(sound).data
+    assert words_in(heard) == voice.words(TEXT)
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.spec("SRV-2")
+async def test_sound_is_sent_while_it_is_made(
+    to: Literal["pcm", "wav", "mp3", "opus", "aac", "flac"],
+) -> None:
+    """The client holds the first of it while the engine has not made the rest."""
+    gate = asyncio.Semaphore(0)
+    engine = WordVoice(gate=gate)
+    async with house(engine) as server, server.client() as client:
+        for _ in range(20):
+            gate.release()
+        async with client.audio.speech.with_streaming_response.create(
+            model="tts-1", voice="ann", input=TEXT, response_format=to
+        ) as answer:
+            chunks = answer.iter_bytes()
+            sound = await anext(chunks)
+            assert engine.open
+            for _ in range(1_000):
+                gate.release()
+            async for chunk in chunks:
+                sound += chunk
+    assert words_in(sound if to == "pcm" else decode(sound).data) == voice.words(TEXT)
+
+
+@pytest.mark.spec("SRV-3")
+async def test_sound_can_come_as_events() -> None:
+    async with house() as server, server.client() as client:
+        answer = await client.audio.speech.create(
+            model="tts-1", voice="bob", input=TEXT, response_format="pcm", stream_format="sse"
+        )
+        assert answer.response.headers["content-type"].startswith("text/event-stream")
+        events = [
+            json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n\n") if line.strip()
+        ]
+    sound = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
+    assert events[-1]["type"] == "speech.audio.done"
+    assert events[-1]["usage"]["total_tokens"] > 0
+    assert words_in(sound) == voice.words(TEXT)
+
+
+@pytest.mark.spec("SRV-4")
+async def test_speed_and_instructions_reach_the_engine() -> None:
+    engine = WordVoice()
+    async with house(engine) as server, server.client() as client:
+        await client.audio.speech.create(
+            model="words", voice="bob", input="Hello there.", speed=1.5, instructions="Softly."
+        )
+    (asked,) = engine.asked
+    assert (asked.voice, asked.speed, asked.instructions) == ("bob", 1.5, "Softly.")
+
+
+@pytest.mark.spec("SRV-5")
+async def test_wrong_arguments_are_refused_by_name() -> None:
+    async with house() as server, server.client() as client:
+
+        async def refused(**changed: object) -> openai.APIStatusError:
+            given: dict[str, object] = {"model": "tts-1", "voice": "ann", "input": "Hello."} | changed
+            with pytest.raises(openai.APIStatusError) as caught:
+                await client.audio.speech.create(**given)  # type: ignore[arg-type]
+            return caught.value
+
+        error = await refused(model="no-such-model")
+        assert isinstance(error, openai.NotFoundError)
+        assert (error.code, error.param) == ("model_not_found", "model")
+        assert "words" in error.message
+        for changed, param in (
+            ({"voice": "nobody"}, "voice"),
+            ({"input": " "}, "input"),
+            ({"input": 7}, "input"),
+            ({"speed": 9}, "speed"),
+            ({"speed": "fast"}, "speed"),
+            ({"response_format": "mp4"}, "response_format"),
+            ({"stream_format": "smoke"}, "stream_format"),
+            ({"input": "x" * 100_001}, "input"),
+            ({"extra_body": {"preset": "loud"}}, None),
+        ):
+            error = await refused(**changed)
+            assert isinstance(error, openai.BadRequestError), changed
+            assert error.param == param, changed
+        said = await client.audio.speech.create(model="tts-1", voice="ann", input="Still here.")
+        assert said.content
+
+
+@pytest.mark.spec("SRV-6")
+async def test_an_engine_that_fails_is_an_error_and_the_next_engine_is_asked() -> None:
+    async with house(WordVoice(breaks=[0, 0])) as server, server.client() as client:
+        with pytest.raises(openai.InternalServerError, match="hoarse"):
+            await client.audio.speech.create(model="tts-1", voice="ann", input="Hello.")
+    other = WordVoice(name="other")
+    async with house(WordVoice(breaks=[0, 0]), other) as server, server.client() as client:
+        answer = await client.audio.speech.create(
+            model="tts-1", voice="ann", input="Hello.", response_format="pcm"
+        )
+        assert answer.response.headers["x-backend"] == "other"
+    assert words_in(answer.content) == ["hello"]
+
+
+@pytest.mark.spec("SRV-6")
+async def test_a_stream_that_breaks_off_is_mended_before_the_client_notices() -> None:
+    async with house(WordVoice(breaks=[9])) as server, server.client() as client:
+        answer = await client.audio.speech.create(
+            model="tts-1", voice="ann", input=TEXT, response_format="pcm"
+        )
+    heard = words_in(answer.content)
+    assert [word for word in voice.words(TEXT) if word not in heard] == []
+    (served,) = server.of(SpeechServed)
+    assert isinstance(served, SpeechServed)
+    assert (served.outcome, served.breaks) == ("finished", 1)
+
+
+@pytest.mark.spec("SRV-6")
+async def test_a_stream_that_cannot_be_mended_does_not_look_whole() -> None:
+    engine = WordVoice(breaks=[9, *[0] * 99])
+    async with house(engine) as server, server.client() as client:
+        with pytest.raises(openai.APIConnectionError):
+            await client.audio.speech.create(model="words", voice="ann", input=TEXT, response_format="pcm")
+        engine.heal()
+        answer = await client.audio.speech.create(
+            model="words", voice="ann", input="Good.", response_format="pcm"
+        )
+    assert words_in(answer.content) == ["good"]
+
+
+@pytest.mark.spec("SRV-7")
+async def test_words_of_an_upload_in_every_form() -> None:
+    first, second = "alpha bravo charlie delta", "echo foxtrot golf hotel"
+    pause = SPEECH.silence(SPEECH.samples(0.8))
+    sound = voice.speak(first) + pause + voice.speak(second)
+    file = wav(Frame(data=sound, format=SPEECH))
+    async with house() as server, server.client() as client:
+        listen = client.audio.transcriptions.create
+        said = f"{first} {second}"
+        answer = await listen(model="whisper-1", file=("a.wav", file))
+        assert answer.text == said
+        text = await listen(model="whisper-1", file=("a.wav", file), response_format="text")
+        assert str(text).strip() == said
+        verbose = await listen(model="whisper-1", file=("a.wav", file), response_format="verbose_json")
+        assert verbose.segments is not None
+        assert [segment.text for segment in verbose.segments] == [first, second]
+        one, two = verbose.segments
+        assert one.start < 0.1
+        assert two.start - one.end == pytest.approx(0.8, abs=0.05)
+        assert verbose.duration == pytest.approx(len(sound) / 48_000, abs=0.01)
+        srt = str(await listen(model="whisper-1", file=("a.wav", file), response_format="srt"))
+        assert srt.startswith("1\n00:00:00,")
+        assert f"\n{first}\n\n2\n" in srt
+        vtt = str(await listen(model="whisper-1", file=("a.wav", file), response_format="vtt"))
+        assert vtt.startswith("WEBVTT\n\n00:00:00.")
+        assert second in vtt
+
+
+@pytest.mark.spec("SRV-8")
+async def test_words_come_as_events_while_the_rest_is_still_transcribed() -> None:
+    sound = voice.speak("alpha bravo charlie delta")
+    for words in ("echo foxtrot golf hotel", "india juliet kilo lima"):
+        sound += SPEECH.silence(SPEECH.samples(0.6)) + voice.speak(words)
+    file = wav(Frame(data=sound, format=SPEECH))
+    async with house() as server, server.client() as client:
+        stream = await client.audio.transcriptions.create(
+            model="whisper-1", file=("a.wav", file), stream=True
+        )
+        events = [event async for event in stream]
+    deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+    assert len(deltas) == 3
+    done = events[-1]
+    assert done.type == "transcript.text.done"
+    assert done.text == "".join(deltas)
+    assert done.text.split()[-1] == "lima"
+
+
+@pytest.mark.parametrize("to", FORMATS[1:])
+@pytest.mark.spec("SRV-7")
+async def test_an_upload_may_be_of_any_format_that_is_spoken(
+    to: Literal["wav", "mp3", "opus", "aac", "flac"],
+) -> None:
+    async with house() as server, server.client() as client:
+        spoken = await client.audio.speech.create(
+            model="tts-1", voice="ann", input="november oscar papa", response_format=to
+        )
+        answer = await client.audio.transcriptions.create(model="x", file=(f"a.{to}", spoken.content))
+    assert answer.text == "november oscar papa"
+
+
+@pytest.mark.spec("SRV-7")
+async def test_an_upload_that_is_no_sound_is_refused_and_silence_is_no_words() -> None:
+    ear = WordEar()
+    async with house(ear=ear) as server, server.client() as client:
+        for junk in (b"", b"hello", b"RIFF\0\0\0\0WAVE", b"<html>" * 99, bytes(range(256)) * 9):
+            with pytest.raises(openai.BadRequestError) as caught:
+                await client.audio.transcriptions.create(model="x", file=("a.wav", junk))
+            assert caught.value.param == "file", junk[:20]
+        silence = wav(Frame(data=SPEECH.silence(48_000), format=SPEECH))
+        answer = await client.audio.transcriptions.create(model="x", file=("a.wav", silence))
+        assert answer.text == ""
+        with pytest.raises(openai.BadRequestError) as caught:
+            await client.audio.transcriptions.create(
+                model="x",
+                file=("a.wav", silence),
+                response_format="smoke",  # type: ignore[call-overload]
+            )
+        assert caught.value.param == "response_format"
+    assert not ear.asked
+    assert len(server.of(TranscriptServed)) == 7
+
+
+@pytest.mark.spec("SRV-9")
+async def test_models_and_voices_are_listed() -> None:
+    async with (
+        house(WordVoice(), WordVoice(name="other", voices=["eve"])) as server,
+        server.client() as client,
+    ):
+        models = {model.id async for model in client.models.list()}
+        assert models >= {"tts-1", "words", "other"}
+        assert (await client.models.retrieve("other")).id == "other"
+        with pytest.raises(openai.NotFoundError):
+            await client.models.retrieve("third")
+        listed = await client.get("/audio/voices", cast_to=object)
+    assert isinstance(listed, dict)
+    assert [each["id"] for each in listed["voices"]] == ["ann", "bob", "eve"]

@@ -1,0 +1,137 @@
+"""S5's HTTP routes: the whole sound with its stages, getting ready, health and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import httpx2
+import pytest
+
+from tests.serve.house import WordVoice, house, words_in
+from tests.support import voice
+from tests.support.fakes import until
+from voicemode.codecs.samples import MU_LAW as MU_LAW_KIND
+from voicemode.codecs.samples import TO_S16
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "Alpha bravo charlie. Delta echo foxtrot golf hotel."
+
+
+@pytest.mark.spec("SRV-10")
+async def test_the_whole_sound_comes_at_once_with_its_length_and_its_stages() -> None:
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/synthesize", json={"text": TEXT, "voice_id": "bob"})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "audio/wav"
+    sound = answer.content
+    assert int.from_bytes(sound[4:8], "little") == len(sound) - 8
+    assert int.from_bytes(sound[40:44], "little") == len(sound) - 44
+    assert words_in(sound[44:]) == voice.words(TEXT)
+    for stage in ("voice-load", "generation", "transcoding", "first-chunk", "total"):
+        assert float(answer.headers[f"x-{stage}-ms"]) >= 0, stage
+    assert float(answer.headers["x-total-ms"]) >= float(answer.headers["x-first-chunk-ms"]) > 0
+    assert float(answer.headers["x-audio-seconds"]) == pytest.approx((len(sound) - 44) / 48_000, abs=0.02)
+    assert answer.headers["x-backend"] == "words"
+
+
+@pytest.mark.spec("SRV-10")
+async def test_it_speaks_for_the_telephone() -> None:
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/synthesize", json={"text": TEXT, "format": "mulaw"})
+        wrong = await http.post("/synthesize", json={"text": TEXT, "preset": "loud"})
+    assert answer.headers["content-type"] == "audio/basic"
+    assert len(answer.content) % 160 == 0
+    assert voice.hear(TO_S16[MU_LAW_KIND, 1](answer.content), 8_000) == voice.words(TEXT)
+    assert wrong.status_code == 400
+    assert "balanced" in wrong.json()["error"]["message"]
+
+
+class Warming(WordVoice):
+    """Counts how often it was warmed."""
+
+    warmed = 0
+
+    async def warm(self) -> None:
+        self.warmed += 1
+
+
+@pytest.mark.spec("SRV-11")
+async def test_warming_up_readies_engine_voice_and_resampler() -> None:
+    engine = Warming()
+    async with house(engine) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/warmup", json={"voice": "bob"})
+        unknown = await http.post("/warmup", json={"voice": "nobody"})
+    told = answer.json()
+    assert (told["status"], told["backend"], told["voice"]) == ("ready", "words", "bob")
+    parts = told["model_ms"] + told["voice_ms"] + told["resampler_ms"]
+    assert told["total_ms"] == pytest.approx(parts, abs=1.0)
+    assert engine.warmed == 2
+    assert engine.open == 0
+    assert unknown.status_code == 400
+
+
+@pytest.mark.spec("SRV-12")
+async def test_of_each_voice_it_is_told_whether_it_is_ready() -> None:
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/preload", json={"voices": ["ann", "nobody", "../../etc/passwd"]})
+        many = await http.post("/preload", json={"voices": ["ann"] * 51})
+    told = answer.json()["voices"]
+    assert told["ann"]["status"] == "ready"
+    assert told["nobody"]["error"]["code"] == "unknown_voice"
+    assert told["../../etc/passwd"]["status"] == "error"
+    assert many.status_code == 400
+
+
+@pytest.mark.spec("SRV-13")
+@pytest.mark.spec("SRV-37")
+async def test_health_tells_what_goes_on_and_when_it_ends() -> None:
+    gate = asyncio.Semaphore(0)
+    engine = WordVoice(gate=gate)
+    async with house(engine) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        speaking = asyncio.create_task(http.post("/synthesize", json={"text": "Hello."}))
+        await until(lambda: engine.open == 1)
+        told = await http.get("/health")
+        assert told.status_code == 200
+        assert told.json() | {"version": ""} == {
+            "status": "healthy",
+            "version": "",
+            "engines": ["words"],
+            "active_streams": 1,
+            "stream_limit": 64,
+            "voices_cached": 0,
+        }
+        server.service.places.draining = True
+        told = await http.get("/health")
+        assert (told.status_code, told.json()["status"]) == (503, "draining")
+        refused = await http.post("/synthesize", json={"text": "Hello."})
+        assert refused.status_code == 503
+        assert "retry-after" in refused.headers
+        for _ in range(100):
+            gate.release()
+        assert words_in((await speaking).content[44:]) == ["hello"]
+
+
+@pytest.mark.spec("SRV-14")
+async def test_prometheus_reads_the_figures() -> None:
+    async with house(WordVoice(breaks=[3])) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        said = await http.post("/synthesize", json={"text": TEXT})
+        await http.post("/synthesize", json={"text": ""})
+        await http.get("/health", headers={"Origin": "http://page.example"})
+        shown = (await http.get("/metrics")).text
+
+    def value(line: str) -> float:
+        found = re.search(rf"^{re.escape(line)} ([0-9.e+-]+)$", shown, re.MULTILINE)
+        assert found, line
+        return float(found[1])
+
+    labels = '{engine="words",outcome="finished",route="/synthesize"}'
+    assert value(f"voicemode_speech_requests_total{labels}") == 1
+    seconds = float(said.headers["x-audio-seconds"])
+    assert value('voicemode_speech_seconds_total{engine="words"}') == pytest.approx(seconds, abs=0.01)
+    assert value('voicemode_engine_breaks_total{engine="words"}') == 1
+    assert value('voicemode_refused_requests_total{status="403"}') == 1
+    assert value('voicemode_first_sound_seconds_count{route="/synthesize"}') == 1
+    assert value("voicemode_active_streams") == 0
+    assert value("voicemode_stream_limit") == 64

@@ -1,0 +1,89 @@
+"""Errors as clients of OpenAI's API understand them, and the few shapes of answers that several routes share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from voicemode.errors import (
+    Busy,
+    EndpointRefused,
+    EndpointTimeout,
+    EngineError,
+    EngineUnavailable,
+    InvalidRequest,
+    UnknownVoice,
+    VoiceModeError,
+)
+
+TOO_MANY, GATEWAY, GATEWAY_TIMEOUT, UNAVAILABLE = 429, 502, 504, 503
+
+
+class BadArgument(InvalidRequest):
+    """`param` is the argument that is wrong; `status` where 400 does not say it."""
+
+    def __init__(self, message: str, *, param: str, hint: str = "", status: int = 400) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.status = status
+
+
+class UnknownModel(BadArgument):
+    code = "model_not_found"
+
+
+def status_of(error: VoiceModeError) -> int:
+    match error:
+        case BadArgument():
+            return error.status
+        case InvalidRequest():
+            return 400
+        case Busy() | EngineUnavailable():
+            return UNAVAILABLE
+        case EndpointTimeout():
+            return GATEWAY_TIMEOUT
+        case EndpointRefused(status=429):
+            return TOO_MANY
+        case EngineError():
+            return GATEWAY
+    return 500
+
+
+def error_json(error: VoiceModeError) -> dict[str, object]:
+    """The object that OpenAI's clients read: message, type, param, code."""
+    status = status_of(error)
+    kinds = {401: "authentication_error", TOO_MANY: "rate_limit_error"}
+    kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
+    param = getattr(error, "param", None) or ("voice" if isinstance(error, UnknownVoice) else None)
+    return {"message": str(error), "type": kind, "param": param, "code": error.code}
+
+
+def retry_after(error: VoiceModeError) -> int | None:
+    """Whole seconds after which it is worth another try, where that is known."""
+    known = getattr(error, "retry_after", None)
+    if known is None and isinstance(error, EndpointRefused):
+        known = error.retry_after_seconds
+    return None if known is None else max(1, math.ceil(known))
+
+
+def refusal(error: VoiceModeError) -> Response:
+    seconds = retry_after(error)
+    headers = {} if seconds is None else {"retry-after": str(seconds)}
+    return json_response({"error": error_json(error)}, status=status_of(error), headers=headers)
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        json.dumps(value, ensure_ascii=False),
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type="application/json",
+    )
+
+
+def sse(value: Mapping[str, object]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"

@@ -1,0 +1,142 @@
+"""What can be asked of the server beside speech and words: models, voices, health, and getting ready before a call."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voicemode import __version__, clock
+from voicemode.errors import UnknownVoice, VoiceModeError
+from voicemode.pcm import SPEECH, Frame
+from voicemode.ports import TtsEngine
+from voicemode.speech import SpeechRequest
+from voicemode.speech_server.answers import UNAVAILABLE, UnknownModel, error_json, json_response
+from voicemode.speech_server.asked import MU_LAW, Asked, Fields, json_fields
+from voicemode.speech_server.capped import body_of, while_there
+from voicemode.speech_server.service import Service, Warms
+from voicemode.speech_server.utterance import encoder
+
+MOST_BODY_BYTES = 65_536
+MOST_VOICES = 50
+"""As many as the cache holds."""
+
+WARM_WORD = "Ready."
+
+
+async def health(service: Service, request: Request) -> Response:
+    """503 while the server is about to end, so that balancers send nobody here any more."""
+    draining = service.places.draining
+    told = {
+        "status": "draining" if draining else "healthy",
+        "version": __version__,
+        "engines": list(service.engines.names),
+        "active_streams": service.places.active,
+        "stream_limit": service.places.limit,
+        "voices_cached": sum(len(each.voices_held.held) for each in service.holders()),
+    }
+    return json_response(told, status=UNAVAILABLE if draining else 200)
+
+
+async def models(service: Service, request: Request) -> Response:
+    return json_response({"object": "list", "data": [_model(name) for name in service.engines.models()]})
+
+
+async def model(service: Service, request: Request) -> Response:
+    name = str(request.path_params["name"])
+    if name not in service.engines.models():
+        raise UnknownModel(f"There is no model {name[:64]!r} here.", param="model", status=404)
+    return json_response(_model(name))
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "voicemode"}
+
+
+async def voices(service: Service, request: Request) -> Response:
+    """Of every engine that answers, and those in a cache that are not in its list."""
+    found = await service.engines.voices()
+    listed = [
+        {"id": each.id, "name": each.name or each.id, "engine": each.engine, "language": each.language}
+        for each in found
+    ]
+    known = {each.id for each in found}
+    cached = {name for holder in service.holders() for name in holder.voices_held.held}
+    listed += [{"id": name, "name": name, "engine": "", "language": ""} for name in sorted(cached - known)]
+    return json_response({"voices": listed})
+
+
+async def preload(service: Service, request: Request) -> Response:
+    """Voices into the cache before they are needed; each is told by itself, since one that fails spoils no other."""
+    fields = json_fields(await body_of(request, most=MOST_BODY_BYTES))
+    named = fields.names("voices" if "voices" in fields.given else "voice_ids", most=MOST_VOICES)
+    return await while_there(request.receive, _preloaded(service, fields, named))
+
+
+async def _preloaded(service: Service, fields: Fields, named: list[str]) -> Response:
+    engine = service.engines.choose(fields.text("model"))
+    told = await asyncio.gather(*(_load(service, engine, name) for name in named))
+    return json_response({"voices": dict(zip(named, told, strict=True))})
+
+
+async def _load(service: Service, engine: TtsEngine, name: str) -> dict[str, object]:
+    try:
+        held = [await each.voices_held.get(name) for each in service.holders(engine)]
+        if held:
+            seconds = sum(each.seconds for each in held)
+            return {"status": "ready", "level": str(held[0].level), "ms": round(seconds * 1000, 1)}
+        if name not in {each.id for each in await engine.voices()}:
+            raise UnknownVoice(f"No engine here has the voice {name[:64]!r}.")
+    except VoiceModeError as error:
+        return {"status": "error", "error": error_json(error)}
+    return {"status": "ready", "level": "engine", "ms": 0.0}
+
+
+async def warmup(service: Service, request: Request) -> Response:
+    """Voice, model path and resampler made ready before a call: the next request finds them warm."""
+    fields = json_fields(await body_of(request, most=MOST_BODY_BYTES))
+    return await while_there(request.receive, _warmed(service, fields))
+
+
+async def _warmed(service: Service, fields: Fields) -> Response:
+    engine = service.engines.choose(fields.text("model"))
+    began = clock.monotonic()
+    voice = fields.text("voice", "voice_id") or None
+    for each in service.engines.behind(engine):
+        await _warm(each)
+    loaded = clock.monotonic()
+    with service.places.stream() as progress:
+        asked = Asked(format=MU_LAW, voice=voice)
+        async with engine.synthesize(SpeechRequest(text=WARM_WORD, voice=voice)) as audio:
+            async for _ in audio.chunks:
+                progress.first = progress.first or clock.monotonic()
+                break
+    spoken = clock.monotonic()
+    await asyncio.to_thread(_resampled, asked)
+    ended = clock.monotonic()
+    return json_response(
+        {
+            "status": "ready",
+            "backend": audio.engine,
+            "voice": audio.voice,
+            "model_ms": round((loaded - began) * 1000, 1),
+            "voice_ms": round((spoken - loaded) * 1000, 1),
+            "resampler_ms": round((ended - spoken) * 1000, 1),
+            "total_ms": round((ended - began) * 1000, 1),
+        }
+    )
+
+
+async def _warm(engine: object) -> None:
+    if isinstance(engine, Warms):
+        try:
+            await engine.warm()
+        except VoiceModeError:
+            return  # Another one of the chain may speak; if none does, what follows says why.
+
+
+def _resampled(asked: Asked) -> None:
+    stage = encoder(asked)
+    stage.feed(Frame(data=SPEECH.silence(SPEECH.samples(0.1)), format=SPEECH))
+    stage.flush()

@@ -1,0 +1,165 @@
+"""Ogg/Opus from a speech server handed on packet by packet: not decoded, not encoded again, one stream for the client.
+
+An engine that has no Opus is encoded on its way; a piece that breaks off before any of it was sent is asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from voicemode import clock
+from voicemode.ahead import ReadAhead
+from voicemode.codecs import open_decoder
+from voicemode.codecs.encoding import open_encoder
+from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, packet_samples
+from voicemode.codecs.relay import OpusRelay
+from voicemode.errors import BadContent, EngineError
+from voicemode.pcm import SPEECH
+from voicemode.ports import TtsEngine
+from voicemode.rendering import NewSplitter, pieces_of
+from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest
+from voicemode.speech_server.admission import Progress
+from voicemode.speech_server.asked import Asked
+from voicemode.speech_server.utterance import CHUNK_BYTES, Stages, Take
+
+MOST_TRIES = 3
+OGG = b"OggS"
+
+
+class RelayedOpus:
+    """A whole text as one Ogg/Opus stream. Raises `InvalidRequest` when there is nothing to say."""
+
+    def __init__(
+        self, engine: TtsEngine, asked: Asked, text: str, *, new_splitter: NewSplitter, progress: Progress
+    ) -> None:
+        self.stages = Stages()
+        self._engine = engine
+        self._progress = progress
+        self._request = SpeechRequest(
+            text="",
+            voice=asked.voice,
+            speed=asked.speed,
+            instructions=asked.instructions,
+            format=AudioFormat.OPUS,
+            language=asked.language,
+            delivery=asked.delivery,
+        )
+        self._pieces = pieces_of(text, new_splitter(self._request))
+        self._relay = OpusRelay(engine.name)
+        self._next: ReadAhead | None = None
+
+    async def prepare(self) -> None:
+        """Returns when the first sound is there. Raises `VoiceModeError` when there will be none."""
+        self._next = self._ask(0)
+        try:
+            await self._next.opened()
+        except BaseException:
+            await self.drop()
+            raise
+
+    async def run(self, take: Take) -> None:
+        """Gives all the sound to `take`. Raises `EngineError` where it breaks off for good."""
+        try:
+            for number in range(len(self._pieces)):
+                await self._say(number, take)
+            for data in self._relay.flush():
+                await take(data)
+        finally:
+            await self.drop()
+
+    async def drop(self) -> None:
+        ahead, self._next = self._next, None
+        if ahead is not None:
+            await ahead.close()
+        self.stages.total = clock.monotonic() - self._progress.began
+        self.stages.sound = self._progress.sound
+
+    async def _say(self, number: int, take: Take) -> None:
+        for tried in range(1, MOST_TRIES + 1):
+            sent = False
+            ahead, self._next = self._next or self._ask(number), None
+            if ahead.read:
+                self._ask_next(number + 1)
+            began = clock.monotonic()
+            async with ahead:
+                try:
+                    audio = await ahead.opened()
+                    self.stages.engine, self.stages.voice = audio.engine, audio.voice
+                    async for data, seconds in self._packets(audio, ahead):
+                        if not sent and number:
+                            self._relay.next_source()
+                        sent = True
+                        await self._send(data, seconds, take)
+                except EngineError:
+                    self.stages.breaks += 1
+                    if sent or tried == MOST_TRIES:
+                        raise
+                    continue
+            self.stages.generation += clock.monotonic() - began
+            self.stages.pieces += 1
+            return
+
+    async def _packets(self, audio: EncodedAudio, ahead: ReadAhead) -> AsyncIterator[tuple[bytes, float]]:
+        """Ogg/Opus bytes of a piece, and the seconds of sound in them; encoded here where need be."""
+        opus = audio.format is AudioFormat.OPUS
+        decoder = None if opus else open_decoder(audio, SPEECH)
+        encoder = None if opus else open_encoder(AudioFormat.OPUS)
+        measure = _Measure()
+        began = clock.monotonic()
+        head = True
+        async for chunk in ahead:
+            self._progress.waited += clock.monotonic() - began
+            if decoder is None or encoder is None:
+                if head and not (chunk.startswith(OGG) or OGG.startswith(chunk)):
+                    raise BadContent(
+                        f"{audio.engine} answered with bytes that begin with {chunk[:8].hex(' ')} instead of Ogg/Opus.",
+                        engine=audio.engine,
+                    )
+                head = False
+                yield chunk, measure.seconds(chunk)
+            else:
+                for start in range(0, len(chunk), CHUNK_BYTES):
+                    before = clock.monotonic()
+                    frames = decoder.feed(chunk[start : start + CHUNK_BYTES])
+                    data = b"".join(part for frame in frames for part in encoder.feed(frame))
+                    self.stages.transcoding += clock.monotonic() - before
+                    yield data, sum(frame.seconds for frame in frames)
+            await asyncio.sleep(0)
+            began = clock.monotonic()
+        if decoder is not None and encoder is not None:
+            frames = await asyncio.to_thread(decoder.flush)
+            data = b"".join(part for frame in frames for part in encoder.feed(frame))
+            yield data + b"".join(encoder.flush()), sum(frame.seconds for frame in frames)
+
+    async def _send(self, data: bytes, seconds: float, take: Take) -> None:
+        out = b"".join(self._relay.feed(data))
+        if not out:
+            self._progress.sound += seconds
+            return
+        now = clock.monotonic()
+        if self.stages.first_chunk is None:
+            self.stages.first_chunk = now - self._progress.began
+        self._progress.sent(seconds, now)
+        await take(out)
+
+    def _ask(self, number: int) -> ReadAhead:
+        request = replace(self._request, text=self._pieces[number])
+        return ReadAhead(self._engine, request, on_read=lambda: self._ask_next(number + 1))
+
+    def _ask_next(self, number: int) -> None:
+        if self._next is None and number < len(self._pieces):
+            self._next = self._ask(number)
+
+
+class _Measure:
+    """How much sound is in Ogg/Opus bytes, from their packets' first bytes."""
+
+    def __init__(self) -> None:
+        self._pages = Pages()
+
+    def seconds(self, data: bytes) -> float:
+        packets = (each.data for each in self._pages.feed(data) if isinstance(each, Packet))
+        heads = (b"OpusHead", b"OpusTags")
+        return sum(packet_samples(each) for each in packets if each and each[:8] not in heads) / OPUS_RATE

@@ -1,0 +1,144 @@
+"""The speech server as a process: the door, what is told, and an end that lets what is being said be said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+
+from voicemode import clock
+from voicemode.app import App, open_app
+from voicemode.config import Config
+from voicemode.errors import VoiceModeError
+from voicemode.eventlog import event_name
+from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
+from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
+from voicemode.local_http.guard import own_hosts
+from voicemode.sentences import CLAUSES
+from voicemode.speech_server.admission import Admission
+from voicemode.speech_server.engines import Engines, picked
+from voicemode.speech_server.figures import Figures
+from voicemode.speech_server.service import MOST_HEARINGS, Service
+from voicemode.speech_server.web import web
+
+logger = logging.getLogger(__name__)
+
+NAMED = Named(host="VOICEMODE_SPEECH_HOST", port="VOICEMODE_SPEECH_PORT")
+
+LIMITS = Limits(request_seconds=30.0, connections=2_048, message_bytes=262_144, answered_seconds=0.5)
+"""30 s for an upload of 25 MB is a link of 7 Mbit/s."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """A server that is open. `drain` takes nothing new and returns when everything was said, or after its limit."""
+
+    url: str
+    places: Admission
+    hearings: Admission
+    drain_seconds: float
+
+    async def drain(self) -> None:
+        self.places.draining = self.hearings.draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.drain_seconds):
+                await self.places.idle.wait()
+                await self.hearings.idle.wait()
+
+
+async def serve_speech(
+    config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]
+) -> int:
+    """Serves until a signal comes, lets what is being said be said, and returns the exit code. `ready` is told the URL
+    once the door is open. A second signal ends it at once."""
+    stopping = _told_by_signals()
+    try:
+        async with open_app(config, environment) as app, serving(app) as server:
+            with suppress(OSError):
+                ready(server.url)
+            await stopping.get()
+            draining = asyncio.ensure_future(server.drain())
+            again = asyncio.ensure_future(stopping.get())
+            await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (draining, again):
+                task.cancel()
+    except VoiceModeError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncIterator[Serving]:
+    """The server in front of an application's engines. Raises `ConfigurationError`."""
+    settings = app.config.speech_server
+    places = Admission(most=settings.streams)
+    hearings = Admission(most=MOST_HEARINGS, first=MOST_HEARINGS)
+    figures = Figures(places)
+
+    def emit(event: Event) -> None:
+        figures.watch(event)
+        app.log.emit(event)
+        _log(event)
+
+    engines = picked(app.speech_engines, settings.engines)
+    service = Service(
+        engines=Engines(engines),
+        transcription=app.transcription,
+        places=places,
+        hearings=hearings,
+        new_splitter=app.splitters(),
+        clauses=app.splitters(CLAUSES),
+        source=app.config.speech.audio_format,
+        emit=emit,
+    )
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(
+            listen(settings.host, settings.port, token=app.config.server.token, named=NAMED)
+        )
+        port = listening.getsockname()[1]
+        application = web(
+            service,
+            figures,
+            hosts=own_hosts(settings.host, port),
+            token=app.config.server.token,
+            origins=settings.origins,
+        )
+        await stack.enter_async_context(open_door(application, listening, limits=LIMITS, websockets=True))
+        yield Serving(
+            url=url_of(listening, settings.host),
+            places=places,
+            hearings=hearings,
+            drain_seconds=settings.drain_s,
+        )
+
+
+def _log(event: Event) -> None:
+    """One line of JSON a request, without a word of what was said."""
+    if isinstance(event, SpeechServed | TranscriptServed | RequestRefused | EndpointFailed):
+        told = {"event": event_name(type(event)), "time": clock.wall().isoformat(timespec="milliseconds")}
+        rounded = {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in asdict(event).items()
+            if name != "at"
+        }
+        logger.info("%s", json.dumps(told | rounded, ensure_ascii=False))
+
+
+def _told_by_signals() -> asyncio.Queue[None]:
+    """One entry for each signal that asks the process to end."""
+    told: asyncio.Queue[None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def tell(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(told.put_nowait, None)
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, tell)
+    return told

@@ -1,0 +1,195 @@
+"""What all routes share: engines, places, voices held, and one account of every reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Protocol, runtime_checkable
+
+from voicemode import clock
+from voicemode.errors import VoiceModeError
+from voicemode.events import Emit, SpeechServed, TranscriptServed
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.rendering import NewSplitter
+from voicemode.speech import AudioFormat
+from voicemode.speech_server.admission import Admission
+from voicemode.speech_server.asked import Asked
+from voicemode.speech_server.capped import Left
+from voicemode.speech_server.engines import STANDARD_VOICES, Engines
+from voicemode.speech_server.relayed import RelayedOpus
+from voicemode.speech_server.utterance import OnSentence, Utterance
+
+MOST_HEARINGS = 32
+"""Uploads that are held in memory and transcribed at once."""
+
+
+class Held(Protocol):
+    """A voice in an engine's cache: the level it was found at, and the seconds that took (0 from memory)."""
+
+    @property
+    def level(self) -> object: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
+class Voices(Protocol):
+    """The voices that an engine holds ready, most recent last. `get` raises `VoiceModeError`."""
+
+    @property
+    def held(self) -> list[str]: ...
+
+    async def get(self, voice: str) -> Held: ...
+
+
+@runtime_checkable
+class HoldsVoices(Protocol):
+    """An engine for which loading a voice is work of its own."""
+
+    @property
+    def voices_held(self) -> Voices: ...
+
+
+@runtime_checkable
+class Warms(Protocol):
+    async def warm(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """`source` is the format asked of speech servers; `new_splitter` cuts whole texts, `clauses` text that is still
+    being written."""
+
+    engines: Engines
+    transcription: SttEngine
+    places: Admission
+    hearings: Admission
+    new_splitter: NewSplitter
+    clauses: NewSplitter
+    source: AudioFormat
+    emit: Emit
+    now: Callable[[], float] = clock.monotonic
+
+    @asynccontextmanager
+    async def utterance(
+        self,
+        route: str,
+        asked: Asked,
+        text: str | AsyncIterator[str],
+        *,
+        clauses: bool = False,
+        faded: bool = False,
+        on_sentence: OnSentence = lambda number, text: None,
+    ) -> AsyncIterator[Utterance | RelayedOpus]:
+        """A place, a voice and what will say the text. Raises `Full` and whatever the engine says at once."""
+        engine = self.engines.choose(asked.model)
+        with self.places.stream() as progress:
+            speaking: Utterance | RelayedOpus | None = None
+            outcome = "finished"
+            try:
+                splitter = self.clauses if clauses else self.new_splitter
+                loading = await self._load_voice(engine, asked.voice)
+                if asked.audio_format is AudioFormat.OPUS and isinstance(text, str):
+                    speaking = RelayedOpus(engine, asked, text, new_splitter=splitter, progress=progress)
+                else:
+                    speaking = Utterance(
+                        engine,
+                        asked,
+                        text,
+                        source=self.source,
+                        new_splitter=splitter,
+                        progress=progress,
+                        on_sentence=on_sentence,
+                        faded=faded,
+                    )
+                speaking.stages.voice_load = loading
+                yield speaking
+            except (Left, asyncio.CancelledError):
+                outcome = "left"
+                raise
+            except VoiceModeError as error:
+                outcome = error.code
+                raise
+            except BaseException:
+                outcome = "failed"
+                raise
+            finally:
+                if speaking is not None:
+                    await speaking.drop()
+                    self._tell(route, outcome, asked, speaking)
+
+    @contextmanager
+    def hearing(self, route: str, engine: str) -> Iterator[Hearing]:
+        """A place for one transcription."""
+        with self.hearings.stream() as progress:
+            account = Hearing()
+            outcome = "finished"
+            try:
+                yield account
+            except (Left, asyncio.CancelledError):
+                outcome = "left"
+                raise
+            except VoiceModeError as error:
+                outcome = error.code
+                raise
+            finally:
+                now = self.now()
+                self.emit(
+                    TranscriptServed(
+                        at=now,
+                        turn=token_hex(4),
+                        route=route,
+                        outcome=outcome,
+                        engine=account.engine or engine,
+                        seconds=account.seconds,
+                        total=now - progress.began,
+                    )
+                )
+
+    def holders(self, engine: TtsEngine | None = None) -> list[HoldsVoices]:
+        """The engines for which a voice has to be loaded; of `engine`, as clients name it, where it is given."""
+        return [each for each in self.engines.behind(engine) if isinstance(each, HoldsVoices)]
+
+    async def _load_voice(self, engine: TtsEngine, voice: str | None) -> float:
+        """Seconds until the voice was there; 0 where there is nothing to load. A voice that only another engine of a
+        chain has is no error here: the chain finds it."""
+        if voice is None or voice in STANDARD_VOICES:
+            return 0.0
+        seconds = 0.0
+        for each in self.holders(engine):
+            with suppress(VoiceModeError):
+                seconds += (await each.voices_held.get(voice)).seconds
+        return seconds
+
+    def _tell(self, route: str, outcome: str, asked: Asked, speaking: Utterance | RelayedOpus) -> None:
+        stages = speaking.stages
+        self.emit(
+            SpeechServed(
+                at=self.now(),
+                turn=token_hex(4),
+                route=route,
+                outcome=outcome,
+                engine=stages.engine,
+                voice=stages.voice,
+                format=asked.format,
+                pieces=stages.pieces,
+                breaks=stages.breaks,
+                sound=round(stages.sound, 3),
+                first=stages.first_chunk,
+                voice_load=stages.voice_load,
+                generation=stages.generation,
+                transcoding=stages.transcoding,
+                total=stages.total,
+            )
+        )
+
+
+@dataclass(slots=True)
+class Hearing:
+    """What becomes known of a transcription while it is made."""
+
+    seconds: float = 0.0
+    engine: str = ""

@@ -1,0 +1,328 @@
+"""S5's WebSockets: `/ws/synthesize` takes a text in one piece, `/ws/synthesize-stream` while it is being written.
+
+Messages are in specs/speech-api.md. One socket may ask again and again, one utterance at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
+from secrets import token_hex
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from voicemode.codecs.telephone import PACKET_BYTES, TELEPHONE
+from voicemode.errors import InvalidRequest, VoiceModeError
+from voicemode.pcm import SPEECH
+from voicemode.presets import TOKENS_PER_SECOND, delivery
+from voicemode.speech import AudioFormat
+from voicemode.speech_server.answers import BadArgument, error_json, retry_after
+from voicemode.speech_server.asked import MU_LAW, Asked, Fields, s5_speech
+from voicemode.speech_server.service import Service
+from voicemode.text import LONGEST_MESSAGE_CHARACTERS
+
+SUBPROTOCOL = "voicemode"
+"""What a page offers beside the token: a browser wants one of those that it offered chosen."""
+
+BEARER = "bearer."
+"""Before the token in the name of a subprotocol, since a browser lets a page set no header on a WebSocket."""
+
+ASK_SECONDS = 30.0
+"""A socket on which nothing is asked for so long is closed."""
+
+WRITING_SECONDS = 300.0
+"""Whoever writes a text may think for so long between two parts of it."""
+
+MOST_WAITING_PARTS = 1_000
+"""Parts of a text that have come and were not read yet; then the client is made to wait."""
+
+TRY_AGAIN_LATER, POLICY, DONE = 1013, 1008, 1000
+_SAMPLED = frozenset({AudioFormat.PCM, AudioFormat.WAV})
+
+
+Work = Coroutine[object, object, None]
+
+
+class Outlet:
+    """Sound cut into messages: the first of `first` bytes, later ones of `then`; as it comes where both are 0."""
+
+    def __init__(self, socket: WebSocket, asked: Asked) -> None:
+        self._socket = socket
+        self._base64 = asked.base64
+        self._packets = asked.format == MU_LAW
+        self._first, self._then = _sizes(asked)
+        self._held = bytearray()
+        self.messages = 0
+
+    async def take(self, data: bytes) -> None:
+        """Encoded sound, in any cut."""
+        if not self._then:
+            await self._audio(data)
+            return
+        self._held += data
+        while len(self._held) >= (size := self._then if self.messages else self._first):
+            part = bytes(self._held[:size])
+            del self._held[:size]
+            await self._audio(part)
+
+    async def flush(self) -> None:
+        """What is held goes out as a shorter message. Telephone packets are whole, always."""
+        if self._held and not self._packets:
+            part = bytes(self._held)
+            self._held.clear()
+            await self._audio(part)
+
+    async def say(self, kind: str, **values: object) -> None:
+        await self._socket.send_text(json.dumps({"type": kind, **values}, ensure_ascii=False))
+
+    async def _audio(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._base64:
+            await self.say("audio", seq=self.messages, audio=base64.b64encode(data).decode())
+        else:
+            await self._socket.send_bytes(data)
+        self.messages += 1
+
+
+def _sizes(asked: Asked) -> tuple[int, int]:
+    """Bytes of the first message and of the later ones, from the preset's chunks."""
+    if asked.format == MU_LAW:
+        return PACKET_BYTES, PACKET_BYTES
+    if asked.audio_format not in _SAMPLED:
+        return 0, 0  # A packet of a compressed format goes out as it is made.
+    how = asked.delivery or delivery()
+
+    def size(tokens: int) -> int:
+        return SPEECH.samples(tokens / TOKENS_PER_SECOND) * SPEECH.bytes_per_sample
+
+    return size(how.first_chunk), size(how.chunk)
+
+
+async def synthesize(service: Service, socket: WebSocket) -> None:
+    """`/ws/synthesize`: each message is a request."""
+    await _again_and_again(socket, lambda fields: _one(service, socket, fields))
+
+
+async def synthesize_stream(service: Service, socket: WebSocket) -> None:
+    """`/ws/synthesize-stream`: init, text …, end; and again."""
+    await _again_and_again(socket, lambda fields: _written(service, socket, fields))
+
+
+async def _again_and_again(socket: WebSocket, answer: Callable[[Fields], Work]) -> None:
+    await _accept(socket)
+    try:
+        while await _answered(socket, _ask_and_answer(socket, answer)):
+            pass
+    except (WebSocketDisconnect, TimeoutError):
+        await _close(socket, DONE)
+
+
+async def _ask_and_answer(socket: WebSocket, answer: Callable[[Fields], Work]) -> None:
+    async with asyncio.timeout(ASK_SECONDS):
+        fields = await _message(socket)
+    await answer(fields)
+
+
+async def _one(service: Service, socket: WebSocket, fields: Fields) -> None:
+    asked = s5_speech(fields, usual=AudioFormat.PCM)
+    parts = Parts(socket, ended=True)
+    await _until_said(socket, parts, _spoken(service, socket, asked, asked.text, "/ws/synthesize"))
+
+
+async def _written(service: Service, socket: WebSocket, fields: Fields) -> None:
+    if fields.text("type") != "init":
+        raise BadArgument("The first message must be of type init.", param="type")
+    asked = s5_speech(fields, usual=AudioFormat.PCM, with_text=False)
+    parts = Parts(socket)
+    await _until_said(socket, parts, _spoken(service, socket, asked, parts.text(), "/ws/synthesize-stream"))
+
+
+async def _until_said(socket: WebSocket, parts: Parts, work: Work) -> None:
+    """Waits for `work`; a client that cancels, leaves or says something wrong meanwhile ends it."""
+    speaking, reading = asyncio.ensure_future(work), asyncio.ensure_future(parts.read())
+    both = {speaking, reading}
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if speaking.done():
+            speaking.result()
+            return
+        speaking.cancel()
+        await asyncio.wait({speaking})
+        reading.result()
+        await socket.send_text(json.dumps({"type": "cancelled"}))
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.wait(both)
+        for task in both:
+            if not task.cancelled():
+                task.exception()  # Looked at, so that it is not reported as forgotten.
+
+
+class Parts:
+    """The text of one utterance as its messages bring it."""
+
+    def __init__(self, socket: WebSocket, *, ended: bool = False) -> None:
+        self._socket = socket
+        self._waiting: deque[str] = deque()
+        self._changed = asyncio.Event()
+        self._ended = ended
+
+    async def read(self) -> None:
+        """Reads until the client cancels. Raises `BadArgument`, and `WebSocketDisconnect` when it leaves."""
+        written = 0
+        while True:
+            fields = await self._next()
+            match fields.text("type"):
+                case "cancel":
+                    return
+                case _ if self._ended:
+                    raise BadArgument(
+                        "A message came while the last request was still being answered; only cancel is taken then.",
+                        param="type",
+                    )
+                case "text":
+                    part = fields.text("text", longest=LONGEST_MESSAGE_CHARACTERS)
+                    written += len(part)
+                    if written > LONGEST_MESSAGE_CHARACTERS:
+                        raise BadArgument(
+                            f"The text has more than {LONGEST_MESSAGE_CHARACTERS:,} characters.", param="text"
+                        )
+                    await self._room()
+                    self._waiting.append(part)
+                case "end":
+                    self._ended = True
+                case other:
+                    raise BadArgument(
+                        f"A message of type {other[:32]!r} came; text, end and cancel are known here.",
+                        param="type",
+                    )
+            self._changed.set()
+
+    async def text(self) -> AsyncIterator[str]:
+        while True:
+            while self._waiting:
+                part = self._waiting.popleft()
+                self._changed.set()
+                yield part
+            if self._ended:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _next(self) -> Fields:
+        try:
+            async with asyncio.timeout(None if self._ended else WRITING_SECONDS):
+                return await _message(self._socket)
+        except TimeoutError:
+            raise BadArgument(
+                f"No text came for {WRITING_SECONDS:.0f} s, and no end.", param="type", status=408
+            ) from None
+
+    async def _room(self) -> None:
+        while len(self._waiting) >= MOST_WAITING_PARTS:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+async def _spoken(
+    service: Service, socket: WebSocket, asked: Asked, text: str | AsyncIterator[str], route: str
+) -> None:
+    """One utterance from `ready` to `complete`."""
+    outlet = Outlet(socket, asked)
+    ended: deque[dict[str, object]] = deque()
+    wake = asyncio.Event()
+    lock = asyncio.Lock()
+
+    def on_sentence(number: int, said: str) -> None:
+        ended.append({"index": number, "text": said})
+        wake.set()
+
+    async def tell_ends() -> None:
+        async with lock:
+            while ended:
+                await outlet.flush()
+                await outlet.say("sentence_complete", **ended.popleft())
+
+    async def take(data: bytes) -> None:
+        await tell_ends()
+        async with lock:
+            await outlet.take(data)
+
+    async def watch() -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            await tell_ends()
+
+    rate = TELEPHONE.rate if asked.format == MU_LAW else SPEECH.rate
+    async with service.utterance(
+        route, asked, text, clauses=not isinstance(text, str), faded=True, on_sentence=on_sentence
+    ) as speaking:
+        request = token_hex(8)
+        await outlet.say("ready", request_id=request, format=asked.format, sample_rate=rate)
+        watching = asyncio.ensure_future(watch())
+        try:
+            if isinstance(text, str):
+                await speaking.prepare()
+            await speaking.run(take)
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+        await tell_ends()
+        await outlet.flush()
+        await speaking.drop()
+        stages = speaking.stages.as_json()
+        await outlet.say("complete", request_id=request, chunks=outlet.messages, **stages)
+
+
+# The socket itself.
+
+
+async def _accept(socket: WebSocket) -> None:
+    offered = socket.scope.get("subprotocols", [])
+    chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
+    await socket.accept(subprotocol=chosen)
+
+
+async def _message(socket: WebSocket) -> Fields:
+    message = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", DONE))
+    text = message.get("text")
+    if text is None:
+        raise BadArgument("A binary message came; messages are JSON objects in text.", param="message")
+    try:
+        given: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadArgument(f"The message is not JSON: {error}.", param="message") from None
+    if not isinstance(given, Mapping):
+        raise BadArgument("The message is not a JSON object.", param="message")
+    return Fields(given)
+
+
+async def _answered(socket: WebSocket, work: Work) -> bool:
+    """Whether the socket can be asked again. An error is told and closes it: what follows may belong to it."""
+    try:
+        await work
+    except VoiceModeError as error:
+        told: dict[str, object] = {"type": "error", "error": error_json(error)}
+        seconds = retry_after(error)
+        if seconds is not None:
+            told["retry_after"] = seconds
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await socket.send_text(json.dumps(told, ensure_ascii=False))
+        await _close(socket, POLICY if isinstance(error, InvalidRequest) else TRY_AGAIN_LATER)
+        return False
+    return True
+
+
+async def _close(socket: WebSocket, code: int) -> None:
+    with suppress(RuntimeError, WebSocketDisconnect):
+        if socket.client_state is WebSocketState.CONNECTED:
+            await socket.close(code)

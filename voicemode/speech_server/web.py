@@ -1,0 +1,146 @@
+"""The server's routes and its guard, as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Scope
+from starlette.websockets import WebSocket
+
+from voicemode import clock
+from voicemode.errors import VoiceModeError
+from voicemode.events import Emit, RequestRefused
+from voicemode.local_http.guard import JSON, Guard, Refusal
+from voicemode.speech_server import lists, sockets, speech
+from voicemode.speech_server.answers import refusal
+from voicemode.speech_server.figures import CONTENT_TYPE_LATEST, Figures
+from voicemode.speech_server.service import Service
+from voicemode.speech_server.sockets import BEARER
+from voicemode.speech_server.speech import SpeechRoute
+from voicemode.speech_server.transcriptions import ROUTE as TRANSCRIPTIONS
+from voicemode.speech_server.transcriptions import TranscriptionRoute
+
+PAGE = Path(__file__).with_name("page.html")
+OPEN_PATHS = frozenset({"/", "/health"})
+"""What may be read without a token: the page that asks for it, and whether the server is well."""
+
+Answer = Callable[[Service, Request], Awaitable[Response]]
+
+
+def web(
+    service: Service,
+    figures: Figures,
+    *,
+    hosts: frozenset[str],
+    token: str,
+    origins: tuple[str, ...] = (),
+) -> ASGIApp:
+    page = PAGE.read_text(encoding="utf-8")
+
+    async def shown(request: Request) -> Response:
+        return HTMLResponse(page, headers={"content-security-policy": POLICY})
+
+    async def metrics(request: Request) -> Response:
+        return Response(figures.shown(), media_type=CONTENT_TYPE_LATEST)
+
+    async def one(socket: WebSocket) -> None:
+        await sockets.synthesize(service, socket)
+
+    async def written(socket: WebSocket) -> None:
+        await sockets.synthesize_stream(service, socket)
+
+    def route(path: str, answer: Answer, method: str = "GET") -> BaseRoute:
+        async def endpoint(request: Request) -> Response:
+            return await answer(service, request)
+
+        return Route(path, endpoint, methods=[method])
+
+    routes: list[BaseRoute] = [
+        Route("/", shown),
+        Route("/metrics", metrics),
+        Route("/v1/audio/speech", SpeechRoute(service), methods=["POST"]),
+        Route(TRANSCRIPTIONS, TranscriptionRoute(service), methods=["POST"]),
+        route("/v1/models", lists.models),
+        route("/v1/models/{name:path}", lists.model),
+        route("/v1/audio/voices", lists.voices),
+        route("/health", lists.health),
+        route("/preload", lists.preload, "POST"),
+        route("/warmup", lists.warmup, "POST"),
+        route("/synthesize", speech.synthesize, "POST"),
+        WebSocketRoute("/ws/synthesize", one),
+        WebSocketRoute("/ws/synthesize-stream", written),
+    ]
+    allowed = [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["server-timing", "x-backend", "x-voice", "retry-after"],
+        )
+    ]
+    starlette = Starlette(
+        routes=routes,
+        middleware=allowed if origins else [],
+        exception_handlers={VoiceModeError: _told},
+    )
+    return SpeechGuard(starlette, hosts=hosts, token=token, origins=origins, emit=service.emit)
+
+
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; connect-src 'self' ws: wss:; "
+    "worker-src blob:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, VoiceModeError)
+    return refusal(error)
+
+
+class SpeechGuard(Guard):
+    """Takes WebSockets and forms beside JSON, a token from a page's WebSocket, and pages of `origins`."""
+
+    WEBSOCKETS = True
+
+    def __init__(
+        self, web: ASGIApp, *, hosts: frozenset[str], token: str, origins: tuple[str, ...], emit: Emit
+    ) -> None:
+        super().__init__(web, hosts=hosts, token=token)
+        self._origins = frozenset(each.lower().rstrip("/") for each in origins)
+        self._emit = emit
+
+    def refused(self, refusal: Refusal) -> None:
+        self._emit(
+            RequestRefused(at=clock.monotonic(), turn="", status=refusal.status, reason=refusal.reason)
+        )
+
+    def _may_call(self, origin: str, host: str) -> bool:
+        return super()._may_call(origin, host) or origin in self._origins
+
+    def _is_open(self, scope: Scope) -> bool:
+        method = scope.get("method", "GET")
+        if method == "OPTIONS":
+            return bool(self._origins)  # A browser asks before it sends the token.
+        return scope["type"] == "http" and method in ("GET", "HEAD") and scope["path"] in OPEN_PATHS
+
+    def _has_token(self, scope: Scope) -> bool:
+        if super()._has_token(scope):
+            return True
+        offered = scope.get("subprotocols", ()) if scope["type"] == "websocket" else ()
+        return any(
+            self._is_token(unquote(name.removeprefix(BEARER)).encode())
+            for name in offered
+            if name.startswith(BEARER)
+        )
+
+    def _content_type(self, path: str) -> str:
+        return "multipart/form-data" if path == TRANSCRIPTIONS else JSON
