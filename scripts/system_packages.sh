@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs the system packages that the virtual sound card, PortAudio and the people who speak in tests need (Debian and
-# its relatives). pocketsphinx-testdata is recordings of people: nothing but the tests hears them.
+# its relatives), and a browser for the review page. pocketsphinx-testdata is recordings of people: nothing but the tests
+# hears them.
 # Quiet when everything is there; says what to do and goes on where nothing can be installed.
 set -eu
 
-packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite pocketsphinx-testdata"
+packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite pocketsphinx-testdata chromium"
 
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then

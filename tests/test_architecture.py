@@ -30,11 +30,13 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
+        "story trends "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
         "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"
     ),
     Layer.EDGES: (
+        "kept_sounds "
         "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
         "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),
@@ -48,6 +50,7 @@ HOUSE = {
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}
 
 HOMES = {
+    "pydub": "review",
     "sounddevice": "devices",
     "miniaudio": "devices",
     "av": "codecs",
@@ -72,6 +75,7 @@ HOMES = {
 """Outside library → the one part of the package that may import it; of two edges each may lock its own files."""
 
 HEAVY = {
+    "pydub",
     "openai",
     "av",
     "numpy",

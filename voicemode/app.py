@@ -262,6 +262,10 @@ class App:
             language=self.language,
         )
 
+    def ear(self) -> ListeningPorts:
+        """How this application listens."""
+        return self._ear()
+
     # How it is built.
 
     def _conversation(self, ear: ListeningPorts) -> Conversation:

@@ -252,10 +252,12 @@ class VoiceStarted(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnEnded(Event):
-    """The turn machine ended: `why` is silence, no_speech, maximum or dead; `seconds` of voice recorded."""
+    """The turn machine ended: `why` is silence, no_speech, maximum or dead; `seconds` of voice recorded; the last voice
+    was `silence` seconds ago, None where nobody spoke."""
 
     why: str
     seconds: float
+    silence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

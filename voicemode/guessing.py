@@ -55,6 +55,11 @@ class Guess:
     def asking(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    async def settled(self) -> None:
+        """Returns when nothing is under way."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+
     @property
     def transcript(self) -> Transcript | None:
         """The answer, once it is there."""

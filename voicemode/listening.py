@@ -285,7 +285,10 @@ class Hearing:
         speech = self.speech()
         why = machine.why or (Why.SILENCE if speech else Why.NO_SPEECH)
         seconds = speech.seconds if speech else 0.0
-        self._ports.emit(TurnEnded(at=clock.monotonic(), turn=self._turn, why=why, seconds=seconds))
+        silence = None if machine.voice_to is None else round(machine.now - machine.voice_to, 4)
+        self._ports.emit(
+            TurnEnded(at=clock.monotonic(), turn=self._turn, why=why, seconds=seconds, silence=silence)
+        )
         if why is Why.DEAD:
             raise MicrophoneSilent(
                 f"The microphone was open for {machine.now:.1f} s and delivered nothing but zeros.",

@@ -74,6 +74,15 @@ def figures(events: Iterable[Event]) -> Metrics:
     )
 
 
+def turn_time(events: Iterable[Event]) -> float | None:
+    """From the user's last voiced sample to the words; None where there were none, or the log does not tell."""
+    seen = list(events)
+    ended, words = _last(seen, TurnEnded), _last(seen, Transcribed)
+    if ended is None or words is None or ended.silence is None or words.at < ended.at:
+        return None
+    return round(words.at - ended.at + ended.silence, 4)
+
+
 def _transcription_began(events: list[Event]) -> Event | None:
     """What was asked for ahead of time costs nobody any time before the turn ends."""
     requested, ended = _last(events, TranscriptionRequested), _last(events, TurnEnded)

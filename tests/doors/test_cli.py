@@ -16,7 +16,7 @@ from tests.support.sound_card import VirtualSoundCard
 from voicemode import __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
 
-COMMANDS = ("mcp", "speak", "converse", "listen", "voices", "bench", "config", "events", "doctor")
+COMMANDS = ("mcp", "speak", "converse", "listen", "voices", "bench", "review", "config", "events", "doctor")
 LIMIT = 30
 
 

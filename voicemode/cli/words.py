@@ -12,6 +12,8 @@ from voicemode.cli.bench import bench, bench_options
 from voicemode.cli.log_options import add_options as add_events_options
 from voicemode.cli.logs import show_events
 from voicemode.cli.models import models
+from voicemode.cli.reviewing import add_options as add_review_options
+from voicemode.cli.reviewing import review
 from voicemode.cli.showing import show_config, show_findings, show_voices
 from voicemode.cli.talking import converse, listen, speak
 
@@ -27,6 +29,12 @@ Look = Callable[["Config", "Folders", argparse.Namespace], int]
 EVENTS = (
     "What happened, from the event logs. Without options: the last turns, the newest at the end. Of ids the "
     "beginning is enough."
+)
+
+
+REVIEW = (
+    "A page in the browser: every turn with its sound, its moments and why it was slow or went wrong. Of a turn's id "
+    "the beginning is enough."
 )
 
 
@@ -91,6 +99,9 @@ def parser() -> argparse.ArgumentParser:
     measuring = commands.add_parser("bench", help="measure how fast your own set-up speaks and understands")
     measuring.set_defaults(run=bench)
     bench_options(measuring)
+    reviewing = commands.add_parser("review", help="a page of what happened in each turn", description=REVIEW)
+    reviewing.set_defaults(look=review)
+    add_review_options(reviewing, _port)
     command("config", show_config, "every variable, its value and where it comes from")
     looking = commands.add_parser(
         "events", help="what happened: the last turns, one turn, or live", description=EVENTS
