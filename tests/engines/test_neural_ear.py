@@ -75,6 +75,21 @@ async def test_a_recording_that_goes_on_is_understood_as_a_whole_and_once() -> N
         assert (await understood(engine, recording(f" {TEXT}"))).text == TEXT
 
 
+@pytest.mark.spec("NEU-7")
+async def test_recordings_that_go_on_beside_each_other_are_not_mixed_up() -> None:
+    texts = ("the quick brown fox", "over my lazy dog", "yes and no")
+    async with ear() as engine:
+
+        async def grows(text: str) -> str:
+            whole = recording(f" {text}")
+            for part in (0.4, 0.7, 1.0):
+                size = int(len(whole.data) * part) // 2 * 2
+                last = await understood(engine, Frame(data=whole.data[:size], format=LISTENING))
+            return last.text
+
+        assert await asyncio.gather(*(grows(text) for text in texts * 2)) == list(texts * 2)
+
+
 @POSIX
 @pytest.mark.spec("NEU-3", "NEU-7")
 async def test_a_process_that_dies_between_two_guesses_loses_no_word() -> None:

@@ -30,6 +30,15 @@ LETTERS_IN_WORD = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Begun:
+    """What a model has decoded last, under which number, with which key terms."""
+
+    number: int
+    sound: bytes
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Heard:
     text: str
     confidence: float | None
@@ -45,8 +54,8 @@ class NeuralEar:
         self._workers = {
             each.id: Worker(self.name, each, threads=threads, idle_seconds=idle_seconds) for each in models
         }
-        self._begun: dict[str, tuple[bytes, tuple[str, ...]]] = {}
-        """Of each model, what it has decoded last, and with which key terms."""
+        self._begun: dict[str, _Begun] = {}
+        self._asked = 0
 
     @property
     def name(self) -> str:
@@ -81,21 +90,26 @@ class NeuralEar:
             return self._transcript(model, "", None)
         terms = key_terms(request.prompt or "")
         told = await self._understand(model, sound, terms)
-        self._begun[model.id] = (sound, terms)
         return self._transcript(model, _spelt(clean_transcript(told.text)), told.confidence)
 
     async def _understand(self, model: Installed, sound: bytes, terms: tuple[str, ...]) -> _Heard:
-        """Only what is new, where the model has decoded the beginning; from the start where it has lost that."""
-        before, with_terms = self._begun.pop(model.id, (b"", ()))
-        if before and with_terms == terms and self._workers[model.id].loaded and sound.startswith(before):
+        """Only what is new, where the model has decoded the beginning last; from the start where it has not."""
+        before = self._begun.pop(model.id, None)
+        if before is not None and before.terms == terms and sound.startswith(before.sound):
             with suppress(EngineError):
-                return await self._ask(model, sound[len(before) :], terms, more=True)
-        return await self._ask(model, sound, terms, more=False)
+                return await self._ask(model, sound, terms, before)
+        return await self._ask(model, sound, terms)
 
-    async def _ask(self, model: Installed, sound: bytes, terms: tuple[str, ...], *, more: bool) -> _Heard:
-        head = json.dumps({"more": more, "terms": terms, "tail": model.tail_seconds})
-        async with self._workers[model.id].asked(b"T", head.encode() + b"\0" + sound) as (_, answer):
+    async def _ask(
+        self, model: Installed, sound: bytes, terms: tuple[str, ...], before: _Begun | None = None
+    ) -> _Heard:
+        self._asked += 1
+        number = self._asked
+        after, rest = (before.number, sound[len(before.sound) :]) if before else (0, sound)
+        head = json.dumps({"as": number, "after": after, "terms": terms, "tail": model.tail_seconds})
+        async with self._workers[model.id].asked(b"T", head.encode() + b"\0" + rest) as (_, answer):
             told = json.loads(answer.payload)
+        self._begun[model.id] = _Begun(number=number, sound=sound, terms=terms)
         return _Heard(text=str(told["text"]), confidence=told["confidence"])
 
     def _transcript(self, model: Installed, text: str, confidence: float | None) -> Transcript:

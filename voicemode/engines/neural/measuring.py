@@ -64,7 +64,7 @@ async def _say(worker: Worker, order: list[list[int]], speaker: int) -> tuple[fl
 
 async def _ear(model: Installed, worker: Worker) -> tuple[float, float]:
     """A streaming ear works as long on a hum as on words: it decodes every chunk."""
-    head = json.dumps({"more": False, "terms": [], "tail": model.tail_seconds}).encode()
+    head = json.dumps({"as": 1, "after": 0, "terms": [], "tail": model.tail_seconds}).encode()
     count = LISTENING.samples(HEARD_SECONDS)
     hum = b"".join(
         (6000 * (1 if at % 80 < 40 else -1)).to_bytes(2, "little", signed=True) for at in range(count)

@@ -5,8 +5,8 @@ call `exit`, a model at work takes every core it is given and hundreds of megaby
 Messages are those of the embedded voice: one byte of kind, four bytes of length (big-endian), the payload.
 
     in   S  {"pieces": [[code points], …], "speaker": n, "speed": x}     say them, one after the other
-         T  {"more": bool, "terms": [words, …], "tail": seconds}, NUL, s16le mono samples at 16 kHz
-                                             understand them; with `more` they go on where the last ones ended
+         T  {"as": n, "after": n, "terms": [words, …], "tail": seconds}, NUL, s16le mono samples at 16 kHz
+                                             understand them, as number `as`; with `after` they go on where those ended
          C                                   never mind: stop after the piece or chunk at hand
     out  H  {"rate": Hz}                     model loaded
          A  s16le mono samples
@@ -142,6 +142,8 @@ class _Ear:
                 hotwords_score=TERM_SCORE,
             )
         self._stream: Any = None
+        self._number = 0
+        """Of what has been decoded last, which can go on."""
 
     def answer(self, payload: bytes, requests: _Requests, out: int) -> None:
         import numpy
@@ -149,9 +151,9 @@ class _Ear:
         head, _, sound = payload.partition(b"\0")
         asked = json.loads(head)
         stream, self._stream = self._stream, None
-        if not asked["more"]:
+        if not asked["after"]:
             stream = self._recogniser.create_stream(hotwords="/".join(self._known(asked["terms"])))
-        elif stream is None:
+        elif stream is None or asked["after"] != self._number:
             raise ValueError("there is nothing to go on from")
         samples = numpy.frombuffer(sound, "<i2").astype("float32") / WHOLE
         tail = numpy.zeros(round(asked["tail"] * RATE), "float32")
@@ -162,7 +164,7 @@ class _Ear:
                 requests.look()
                 self._recogniser.decode_stream(stream)
         result = self._recogniser.get_result_all(stream)
-        self._stream = stream
+        self._stream, self._number = stream, asked["as"]
         sure = math.exp(sum(result.ys_probs) / len(result.ys_probs)) if result.ys_probs else None
         told = {"text": result.text.strip(), "confidence": sure}
         _write(out, b"R", json.dumps(told).encode())

@@ -164,19 +164,26 @@ class Worker:
         return Answers(child, self._name)
 
     async def _ready(self) -> Child:
+        """The child with its model loaded and nothing left to say; nobody else asks it meanwhile (the lock is held)."""
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._draining is not None:
+        if self._draining is not None and not self._closed:
             await asyncio.shield(self._draining)
         if self._closed:
-            raise EngineUnavailable(f"{self._name} has been closed.", engine=self._name)
-        if self._child is not None and self._child.alive:
-            return self._child
-        if self._starting is None or self._starting.done():
+            raise self._was_closed()
+        starting = self._starting
+        if starting is None or starting.done():
+            if self._child is not None and self._child.alive:
+                return self._child
             self._stop()
-            self._starting = asyncio.create_task(self._start())
-            self._starting.add_done_callback(_look_at)
-        return await asyncio.shield(self._starting)
+            starting = self._starting = asyncio.create_task(self._start())
+            starting.add_done_callback(_look_at)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if self._closed and starting.cancelled():
+                raise self._was_closed() from None
+            raise
 
     async def _start(self) -> Child:
         folder = await asyncio.to_thread(packages)
@@ -243,6 +250,9 @@ class Worker:
             self._child.kill()
             self._killed = {killed for killed in (*self._killed, self._child) if not killed.reaped}
             self._child = None
+
+    def _was_closed(self) -> EngineUnavailable:
+        return EngineUnavailable(f"{self._name} has been closed.", engine=self._name)
 
     def _will_not_start(self, reason: str) -> EngineUnavailable:
         return EngineUnavailable(
