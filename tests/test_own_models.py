@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from tests.engines.neural import put
 from voicemode.config import Config
-from voicemode.models.store import Store
+from voicemode.models.store import Store, measured
 from voicemode.own_models import OwnModels
 from voicemode.status import EngineStatus
 
@@ -44,9 +45,33 @@ def test_they_come_after_servers_and_the_named_one_before_a_server_that_nobody_n
     assert own(store, VOICEMODE_NEURAL_EAR="kroko-en").ear_first
 
 
+def loaded_first(models: OwnModels) -> list[str]:
+    return [step.__qualname__ for step in models.warming() if inspect.ismethod(step)]
+
+
 def test_what_would_be_used_first_is_loaded_at_start_and_nothing_else(store: Store) -> None:
-    assert len(own(store).warming()) == 2
-    assert own(store, OPENAI_API_KEY="k").warming() == []
-    assert len(own(store, OPENAI_API_KEY="k", VOICEMODE_NEURAL_VOICE="kitten-nano-en").warming()) == 1
+    both = ["NeuralVoice.warm", "NeuralEar.warm"]
+    assert loaded_first(own(store)) == both
+    assert loaded_first(own(store, OPENAI_API_KEY="k")) == []
+    named = own(store, OPENAI_API_KEY="k", VOICEMODE_NEURAL_VOICE="kitten-nano-en")
+    assert loaded_first(named) == both[:1]
     assert own(store, VOICEMODE_NEURAL_VOICE="none", VOICEMODE_NEURAL_EAR="none").warming() == []
     assert own(Store(store.folder / "nothing")).warming() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("NEU-6")
+async def test_what_nobody_has_measured_is_measured_once_in_the_background(store: Store) -> None:
+    models = own(store, VOICEMODE_NEURAL_VOICE="none")
+    assert models.ear is not None
+    (model,) = models.ear.models
+    assert measured(model) is None
+    for step in models.warming():
+        await step()
+    found = measured(model)
+    assert found is not None
+    written = (model.folder / "measured.json").stat().st_mtime_ns
+    for step in models.warming():
+        await step()
+    assert (model.folder / "measured.json").stat().st_mtime_ns == written
+    await models.ear.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from voicemode.config import Config
 from voicemode.engines.neural.choice import chosen_ears, chosen_voices
@@ -10,7 +12,7 @@ from voicemode.engines.neural.ear import NeuralEar
 from voicemode.engines.neural.measuring import measure
 from voicemode.engines.neural.reading import Ipa
 from voicemode.engines.neural.voice import NeuralVoice
-from voicemode.models.store import Installed, Measured, Store
+from voicemode.models.store import Installed, Measured, Store, measured
 from voicemode.status import EngineStatus, neural_states
 
 
@@ -61,10 +63,15 @@ class OwnModels:
         alone = not config.endpoints.api_key
         steps: list[Callable[[], Awaitable[None]]] = []
         if self.voices and (self._voices.named or (alone and not config.speech.base_urls)):
-            steps.append(self.voices[0].warm)
+            steps += [self.voices[0].warm, partial(self._measure_once, self._voices.models[0])]
         if self.ear and (self._ears.named or (alone and not config.listening.base_urls)):
-            steps.append(self.ear.warm)
+            steps += [self.ear.warm, partial(self._measure_once, self._ears.models[0])]
         return steps
+
+    async def _measure_once(self, model: Installed) -> None:
+        """For the next time it is loaded: what was installed without the library, or lies in a folder of the user's."""
+        if await asyncio.to_thread(measured, model) is None:
+            await self.measure(model)
 
     async def measure(self, model: Installed) -> Measured:
         """How fast a model is here; kept beside it. Raises `EngineError`."""
