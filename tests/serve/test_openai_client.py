@@ -12,9 +12,11 @@ import pytest
 
 from tests.serve.house import WordEar, WordVoice, house, words_in
 from tests.support import voice
-from tests.support.encoding import decode, wav
+from tests.support.encoding import decode, encode, wav
+from voicemode.codecs.ogg import Packet, Pages
 from voicemode.events import SpeechServed, TranscriptServed
 from voicemode.pcm import SPEECH, Frame
+from voicemode.speech import AudioFormat, SpeechRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -263,3 +265,43 @@ async def test_models_and_voices_are_listed() -> None:
         listed = await client.get("/audio/voices", cast_to=object)
     assert isinstance(listed, dict)
     assert [each["id"] for each in listed["voices"]] == ["ann", "bob", "eve"]
+
+
+@pytest.mark.spec("SRV-44")
+async def test_opus_of_an_engine_is_handed_on_and_not_made_again() -> None:
+    """The packets that the client gets are those that the engine sent, of several pieces in one stream."""
+    engine = WordVoice(format=AudioFormat.OPUS)
+    async with house(engine) as server, server.client() as client:
+        answer = await client.audio.speech.create(
+            model="words", voice="ann", input=TEXT, response_format="opus"
+        )
+    assert {asked.format for asked in engine.asked} == {AudioFormat.OPUS}
+    assert len(engine.asked) > 1
+    sent = [
+        packet
+        for asked in engine.asked
+        for packet in packets(encode(Frame(data=voice.speak(asked.text), format=SPEECH), AudioFormat.OPUS))
+    ]
+    assert packets(answer.content) == sent
+    assert answer.content.count(b"OpusHead") == 1
+    assert words_in(decode(answer.content).data) == voice.words(TEXT)
+
+
+@pytest.mark.spec("SRV-44")
+async def test_what_is_called_opus_and_is_not_is_never_handed_on() -> None:
+    class Liar(WordVoice):
+        def _sound(self, request: SpeechRequest) -> bytes:
+            return b"<html>Sign in</html>" * 99
+
+    async with house(Liar(format=AudioFormat.OPUS)) as server, server.client() as client:
+        with pytest.raises(openai.InternalServerError, match="instead of Ogg/Opus"):
+            await client.audio.speech.create(
+                model="words", voice="ann", input="Hello.", response_format="opus"
+            )
+
+
+def packets(data: bytes) -> list[bytes]:
+    """The packets of sound in Ogg/Opus bytes."""
+    heads = (b"OpusHead", b"OpusTags")
+    found = (packet.data for packet in Pages().feed(data) if isinstance(packet, Packet))
+    return [each for each in found if each[:8] not in heads]

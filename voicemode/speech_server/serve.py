@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 
@@ -18,8 +18,9 @@ from voicemode.eventlog import event_name
 from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
 from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
+from voicemode.ports import TtsEngine
 from voicemode.sentences import CLAUSES
-from voicemode.speech_server.admission import Admission
+from voicemode.speech_server.admission import FIRST_LIMIT, Admission
 from voicemode.speech_server.engines import Engines, picked
 from voicemode.speech_server.figures import Figures
 from voicemode.speech_server.service import MOST_HEARINGS, Service
@@ -73,10 +74,13 @@ async def serve_speech(
 
 
 @asynccontextmanager
-async def serving(app: App) -> AsyncIterator[Serving]:
-    """The server in front of an application's engines. Raises `ConfigurationError`."""
+async def serving(
+    app: App, *, engines: Sequence[TtsEngine] = (), first: float = FIRST_LIMIT
+) -> AsyncIterator[Serving]:
+    """The server in front of `engines`, or else of the application's. `first` streams are let in before anything was
+    seen. Raises `ConfigurationError`."""
     settings = app.config.speech_server
-    places = Admission(most=settings.streams)
+    places = Admission(most=settings.streams, first=first)
     hearings = Admission(most=MOST_HEARINGS, first=MOST_HEARINGS)
     figures = Figures(places)
 
@@ -85,9 +89,8 @@ async def serving(app: App) -> AsyncIterator[Serving]:
         app.log.emit(event)
         _log(event)
 
-    engines = picked(app.speech_engines, settings.engines)
     service = Service(
-        engines=Engines(engines),
+        engines=Engines(engines or picked(app.speech_engines, settings.engines)),
         transcription=app.transcription,
         places=places,
         hearings=hearings,
