@@ -22,7 +22,7 @@ import sys
 import tempfile
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,8 +30,8 @@ from voicemode.app import open_app
 from voicemode.clock import monotonic
 from voicemode.config import Config
 from voicemode.pcm import SPEECH
-from voicemode.ports import TtsEngine
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
+from voicemode.speech_server.engines import picked
 from voicemode.speech_server.serve import serving
 
 MOST = 1_024
@@ -93,11 +93,12 @@ async def serve(engine: str, folder: str) -> None:
         "VOICEMODE_BASE_DIR": folder,
         "VOICEMODE_SPEECH_PORT": "0",
         "VOICEMODE_SPEECH_STREAMS": str(MOST),
-        "VOICEMODE_SPEECH_ENGINES": "" if engine == "none" else engine,
     }
     config = Config.from_sources(environment)
-    own: Sequence[TtsEngine] = [Ready()] if engine == "none" else []
-    async with open_app(config, environment) as app, serving(app, engines=own, first=MOST) as server:
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(open_app(config, environment))
+        engines = [Ready()] if engine == "none" else picked(app.speech_engines, [engine])
+        server = await stack.enter_async_context(serving(app, engines=engines, first=MOST))
         gc.freeze()
         sys.stdout.write(server.url + "\n")
         sys.stdout.flush()

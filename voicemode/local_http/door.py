@@ -106,7 +106,7 @@ async def open_door(
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(config, state, limits), sock=listening
+        lambda: Connection(config, state, limits), sock=listening, backlog=BACKLOG
     )
     try:
         yield

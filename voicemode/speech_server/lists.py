@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,7 +35,7 @@ async def health(service: Service, request: Request) -> Response:
         "engines": list(service.engines.names),
         "active_streams": service.places.active,
         "stream_limit": service.places.limit,
-        "voices_cached": sum(len(each.voices_held.held) for each in service.holders()),
+        "voices_cached": sum(len(each.held) for each in service.caches()),
     }
     return json_response(told, status=UNAVAILABLE if draining else 200)
 
@@ -62,7 +63,7 @@ async def voices(service: Service, request: Request) -> Response:
         for each in found
     ]
     known = {each.id for each in found}
-    cached = {name for holder in service.holders() for name in holder.voices_held.held}
+    cached = {name for cache in service.caches() for name in cache.held}
     listed += [{"id": name, "name": name, "engine": "", "language": ""} for name in sorted(cached - known)]
     return json_response({"voices": listed})
 
@@ -82,10 +83,10 @@ async def _preloaded(service: Service, fields: Fields, named: list[str]) -> Resp
 
 async def _load(service: Service, engine: TtsEngine, name: str) -> dict[str, object]:
     try:
-        held = [await each.voices_held.get(name) for each in service.holders(engine)]
-        if held:
-            seconds = sum(each.seconds for each in held)
-            return {"status": "ready", "level": str(held[0].level), "ms": round(seconds * 1000, 1)}
+        for cache in service.caches(engine):
+            with suppress(UnknownVoice):  # Its own voice, or another engine's.
+                held = await cache.get(name)
+                return {"status": "ready", "level": held.level, "ms": round(held.seconds * 1000, 1)}
         if name not in {each.id for each in await engine.voices()}:
             raise UnknownVoice(f"No engine here has the voice {name[:64]!r}.")
     except VoiceModeError as error:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from voicemode import clock
 from voicemode.app import App, open_app
 from voicemode.config import Config
+from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
+from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.errors import VoiceModeError
 from voicemode.eventlog import event_name
 from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
@@ -29,6 +31,9 @@ from voicemode.speech_server.web import web
 logger = logging.getLogger(__name__)
 
 NAMED = Named(host="VOICEMODE_SPEECH_HOST", port="VOICEMODE_SPEECH_PORT")
+
+VOICES = "voices"
+"""In the data folder: recordings of voices for engines that speak in any."""
 
 LIMITS = Limits(request_seconds=30.0, connections=2_048, message_bytes=262_144, answered_seconds=0.5)
 """30 s for an upload of 25 MB is a link of 7 Mbit/s."""
@@ -58,7 +63,11 @@ async def serve_speech(
     once the door is open. A second signal ends it at once."""
     stopping = _told_by_signals()
     try:
-        async with open_app(config, environment) as app, serving(app) as server:
+        async with AsyncExitStack() as stack:
+            app = await stack.enter_async_context(open_app(config, environment))
+            engines = picked([*app.speech_engines, *_extras(app, stack)], config.speech_server.engines)
+            await _warm(engines)
+            server = await stack.enter_async_context(serving(app, engines=engines))
             with suppress(OSError):
                 ready(server.url)
             await stopping.get()
@@ -75,10 +84,10 @@ async def serve_speech(
 
 @asynccontextmanager
 async def serving(
-    app: App, *, engines: Sequence[TtsEngine] = (), first: float = FIRST_LIMIT
+    app: App, *, engines: Sequence[TtsEngine], first: float = FIRST_LIMIT
 ) -> AsyncIterator[Serving]:
-    """The server in front of `engines`, or else of the application's. `first` streams are let in before anything was
-    seen. Raises `ConfigurationError`."""
+    """The server in front of `engines`. `first` streams are let in before anything was seen. Raises
+    `ConfigurationError`."""
     settings = app.config.speech_server
     places = Admission(most=settings.streams, first=first)
     hearings = Admission(most=MOST_HEARINGS, first=MOST_HEARINGS)
@@ -90,7 +99,7 @@ async def serving(
         _log(event)
 
     service = Service(
-        engines=Engines(engines or picked(app.speech_engines, settings.engines)),
+        engines=Engines(engines),
         transcription=app.transcription,
         places=places,
         hearings=hearings,
@@ -118,6 +127,25 @@ async def serving(
             hearings=hearings,
             drain_seconds=settings.drain_s,
         )
+
+
+def _extras(app: App, stack: AsyncExitStack) -> list[TtsEngine]:
+    """Engines that are too heavy to be there unasked."""
+    if CHATTERBOX not in app.config.speech_server.engines:
+        return []
+    engine = ChatterboxVoice(folders=[app.places.data / VOICES])
+    stack.push_async_callback(engine.close)
+    return [engine]
+
+
+async def _warm(engines: Sequence[TtsEngine]) -> None:
+    """A model that takes long to load is there before the door opens; one that does not work is told."""
+    for engine in engines:
+        if isinstance(engine, ChatterboxVoice):
+            try:
+                await engine.warm()
+            except VoiceModeError as error:
+                logger.error("%s", error)
 
 
 def _log(event: Event) -> None:

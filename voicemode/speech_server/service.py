@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import Protocol, runtime_checkable
 
 from voicemode import clock
+from voicemode.engines.voice_cache import VoiceCache
 from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, SpeechServed, TranscriptServed
 from voicemode.ports import SttEngine, TtsEngine
@@ -24,33 +25,6 @@ from voicemode.speech_server.utterance import OnSentence, Utterance
 
 MOST_HEARINGS = 32
 """Uploads that are held in memory and transcribed at once."""
-
-
-class Held(Protocol):
-    """A voice in an engine's cache: the level it was found at, and the seconds that took (0 from memory)."""
-
-    @property
-    def level(self) -> object: ...
-
-    @property
-    def seconds(self) -> float: ...
-
-
-class Voices(Protocol):
-    """The voices that an engine holds ready, most recent last. `get` raises `VoiceModeError`."""
-
-    @property
-    def held(self) -> list[str]: ...
-
-    async def get(self, voice: str) -> Held: ...
-
-
-@runtime_checkable
-class HoldsVoices(Protocol):
-    """An engine for which loading a voice is work of its own."""
-
-    @property
-    def voices_held(self) -> Voices: ...
 
 
 @runtime_checkable
@@ -149,19 +123,20 @@ class Service:
                     )
                 )
 
-    def holders(self, engine: TtsEngine | None = None) -> list[HoldsVoices]:
-        """The engines for which a voice has to be loaded; of `engine`, as clients name it, where it is given."""
-        return [each for each in self.engines.behind(engine) if isinstance(each, HoldsVoices)]
+    def caches(self, engine: TtsEngine | None = None) -> list[VoiceCache[object]]:
+        """Of the engines for which loading a voice is work of its own; of `engine`, as clients name it, where given."""
+        found = (getattr(each, "cache", None) for each in self.engines.behind(engine))
+        return [each for each in found if isinstance(each, VoiceCache)]
 
     async def _load_voice(self, engine: TtsEngine, voice: str | None) -> float:
-        """Seconds until the voice was there; 0 where there is nothing to load. A voice that only another engine of a
-        chain has is no error here: the chain finds it."""
+        """Seconds until the voice was there; 0 where there is nothing to load. What goes wrong with it is the engine's
+        to tell: perhaps another one of its chain has the voice."""
         if voice is None or voice in STANDARD_VOICES:
             return 0.0
         seconds = 0.0
-        for each in self.holders(engine):
+        for cache in self.caches(engine):
             with suppress(VoiceModeError):
-                seconds += (await each.voices_held.get(voice)).seconds
+                seconds += (await cache.get(voice)).seconds
         return seconds
 
     def _tell(self, route: str, outcome: str, asked: Asked, speaking: Utterance | RelayedOpus) -> None:
