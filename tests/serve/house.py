@@ -138,9 +138,12 @@ class House:
         return self.url.replace("http", "ws", 1)
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[openai.AsyncOpenAI]:
+    async def client(self, *, retries: int = 0) -> AsyncIterator[openai.AsyncOpenAI]:
         async with openai.AsyncOpenAI(
-            base_url=f"{self.url}/v1", api_key=self.token or "none", max_retries=0, timeout=LIMIT_SECONDS
+            base_url=f"{self.url}/v1",
+            api_key=self.token or "none",
+            max_retries=retries,
+            timeout=LIMIT_SECONDS,
         ) as client:
             yield client
 

@@ -53,6 +53,30 @@ def test_an_engine_that_falls_behind_gets_fewer_streams() -> None:
 
 
 @pytest.mark.spec("SRV-36")
+def test_trouble_below_the_limit_lets_in_nobody_more_than_there_were() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=64, now=clock)
+    stream(admission, clock, seconds=5, speed=0.8, crowd=5)
+    assert admission.limit == 5
+
+
+@pytest.mark.spec("SRV-36")
+def test_one_stream_that_falls_behind_and_one_whose_engine_failed_are_no_trouble() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, now=clock)
+    for speed in (0.5, 2.0, 0.5, 2.0, 0.5):
+        stream(admission, clock, seconds=2, speed=speed, crowd=1)
+    for _ in range(5):
+        with admission.stream() as progress:
+            progress.broke = True
+            for _ in range(20):
+                clock.now += 1.0
+                progress.waited += 1.0
+                progress.sent(0.1, clock.now)
+    assert admission.limit == 20
+
+
+@pytest.mark.spec("SRV-36")
 def test_an_engine_that_is_slow_even_alone_speaks_with_one_voice() -> None:
     clock = Clock()
     admission = Admission(most=100, first=20, now=clock)

@@ -2,7 +2,7 @@
 
 Nobody can say beforehand what an engine holds: it may be a child process, a graphics card, or a server elsewhere. So
 the limit is found as networks find theirs: one more is let in after each stream that went well while there was a
-crowd, and a fifth are left out after one that fell behind.
+crowd; where two in a row fell behind, nobody more is let in than there were, and where that happens again, fewer.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ CROWDED = 0.75
 """Of the limit: with fewer streams a good one says nothing about how many are too many."""
 
 LEFT_AFTER_TROUBLE = 0.8
+IN_A_ROW = 2
+"""One stream that falls behind is bad luck."""
+
 REST_SECONDS = 2.0
 """Streams that fall behind together are one trouble, not many."""
 
@@ -53,7 +56,7 @@ class Draining(Busy):
         self.retry_after = LONGEST_RETRY_SECONDS
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Progress:
     """One stream. `sound` seconds were sent; `waited` is the time its engine made it wait."""
 
@@ -61,6 +64,10 @@ class Progress:
     first: float | None = None
     sound: float = 0.0
     waited: float = 0.0
+    crowd: int = 0
+    """Streams at once, at most, while this one was there."""
+    broke: bool = False
+    """Its engine failed on the way: what that took says nothing about how many it can serve."""
     worst: float = 0.0
     """Seconds by which sound came too late, at worst."""
 
@@ -80,7 +87,7 @@ class Admission:
         self, *, most: int, first: float = FIRST_LIMIT, now: Callable[[], float] = clock.monotonic
     ) -> None:
         self.draining = False
-        self.active = 0
+        self._streams: list[Progress] = []
         self.idle = asyncio.Event()
         self.idle.set()
         self._most = most
@@ -88,6 +95,11 @@ class Admission:
         self._now = now
         self._usual = USUAL_SECONDS
         self._trouble = -math.inf
+        self._behind = 0
+
+    @property
+    def active(self) -> int:
+        return len(self._streams)
 
     @property
     def limit(self) -> int:
@@ -100,31 +112,40 @@ class Admission:
             raise Draining
         if self.active >= self.limit:
             raise Full(self.limit, self._retry_after())
-        self.active += 1
-        self.idle.clear()
         progress = Progress(began=self._now())
-        crowd = self.active
+        self._streams.append(progress)
+        self.idle.clear()
+        for each in self._streams:
+            each.crowd = max(each.crowd, self.active)
         try:
             yield progress
         finally:
-            crowd = max(crowd, self.active)
-            self.active -= 1
+            self._streams.remove(progress)
             if not self.active:
                 self.idle.set()
-            self._learn(progress, crowd)
+            self._learn(progress)
 
-    def _learn(self, progress: Progress, crowd: int) -> None:
-        now = self._now()
+    def _learn(self, progress: Progress) -> None:
+        now, crowd = self._now(), progress.crowd
         if progress.first is None:
             return
         self._usual += (now - progress.began - self._usual) / 8
         engine_was_slow = progress.waited > 0.5 * (now - progress.first)
         if progress.worst > BEHIND_SECONDS and engine_was_slow:
-            if now - self._trouble >= REST_SECONDS:
-                self._trouble = now
-                self._limit = max(1.0, min(self._limit, crowd) * LEFT_AFTER_TROUBLE)
-        elif crowd >= CROWDED * self._limit:
+            if not progress.broke:
+                self._fell_behind(crowd, now)
+            return
+        self._behind = 0
+        if crowd >= CROWDED * self._limit:
             self._limit = min(self._limit + 1.0, float(self._most))
+
+    def _fell_behind(self, crowd: int, now: float) -> None:
+        self._behind += 1
+        if self._behind < IN_A_ROW or now - self._trouble < REST_SECONDS:
+            return
+        self._trouble = now
+        fewer = crowd if self._limit >= crowd + 1 else self._limit * LEFT_AFTER_TROUBLE
+        self._limit = max(1.0, fewer)
 
     def _retry_after(self) -> int:
         """One of so many streams ends soon; the mean of an even spread."""

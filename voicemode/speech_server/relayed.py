@@ -94,6 +94,7 @@ class RelayedOpus:
                         await self._send(data, seconds, take)
                 except EngineError:
                     self.stages.breaks += 1
+                    self._progress.broke = True
                     if sent or tried == MOST_TRIES:
                         raise
                     continue

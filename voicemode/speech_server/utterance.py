@@ -210,6 +210,7 @@ class Utterance:
                 self._on_sentence(event.piece, self._texts.pop(event.piece, ""))
             case SpeechBroken():
                 self.stages.breaks += 1
+                self._progress.broke = True
 
 
 def encoder(asked: Asked) -> Stage[Frame, bytes]:
