@@ -233,6 +233,13 @@ async def test_another_speed_is_said_to_be_passed_over(engine: ChatterboxVoice) 
     assert (audio.note, len(data)) == ("", 2 * 2_400)
 
 
+async def test_it_speaks_english_and_says_so(engine: ChatterboxVoice) -> None:
+    assert (await said(engine, SpeechRequest(text="Hello.", language="en-GB")))[1]
+    with pytest.raises(UnknownVoice, match="'de'") as caught:
+        await said(engine, SpeechRequest(text="Hallo.", language="de"))
+    assert "English" in caught.value.hint
+
+
 async def test_closing_while_somebody_waits_ends_the_waiting(engine: ChatterboxVoice, package: Any) -> None:
     await engine.warm()
     model = package.ChatterboxTTS.made[0]

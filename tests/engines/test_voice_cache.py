@@ -8,7 +8,7 @@ import pytest
 
 from voicemode.engines import voice_cache
 from voicemode.engines.voice_cache import Cached, FetchVoice, Level, VoiceCache, voice_id
-from voicemode.errors import EngineError, InvalidRequest, UnknownVoice
+from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
 from voicemode.pcm import SPEECH, Frame
 from voicemode.wav import wav_bytes
 
@@ -174,5 +174,22 @@ async def test_closing_ends_what_is_being_loaded() -> None:
     await loader.begun.wait()
     async with asyncio.timeout(5):
         await voices.close()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(EngineUnavailable, match="closed"):
             await asking
+
+
+@pytest.mark.spec("SPT-50")
+async def test_a_new_recording_while_the_old_one_is_loaded_is_the_next_ones_voice() -> None:
+    loader = Loader()
+    loader.gate.clear()
+    voices = cache(loader, remote=far)
+    asking = asyncio.create_task(voices.get("alice"))
+    await loader.begun.wait()
+    voices.put("alice", SOUND)
+    loader.gate.set()
+    async with asyncio.timeout(5):
+        assert (await asking).value == b"far alice"
+        assert (await voices.get("alice")).value == wav_bytes(SOUND)
+    assert voices.forget("alice")
+    assert not voices.forget("alice")
+    assert voices.held == []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from voicemode.clock import monotonic
-from voicemode.errors import EngineError, InvalidRequest, UnknownVoice, VoiceModeError
+from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, UnknownVoice, VoiceModeError
 from voicemode.pcm import Frame
 from voicemode.wav import wav_bytes
 
@@ -88,6 +88,8 @@ class VoiceCache(Generic[Made]):
         self._voices: OrderedDict[str, Made] = OrderedDict()
         self._waveforms: OrderedDict[str, bytes] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Cached[Made]]] = {}
+        self._tasks: set[asyncio.Task[Cached[Made]]] = set()
+        """All that are under way, those of voices that were forgotten meanwhile included."""
 
     @property
     def held(self) -> list[str]:
@@ -104,8 +106,12 @@ class VoiceCache(Generic[Made]):
         if task is None:
             task = asyncio.create_task(self._loaded(name))
             self._loading[name] = task
+            self._tasks.add(task)
             task.add_done_callback(lambda done: self._done(name, done))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise EngineUnavailable(f"{self._engine} has been closed.", engine=self._engine)
+        return task.result()
 
     async def preload(self, voices: Sequence[str]) -> dict[str, Cached[Made] | VoiceModeError]:
         """Each voice, or why it cannot be had; one after another, so that a long list leaves room for speech."""
@@ -137,14 +143,14 @@ class VoiceCache(Generic[Made]):
             self._waveforms.popitem(last=False)
 
     def forget(self, voice: str) -> bool:
-        """Out of memory; what is on disk stays. Whether it was there."""
-        if task := self._loading.pop(voice, None):
-            task.cancel()
-        kept = self._waveforms.pop(voice, None) is not None
-        return self._voices.pop(voice, None) is not None or kept or task is not None
+        """Out of memory; what is on disk stays. Whether it was there. Who waits for it still gets it."""
+        places = (self._loading, self._waveforms, self._voices)
+        there = [place.pop(voice, None) is not None for place in places]
+        return any(there)
 
     async def close(self) -> None:
-        tasks = list(self._loading.values())
+        """Whoever still waits for a voice is told `EngineUnavailable`."""
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,9 +158,11 @@ class VoiceCache(Generic[Made]):
         self._waveforms.clear()
 
     def _done(self, name: str, task: asyncio.Task[Cached[Made]]) -> None:
-        if self._loading.get(name) is task:
+        self._tasks.discard(task)
+        current = self._loading.get(name) is task
+        if current:
             del self._loading[name]
-        if task.cancelled() or task.exception() is not None:
+        if task.cancelled() or task.exception() is not None or not current:
             return
         self._voices[name] = task.result().value
         self._voices.move_to_end(name)

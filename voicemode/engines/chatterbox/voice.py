@@ -20,6 +20,7 @@ from voicemode.speech import AudioFormat, Delivery, EncodedAudio, SpeechRequest,
 
 Result = TypeVar("Result")
 
+LANGUAGE = "en"
 OWN_VOICE = "default"
 """The voice that the weights bring along."""
 LONGEST_CHARACTERS = 10_000
@@ -71,7 +72,7 @@ class ChatterboxVoice:
 
     async def voices(self) -> list[Voice]:
         known = await asyncio.to_thread(self.cache.names)
-        return [Voice(id=each, engine=NAME, language="en") for each in (OWN_VOICE, *known)]
+        return [Voice(id=each, engine=NAME, language=LANGUAGE) for each in (OWN_VOICE, *known)]
 
     async def close(self) -> None:
         self._closed = True
@@ -90,6 +91,10 @@ class ChatterboxVoice:
                 hint="Say it in parts.",
             )
         speed = possible(request.speed)
+        if request.language and request.language.lower().replace("_", "-").split("-")[0] != LANGUAGE:
+            raise UnknownVoice(
+                f"{NAME} has no voice for the language {request.language[:64]!r}.", hint="It speaks English."
+            )
         model = await self._ready()
         voice = await self._voice(request.voice, model)
         job = _Job(asyncio.get_running_loop())
