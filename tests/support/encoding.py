@@ -1,4 +1,8 @@
-"""Sound into files and back, for tests: the six formats of the speech API, and WAV in every shape servers send."""
+"""Sound into files and back, for tests: the six formats of the speech API, and WAV in every shape servers send.
+
+The compressed files are libavformat's, whole, as other servers send them: what `voicemode.codecs.encoding` makes packet
+by packet is held against them, and not made of them.
+"""
 
 from __future__ import annotations
 
