@@ -30,6 +30,8 @@ from voicemode.ears.choice import Detector, chosen, open_vad
 from voicemode.echo import EchoGate
 from voicemode.echo_path import load
 from voicemode.endpoints import usable
+from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
+from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
@@ -285,7 +287,12 @@ class App:
         engines = [*own, *servers] if self.models.voices_first else [*servers, *own]
         if SYSTEM_VOICE:
             engines.append(SystemVoice())
-        return [*engines, self._embedded]
+        # Behind the voice that always answers: only who names it gets a model of two gigabytes.
+        named = [self._chatterbox()] if CHATTERBOX in self.config.speech_server.engines else []
+        return [*engines, self._embedded, *named]
+
+    def _chatterbox(self) -> ChatterboxVoice:
+        return ChatterboxVoice(folders=[self.places.data / "voices"])
 
     def _realtime(self) -> list[RealtimeSpeech]:
         """The cloud's next voice, behind its present one."""

@@ -19,6 +19,8 @@ from tests.support.contract import (
     comes_true,
     said,
 )
+from voicemode.app import open_app
+from voicemode.config import Config
 from voicemode.engines.chatterbox.model import Chatterbox, ChatterboxSettings, load, pieces
 from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
@@ -260,3 +262,14 @@ def test_pieces_are_short_first_and_never_longer_than_the_model_can_say() -> Non
     assert len(made[0]) < 60
     assert max(map(len, made)) <= 260
     assert " ".join(made) == LONG.strip()
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_only_who_names_it_gets_it_and_then_behind_the_voice_that_always_answers(
+    tmp_path: Path, named: bool
+) -> None:
+    environment = {"VOICEMODE_BASE_DIR": str(tmp_path)}
+    environment |= {"VOICEMODE_SPEECH_ENGINES": "chatterbox"} if named else {}
+    async with open_app(Config.from_sources(environment, {}, {}), environment) as app:
+        names = [engine.name for engine in app.speech_engines]
+    assert names[-2:] == ["embedded", "chatterbox"] if named else names[-1] == "embedded"
