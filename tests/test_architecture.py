@@ -30,13 +30,13 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "story trends "
+        "turn_story trends "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
         "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"
     ),
     Layer.EDGES: (
-        "kept_sounds "
+        "sound_files "
         "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
         "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),

@@ -412,10 +412,15 @@ class Utterance:
                 outcome=self._outcome,
                 heard=heard,
                 unheard=unheard,
-                position=self.events[0].at,
+                position=self._audible_at,
                 metrics=metrics.figures(self.events),
             )
         )
+
+    @property
+    def _audible_at(self) -> float:
+        """When its first sample was; when it was asked for, where nobody heard it."""
+        return next((event.at for event in self.events if isinstance(event, FirstAudio)), self.events[0].at)
 
     def _emit_end(self) -> None:
         outcome = "lost" if self._lost else "cut" if self.playback.state is State.CUT else "finished"

@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Scope
 
 from voicemode.eventlog import EventLog
 from voicemode.events import Event
-from voicemode.kept_sounds import KeptSounds
 from voicemode.logbook import Logbook
 from voicemode.pcm import LISTENING, Frame, PcmFormat
 from voicemode.recordings import Recordings
 from voicemode.review.archive import Archive
+from voicemode.sound_files import KeptSounds
 from voicemode.speech import RecordingNote
 
 BEGAN = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)

@@ -9,11 +9,11 @@ import pytest
 
 from tests.review.material import archive, record, wall, write
 from tests.support.many_turns import write as write_many
-from tests.test_story import GOOD
+from tests.test_turn_story import GOOD
 from voicemode.events import Event, TurnFailed, TurnFinished, TurnStarted, Underrun
-from voicemode.kept_sounds import KeptSounds
 from voicemode.pcm import LISTENING, SPEECH
 from voicemode.review.archive import whole
+from voicemode.sound_files import KeptSounds
 
 SECOND = LISTENING.silence(LISTENING.rate)
 

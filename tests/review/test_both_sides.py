@@ -12,7 +12,7 @@ import pytest
 
 from tests.review.material import archive, record, write
 from tests.support import voice
-from tests.test_story import GOOD
+from tests.test_turn_story import GOOD
 from voicemode.errors import InvalidRequest
 from voicemode.logbook import LoggedTurn
 from voicemode.pcm import LISTENING, SPEECH, PcmFormat

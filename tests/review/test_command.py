@@ -19,7 +19,7 @@ from tests.review.material import record, write
 from tests.support import voice
 from tests.support.many_turns import write as write_many
 from tests.test_architecture import HEAVY
-from tests.test_story import GOOD
+from tests.test_turn_story import GOOD
 from voicemode.cli.exits import DONE, FAILED, USAGE
 from voicemode.pcm import LISTENING
 

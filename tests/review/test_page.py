@@ -17,7 +17,7 @@ from tests.review.material import archive, record, wall, write
 from tests.support import voice
 from tests.support.browser import Browser, find_browser
 from tests.support.many_turns import write as write_many
-from tests.test_story import GOOD
+from tests.test_turn_story import GOOD
 from voicemode.events import PlaybackResumed, Transcribed, Underrun
 from voicemode.pcm import LISTENING, SPEECH
 from voicemode.review.one_file import Caps, one_file

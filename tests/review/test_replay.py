@@ -10,7 +10,7 @@ import pytest
 from tests.flows.world import RULES
 from tests.review.material import archive, record, write
 from tests.support.fakes import ECHO, ROOM, SPOKEN, FakeEar, FakeMicrophone, LoudVad, Shelf
-from tests.test_story import GOOD
+from tests.test_turn_story import GOOD
 from voicemode.errors import EngineUnavailable, InvalidRequest
 from voicemode.events import Event, ListeningStarted, TurnEnded, VoiceStarted, nowhere
 from voicemode.listening import ListeningPorts

@@ -57,9 +57,9 @@ def add_options(made: argparse.ArgumentParser, port: Callable[[str], int]) -> No
 
 
 def review(config: Config, places: Folders, options: argparse.Namespace) -> int:
-    from voicemode.kept_sounds import KeptSounds
     from voicemode.logbook import Logbook
     from voicemode.review.archive import Archive
+    from voicemode.sound_files import KeptSounds
 
     if options.settings and not options.replay:
         raise InvalidRequest("--set is for --replay.", hint="voicemode review --replay TURN --set NAME=VALUE")

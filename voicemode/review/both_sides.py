@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode.errors import InvalidRequest
-from voicemode.kept_sounds import KeptSound, sound_bytes
 from voicemode.logbook import LoggedTurn
 from voicemode.review.archive import placed
+from voicemode.sound_files import KeptSound, sound_bytes
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

@@ -17,10 +17,10 @@ from voicemode.codecs.convert import Converter
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.events import Event
 from voicemode.guessing import Guess
-from voicemode.kept_sounds import KeptSound
 from voicemode.listening import ListeningPorts
 from voicemode.logbook import LoggedTurn
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.sound_files import KeptSound
 from voicemode.speech import RecordingNote
 from voicemode.transcribing import guessing, transcribe
 

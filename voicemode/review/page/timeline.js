@@ -155,6 +155,7 @@
 
     draw() {
       this.drawing += 1;
+      delete this.element.dataset.drawn;
       this.width = this.plot.clientWidth;
       if (!this.width) return; // Out of sight.
       this._drawRuler();

@@ -10,6 +10,8 @@ from voicemode.events import Event
 
 E = TypeVar("E", bound=Event)
 
+NO_WAIT = 0.05
+"""A floor that nobody else wants takes less to be had."""
 LONG_FLOOR = 0.3
 """Seconds from which a wait is told. A person takes a silence of so much for hesitation."""
 LONG_BYTE = 0.7

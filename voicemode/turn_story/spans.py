@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from voicemode import events
 from voicemode.events import Event
-from voicemode.story.nouns import Lane, Level, Span
-from voicemode.story.seen import LONG_BYTE, LONG_FILL, LONG_FLOOR, LONG_WORDS, Seen, first, last
+from voicemode.turn_story.nouns import Lane, Level, Span
+from voicemode.turn_story.seen import LONG_BYTE, LONG_FILL, LONG_FLOOR, LONG_WORDS, NO_WAIT, Seen, first, last
 
 
 class Spans:
@@ -25,7 +25,7 @@ class Spans:
 
     def _floor(self) -> list[Span]:
         taken = self._seen.first(events.FloorTaken)
-        if taken is None or taken.waited < 0.005:
+        if taken is None or taken.waited < NO_WAIT:
             return []
         end = self._seen.at(taken)
         level = Level.BAD if taken.waited >= LONG_FLOOR else Level.NOTE
@@ -55,7 +55,7 @@ class Spans:
                 found.append(
                     Span(
                         lane=Lane.SERVER,
-                        name=f"{name}: {failed.engine} failed",
+                        name=f"{name}: failed, {failed.engine}",
                         start=start,
                         end=end,
                         about=about,

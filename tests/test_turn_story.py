@@ -37,7 +37,7 @@ from voicemode.events import (
     Warned,
 )
 from voicemode.metrics import turn_time
-from voicemode.story import Lane, Level, Span, story
+from voicemode.turn_story import Lane, Level, Span, story
 
 T = "t1"
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicemode.events import Event
-from voicemode.story.findings import Findings
-from voicemode.story.moments import moments
-from voicemode.story.nouns import Finding, Lane, Level, Moment, Span, Story
-from voicemode.story.seen import Seen
-from voicemode.story.spans import Spans
+from voicemode.turn_story.findings import Findings
+from voicemode.turn_story.moments import moments
+from voicemode.turn_story.nouns import Finding, Lane, Level, Moment, Span, Story
+from voicemode.turn_story.seen import Seen
+from voicemode.turn_story.spans import Spans
 
 __all__ = ["Finding", "Lane", "Level", "Moment", "Span", "Story", "story"]
 

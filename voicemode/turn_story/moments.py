@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from voicemode import events
 from voicemode.events import Event
-from voicemode.story.nouns import Level, Moment
-from voicemode.story.seen import Seen
+from voicemode.turn_story.nouns import Level, Moment
+from voicemode.turn_story.seen import Seen
 
 
 def moments(seen: Seen) -> list[Moment]:
