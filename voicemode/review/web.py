@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from voicemode.review.page_files import PAGE, TYPES, page_file
 from voicemode.sound_files import sound_bytes
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_ROWS = 2_000
 """In one answer: half a megabyte of JSON."""
@@ -53,6 +54,11 @@ class PageGuard(Guard):
     def __init__(self, web: ASGIApp, *, hosts: frozenset[str], token: str, cookie: str) -> None:
         super().__init__(web, hosts=hosts, token=token)
         self._cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The server ends and nobody waits for the answer any more.
+        with suppress(asyncio.CancelledError):
+            await super().__call__(scope, receive, send)
 
     def _is_ours(self, host: str) -> bool:
         return host in self._hosts
