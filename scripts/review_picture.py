@@ -1,5 +1,5 @@
-"""A bad turn for the documentation: voicemode talks on the virtual sound card to a server that refuses, then to one that
-is slow to begin and stands still in the middle; a user answers. The page is photographed.
+"""A bad turn for the documentation: voicemode talks on the virtual sound card to a server that refuses, then to one
+that is slow to begin and stands still in the middle; a user answers. The page is photographed.
 
     python -m scripts.review_picture [FOLDER]
 
