@@ -89,8 +89,8 @@
 
   // A turn that is named in the address is chosen, so that a reload and a link lead to the same place.
   const fromAddress = () => {
-    const named = decodeURIComponent(location.hash.slice(1));
-    const row = named ? rows.find((each) => each.id === named) : null;
+    const named = location.hash.slice(1);
+    const row = named ? rows.find((each) => encodeURIComponent(each.id) === named) : null;
     if (row) {
       list.set(rows);
       list.choose(rows.indexOf(row));
