@@ -41,10 +41,11 @@ async def test_it_speaks_for_the_telephone() -> None:
     async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
         answer = await http.post("/synthesize", json={"text": TEXT, "format": "mulaw"})
         wrong = await http.post("/synthesize", json={"text": TEXT, "preset": "loud"})
+        long = await http.post("/synthesize", json={"text": "Long. " * 2_000})
     assert answer.headers["content-type"] == "audio/basic"
     assert len(answer.content) % 160 == 0
     assert voice.hear(TO_S16[MU_LAW_KIND, 1](answer.content), 8_000) == voice.words(TEXT)
-    assert wrong.status_code == 400
+    assert (wrong.status_code, long.status_code) == (400, 413)
     assert "balanced" in wrong.json()["error"]["message"]
 
 

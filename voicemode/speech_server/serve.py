@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from voicemode import clock
 from voicemode.app import App, open_app
+from voicemode.codecs.encoding import open_encoder
 from voicemode.config import Config
 from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
 from voicemode.engines.chatterbox.voice import ChatterboxVoice
@@ -22,6 +23,7 @@ from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
 from voicemode.sentences import CLAUSES
+from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import FIRST_LIMIT, Admission
 from voicemode.speech_server.engines import Engines, picked
 from voicemode.speech_server.figures import Figures
@@ -66,7 +68,7 @@ async def serve_speech(
         async with AsyncExitStack() as stack:
             app = await stack.enter_async_context(open_app(config, environment))
             engines = picked([*app.speech_engines, *_extras(app, stack)], config.speech_server.engines)
-            await _warm(engines)
+            await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines))
             server = await stack.enter_async_context(serving(app, engines=engines))
             with suppress(OSError):
                 ready(server.url)
@@ -136,6 +138,11 @@ def _extras(app: App, stack: AsyncExitStack) -> list[TtsEngine]:
     engine = ChatterboxVoice(folders=[app.places.data / VOICES])
     stack.push_async_callback(engine.close)
     return [engine]
+
+
+def _warm_encoders() -> None:
+    """The first client need not wait until PyAV is imported."""
+    open_encoder(AudioFormat.MP3)
 
 
 async def _warm(engines: Sequence[TtsEngine]) -> None:

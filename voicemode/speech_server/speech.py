@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from voicemode.errors import VoiceModeError
 from voicemode.pcm import SPEECH
 from voicemode.speech import AudioFormat
-from voicemode.speech_server.answers import error_json, refusal, sse
+from voicemode.speech_server.answers import BadArgument, error_json, refusal, sse
 from voicemode.speech_server.asked import Asked, StreamFormat, json_fields, openai_speech, s5_speech
 from voicemode.speech_server.capped import Left, body_of, while_there
 from voicemode.speech_server.relayed import RelayedOpus
@@ -21,6 +21,9 @@ from voicemode.wav import wav_header
 
 MOST_BODY_BYTES = 1_000_000
 """The longest message that is spoken, each of its characters written as an escape, and room for the rest."""
+
+MOST_WHOLE_CHARACTERS = 10_000
+"""What is held in memory until it is sent: some 11 minutes, 32 MB."""
 
 
 class SpeechRoute:
@@ -88,6 +91,13 @@ async def synthesize(service: Service, request: Request) -> Response:
     """S5's `POST /synthesize`: the whole sound at once, with its stages."""
     fields = json_fields(await body_of(request, most=MOST_BODY_BYTES))
     asked = s5_speech(fields, usual=AudioFormat.WAV)
+    if len(asked.text) > MOST_WHOLE_CHARACTERS:
+        raise BadArgument(
+            f"text has {len(asked.text):,} characters; at most {MOST_WHOLE_CHARACTERS:,} are spoken as a whole.",
+            param="text",
+            status=413,
+            hint="Take it as a stream, from /v1/audio/speech or /ws/synthesize.",
+        )
     return await while_there(request.receive, _whole(service, asked))
 
 
