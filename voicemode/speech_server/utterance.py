@@ -145,9 +145,8 @@ class Utterance:
             self._progress.waited += now - self._waiting_since
             frames = [frame]
             if self._fade is not None:
-                if self._piece is not None and number != self._piece:
-                    self._fade.join()
-                frames = self._fade.feed(frame)
+                joined = self._fade.join() if self._piece not in (None, number) else []
+                frames = [*joined, *self._fade.feed(frame)]
             self._piece = number
             await self._send(self._encoded(frames), take)
             # A client that takes everything at once must not keep the others waiting.
