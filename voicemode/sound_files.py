@@ -59,16 +59,6 @@ class KeptSounds:
         found = [sound for path in sorted(paths) if (sound := _sound(path, turn)) is not None]
         return sorted(found, key=lambda sound: (sound.started, sound.kind))
 
-    def note(self, turn: str) -> Mapping[str, object]:
-        """What the JSON of the whole turn says; empty where there is none."""
-        name = safe_name(turn)
-        for month in self._month_folders():
-            for path in month.glob(f"*_{name}_turn.json"):
-                note = _note(path)
-                if note.get("turn", turn) == turn:
-                    return note
-        return MappingProxyType({})
-
     def _month_folders(self) -> list[Path]:
         """A link that leads elsewhere is none."""
         with suppress(OSError):

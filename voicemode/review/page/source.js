@@ -16,7 +16,6 @@
 
   const ofServer = () => ({
     leftOut: "",
-    fresh: true,
     // The first screens at once, the rest while somebody already reads.
     rows: async (start) => (await asked(`data/rows?from=${start}&count=${start ? THEN : AT_ONCE}`)).json(),
     turn: async (id) => (await asked(`data/turn?id=${encodeURIComponent(id)}`)).json(),
@@ -26,7 +25,6 @@
 
   const ofFile = (data) => ({
     leftOut: data.left_out,
-    fresh: false,
     rows: async () => ({ rows: data.rows, last: true }),
     turn: async (id) => data.turns[id],
     days: async () => data.days,
