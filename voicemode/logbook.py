@@ -124,7 +124,8 @@ class LoggedTurn:
         """The user waited longer than that for sound, for an open ear or for the words; or the sound ran dry."""
         times = self.timings
         waits = (times.ttfa, times.deaf, times.transcription)
-        return any(wait is not None and wait > seconds for wait in waits) or self.figures.underruns > 0
+        late = any(wait is not None and wait > seconds for wait in waits)
+        return late or any(line.name == "underrun" for line in self.lines)
 
     @property
     def failures(self) -> tuple[LoggedEvent, ...]:
@@ -136,7 +137,7 @@ class LoggedTurn:
         """The lines that this version knows, as events."""
         return tuple(event for line in self.lines if (event := line.event()) is not None)
 
-    @property
+    @cached_property
     def timings(self) -> Timings:
         return metrics.timings(self._heeded)
 
