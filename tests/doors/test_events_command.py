@@ -322,5 +322,5 @@ def test_from_logs_of_a_thousand_turns_every_query_is_answered_within_a_second(t
     variables = environment(None, tmp_path)
     for query in log_queries.QUERIES:
         words = [word.format(turn=turn, conversation=conversation) for word in query]
-        # Of what else runs on the machine the quickest of a few knows least.
-        assert any(log_queries.answered(words, variables)[0] < 1.0 for _ in range(4)), words
+        # What else runs on the machine is not counted, but for what it takes from a processor's speed.
+        assert any(log_queries.answered(words, variables)[1] < 1.0 for _ in range(3)), words
