@@ -199,7 +199,21 @@ def _turn_finished(event: ev.TurnFinished) -> str:
     return f"The turn is over: {event.outcome}{unheard}."
 
 
+def _speech_served(e: ev.SpeechServed) -> str:
+    first = "" if e.first is None else f", the first of it after {_ms(e.first)}"
+    mended = f"; {e.breaks} breaks were mended" if e.breaks else ""
+    return (
+        f"Served {e.route} ({e.outcome}): {e.sound:.2f} s of sound as {e.format}{first}, within {_ms(e.total)} "
+        f"({e.engine}, voice {e.voice}){mended}."
+    )
+
+
 _SENTENCES: Mapping[type[Event], Callable[[Any], str]] = {
+    ev.SpeechServed: _speech_served,
+    ev.TranscriptServed: lambda e: (
+        f"Served {e.route} ({e.outcome}): {e.seconds:.2f} s of sound written down within {_ms(e.total)} ({e.engine})."
+    ),
+    ev.RequestRefused: lambda e: f"A request is turned away with status {e.status}: {e.reason}",
     ev.ConversationOpened: lambda e: f"voicemode {e.version} on Python {e.python}, {e.system}.",
     ev.ConversationClosed: lambda e: "The process ends in order.",
     ev.CallRefused: lambda e: f"A call is turned away ({e.code}): {e.reason}",

@@ -250,8 +250,12 @@ class Opened:
     def __init__(self, library: FakeSoundDevice, *, convert: bool = True) -> None:
         self.lost: list[VoiceModeError] = []
         self.flow = Flow(SPEECH, SOUND)
-        self.feed = Feed(SPEECH, self.flow, self.lost.append, lambda: SPEECH.seconds(self.flow.pulled))
-        self.backend = PortAudio(library, resample if convert else None)
+        self.feed = Feed(SPEECH, self.flow, self.lost.append, self.now)
+        self.backend = PortAudio(library, resample if convert else None, now=self.now)
+
+    def now(self) -> float:
+        """The fake plays as fast as it is asked to: time is what was pulled."""
+        return SPEECH.seconds(self.flow.pulled)
 
     def __enter__(self) -> Self:
         self.stream = self.backend.open_output(None, self.feed)

@@ -162,6 +162,7 @@ class OggOpus:
         self._at = 0
         self._page = 0
         self._page_starts_at = 0
+        self._new_head = False
         self._held: list[Frame] = []
         """From a packet that roars on, until the end of its page."""
         self._whole = True
@@ -173,12 +174,23 @@ class OggOpus:
         out: list[Frame] = []
         for each in self._pages.feed(item):
             if isinstance(each, PageEnd):
+                self._check_head(each)
                 out += self._released(whole=each.whole)
                 continue
             for frame in self._take(each):
                 held = self._held or (not self._loud and roars(frame))
                 (self._held if held else out).append(frame)
         return [frame for frame in out if frame.data]
+
+    def _check_head(self, end: PageEnd) -> None:
+        """The head has a page of its own; what it says of gain and channels is made of everything that follows."""
+        if self._new_head and not end.whole:
+            raise BadContent(
+                f"{self._engine} sent an Opus header that is damaged: its checksum does not hold.",
+                engine=self._engine,
+                hint="Check the engine's log, or ask it for another format.",
+            )
+        self._new_head = False
 
     def flush(self) -> list[Frame]:
         if self._decoder is None:
@@ -217,6 +229,7 @@ class OggOpus:
     def _begin(self, head: bytes) -> None:
         if len(head) < 19:
             return
+        self._new_head = True
         self._skip = int.from_bytes(head[10:12], "little")
         self._at = 0
         # The decoder would skip by itself, from a version of the library on: it is told of nothing to skip.

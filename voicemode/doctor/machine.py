@@ -40,6 +40,8 @@ class Library:
         """Whether this platform and Python should have it."""
         if self.name == "miniaudio":
             return sys.platform == "linux" and platform.machine() == "x86_64"
+        if self.name == "audioop-lts":
+            return sys.version_info >= (3, 13)
         return self.name != "pocketsphinx" or sys.version_info < (3, 14)
 
 
@@ -126,6 +128,24 @@ LIBRARIES = (
         purpose="one voice at a time on this machine",
         lost="two assistants may talk at once",
         needed=True,
+    ),
+    Library(
+        name="pydub",
+        module="pydub",
+        purpose="mixes both sides of a turn for `voicemode review --export`",
+        lost="no turn can be exported",
+    ),
+    Library(
+        name="audioop-lts",
+        module="audioop",
+        purpose="what pydub counts with from Python 3.13 on",
+        lost="no turn can be exported",
+    ),
+    Library(
+        name="prometheus-client",
+        module="prometheus_client",
+        purpose="the figures of `voicemode serve`",
+        lost="there is no speech server to start",
     ),
 )
 

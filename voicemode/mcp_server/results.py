@@ -180,18 +180,26 @@ def status(found: Status, findings: Iterable[Finding]) -> CallToolResult:
 
 
 def _problems(findings: Iterable[Finding]) -> list[str]:
-    """What the doctor would mend, the worst first; what one step mends is one line."""
+    """What the doctor would mend, the worst first; what one step mends is one line, if there is room for all of it."""
     wrong = [each for each in findings if each.state in ("warn", "fail")]
     wrong.sort(key=lambda each: each.state != "fail")
     by_step: dict[str, list[str]] = {}
     for each in wrong:
         by_step.setdefault(each.mend, []).append(f"{each.what}: {each.found}")
-    lines = [_cut(f"{'; '.join(found)} → {mend}") for mend, found in by_step.items()]
+    lines: list[str] = []
+    for mend, found in by_step.items():
+        together = _mended("; ".join(found), mend)
+        fits = len(together) <= PROBLEM_CHARACTERS
+        lines += [together] if fits else [_cut(_mended(each, mend)) for each in found]
     more = len(lines) - MOST_PROBLEMS
     return [
         *lines[:MOST_PROBLEMS],
         *([f"And {more} more: `voicemode doctor` shows them."] if more > 0 else []),
     ]
+
+
+def _mended(found: str, mend: str) -> str:
+    return f"{found} → {mend}" if mend else found
 
 
 def _cut(text: str) -> str:
