@@ -17,7 +17,7 @@ from voicemode.listening import ListeningPorts
 from voicemode.ports import Floor
 from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import Exchange, SpeechRequest
-from voicemode.turn import TurnRules
+from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS, TurnRules
 
 LONGEST_QUEUE = 32
 """Calls that may wait for their turn; more are refused, since nobody will hear them in time."""
@@ -26,8 +26,6 @@ REMEMBERED = 50
 """Calls that `playback` still knows after they ended."""
 
 LEAVE_OUT = "Leave the handle out to mean what is sounding or waiting."
-
-LONGEST_LISTEN_SECONDS = 600.0
 
 
 class Conversation:
@@ -214,9 +212,10 @@ class Conversation:
         """The rules of a turn that may last `max_listen` seconds (None: as configured). Raises `InvalidRequest`."""
         if max_listen is None:
             return self._ear.rules
-        if not 0.5 <= max_listen <= LONGEST_LISTEN_SECONDS:
+        if not SHORTEST_LISTEN_SECONDS <= max_listen <= LONGEST_LISTEN_SECONDS:
             raise InvalidRequest(
-                f"max_listen_seconds is {max_listen!r}; it must be between 0.5 and {LONGEST_LISTEN_SECONDS:g}.",
+                f"max_listen_seconds is {max_listen!r}; it must be between {SHORTEST_LISTEN_SECONDS:g} and "
+                f"{LONGEST_LISTEN_SECONDS:g}.",
                 hint="Leave it out for the configured limit.",
             )
         return replace(

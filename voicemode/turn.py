@@ -7,6 +7,9 @@ from enum import Enum, StrEnum
 
 from voicemode.patience import Patience, PatienceRules
 
+SHORTEST_LISTEN_SECONDS, LONGEST_LISTEN_SECONDS = 0.5, 600.0
+"""What a call may ask for."""
+
 
 class TurnState(Enum):
     WAITING = "waiting"

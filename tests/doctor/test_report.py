@@ -30,6 +30,7 @@ WHO = Person(
         ("marie@curie-laptop on Marie's headset", "<user>@<machine> on <user>'s headset"),
         ("Pierre's AirPods Pro", "<user>'s AirPods Pro"),
         ("it's a server", "it's a server"),
+        ("talks to OpenAI's Realtime API", "talks to OpenAI's Realtime API"),
         ("speech: speech.curie.example: ready", "speech: <server-1>: ready"),
         (
             "http://10.1.2.3:8880/v1, 192.168.1.5, 127.0.0.1:8880",

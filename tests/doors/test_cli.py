@@ -7,16 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
 
+import voicemode
 from tests.live.host import environment
 from tests.support.sound_card import VirtualSoundCard
-from voicemode import __version__
+from voicemode import __main__, __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
 
-COMMANDS = ("mcp", "speak", "converse", "listen", "voices", "bench", "review", "config", "events", "doctor")
+COMMANDS = (
+    *("mcp", "serve", "speak", "converse", "listen", "voices"),
+    *("models", "bench", "review", "config", "events", "doctor"),
+)
 LIMIT = 30
 
 
@@ -54,7 +59,11 @@ def test_help_names_every_command_and_each_has_its_own(tmp_path: Path) -> None:
         ["speak"],
         ["speak", "hello", "--speed", "9"],
         ["speak", "hello", "--speed", "fast"],
+        ["listen", "--max-listen", "0"],
+        ["converse", "Well?", "--max-listen", "nan"],
         ["mcp", "--http", "--host", "0.0.0.0"],
+        ["mcp", "--port", "5"],
+        ["mcp", "--host", "127.0.0.1"],
     ],
 )
 @pytest.mark.spec("CLI-2")
@@ -201,3 +210,19 @@ def test_a_command_that_is_told_to_stop_leaves_nothing_behind(
     kept = list(tmp_path.glob("recordings/*/*/*.wav"))
     assert len(kept) == 1
     assert not kept[0].name.endswith(".part.wav")
+
+
+class Interrupting(MetaPathFinder):
+    """Ctrl-C at the moment when the command line is looked for."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "voicemode.cli":
+            raise KeyboardInterrupt
+
+
+@pytest.mark.spec("CLI-4", "CLI-8")
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "voicemode.cli")
+    monkeypatch.delattr(voicemode, "cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert __main__.main() == INTERRUPTED

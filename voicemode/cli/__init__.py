@@ -100,6 +100,10 @@ async def _with_app(config: Config, command: Command, options: argparse.Namespac
 
 
 def _serve(config: Config, options: argparse.Namespace) -> int:
+    http = getattr(options, "http", False)
+    if options.command and not http and (options.host or options.port is not None):
+        print("voicemode: --host and --port are those of `voicemode mcp --http`.", file=sys.stderr)
+        return USAGE
     # Imports make half a million objects that stay: looking among them for garbage takes a tenth of the start.
     gc.disable()
     from dataclasses import replace
@@ -110,7 +114,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     gc.enable()
     for problem in config.problems:
         logging.getLogger(__name__).warning("%s", problem)
-    if not getattr(options, "http", False):
+    if not http:
         asyncio.run(serve_stdio(config, os.environ))
         return DONE
     settings = config.server

@@ -16,6 +16,7 @@ from voicemode.cli.reviewing import add_options as add_review_options
 from voicemode.cli.reviewing import review
 from voicemode.cli.showing import show_config, show_findings, show_voices
 from voicemode.cli.talking import converse, listen, speak
+from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS
 
 if TYPE_CHECKING:
     from voicemode.app import App
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     for each in (both, hearing):
         each.add_argument("--language", help="language of the answer, e.g. en")
         each.add_argument(
-            "--max-listen", type=float, metavar="SECONDS", help="longest time the microphone is open"
+            "--max-listen", type=_listen, metavar="SECONDS", help="longest time the microphone is open"
         )
         each.add_argument(
             "--push-to-talk",
@@ -165,3 +166,12 @@ def _speed(text: str) -> float:
         if 0.25 <= (value := float(text)) <= 4.0:
             return value
     raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0.25 and 4")
+
+
+def _listen(text: str) -> float:
+    with suppress(ValueError):
+        if SHORTEST_LISTEN_SECONDS <= (value := float(text)) <= LONGEST_LISTEN_SECONDS:
+            return value
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds from {SHORTEST_LISTEN_SECONDS:g} to {LONGEST_LISTEN_SECONDS:g}"
+    )

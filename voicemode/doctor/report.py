@@ -21,8 +21,8 @@ COMMON = frozenset(
 _MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _HARDWARE = re.compile(r"\b(?:[0-9A-Fa-f]{2}[:_-]){5}[0-9A-Fa-f]{2}\b")
 _ADDRESS = re.compile(r"\b(?!127\.)(?!0\.0\.0\.0)\d{1,3}(?:\.\d{1,3}){3}\b(?!\.)")
-_OWNER = re.compile(r"\b\w+(?=['’]s [A-Z\d])")
-"""`Anna's AirPods`"""
+_OWNER = re.compile(r"\b(?!OpenAI\b)\w+(?=['’]s [A-Z\d])")
+"""`Anna's AirPods`, but not `OpenAI's Realtime API`."""
 _HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:\\Users\\)[^\s/\\'\"`,;:()]+")
 """The homes of others."""
 
