@@ -30,13 +30,13 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "turn_story trends "
+        "turn_story turn_record trends laying "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience turn interruption meanings captions levels ledger links joins breaks "
         "echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"
     ),
     Layer.EDGES: (
-        "sound_files "
+        "sound_files growing tidying turn_files sound_tracks turns taps "
         "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
         "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),

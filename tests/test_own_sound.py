@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.echo import EchoGate
-from voicemode.own_sound import BREAK_SECONDS, OwnSound, Steady, Tap
+from voicemode.laying import BREAK_SECONDS, Steady
+from voicemode.own_sound import OwnSound, Tap
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
 

@@ -52,7 +52,7 @@ from voicemode.models.store import Store
 from voicemode.own_models import OwnModels
 from voicemode.own_sound import OwnSound, Tap
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import OpenSink, Stage, SttEngine, TtsEngine
+from voicemode.ports import BeginRecording, EchoCanceller, OpenSink, Stage, SttEngine, TtsEngine
 from voicemode.pronunciation_files import splitters
 from voicemode.recordings import Recordings
 from voicemode.rendering import NewSplitter
@@ -69,8 +69,10 @@ from voicemode.status import (
     server_states,
     system_voice,
 )
+from voicemode.taps import KeptCanceller, KeptStreams, Microphone, kept_sink
 from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
+from voicemode.turns import KeptTurns
 from voicemode.variables import BargeIn
 
 logger = logging.getLogger(__name__)
@@ -114,7 +116,9 @@ class App:
         self.transcription = FirstTranscription(self._transcription_engines())
         self.floor = MachineFloor(places.data, on_warning=self._warned)
         place = config.sound.pan
-        self._tap = Tap(card.open_sink)
+        self.kept = KeptTurns(recordings, conversation=log.conversation) if config.keeps_audio else None
+        self._microphone = Microphone(card.open_source, self.kept)
+        self._tap = Tap(kept_sink(card.open_sink, self.kept) if self.kept else card.open_sink)
         self._speaker: OpenSink = panned(self._tap, place) if place else self._tap
         self._gate = EchoGate()
         thinks = config.sound.thinking_sound
@@ -277,6 +281,7 @@ class App:
             floor=self.floor,
             emit=self._emit,
             chimes=_chimes(self.config),
+            kept=self.kept,
         )
 
     def _speech_engines(self) -> list[TtsEngine]:
@@ -332,10 +337,10 @@ class App:
     def _mouth(self) -> SpeakingPorts:
         streaming = self.config.streaming
         return SpeakingPorts(
-            engine=self.speech,
+            engine=KeptStreams(self.speech, self.kept) if self.kept else self.speech,
             open_decoder=open_decoder,
             open_sink=mixed(self._speaker, thinking_sound) if self.meanwhile else self._speaker,
-            begin_recording=self.recordings.begin,
+            begin_recording=self._begin_recording,
             emit=self._emit,
             streaming=streaming.enabled,
             links=Links(fill_seconds=streaming.buffer_ms / 1000, limit_seconds=streaming.max_buffer_s),
@@ -359,10 +364,11 @@ class App:
         settings = self.config.listening
         barge_in = settings.barge_in is not BargeIn.FALSE
         return ListeningPorts(
-            open_source=self.card.open_source,
+            open_source=self._microphone,
+            captured=self._microphone.captured,
             open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness, on_warning=self._warned),
             engine=self.transcription,
-            begin_recording=self.recordings.begin,
+            begin_recording=self._begin_recording,
             emit=self._emit,
             prompt=settings.prompt or None,
             rules=TurnRules(
@@ -381,13 +387,20 @@ class App:
             stop_ear=self._embedded_ear if barge_in else None,
         )
 
+    @property
+    def _begin_recording(self) -> BeginRecording:
+        return self.kept.begin if self.kept else self.recordings.begin
+
     async def _interruptible_now(self) -> bool:
         return (await self.interruptible()).allowed
 
     def _open_echo(self) -> OwnSound | None:
         """Without a canceller nobody can talk over a message, and everything else goes on."""
         try:
-            return OwnSound(self._tap, WebRtcCanceller(), self._gate)
+            canceller: EchoCanceller = WebRtcCanceller()
+            if self.kept is not None:
+                canceller = KeptCanceller(canceller, self.kept, self._microphone.captured)
+            return OwnSound(self._tap, canceller, self._gate)
         except EngineUnavailable as error:
             self._warned(str(error))
             return None
@@ -416,6 +429,8 @@ class App:
             self._opened = True
             self.log.emit(_opening())
         self.log.emit(event)
+        if self.kept is not None:
+            self.kept.watch(event)
         if self.meanwhile is not None:
             self.meanwhile.watch(event)
         if self.config.keeps_transcripts and not self.config.keeps_audio:

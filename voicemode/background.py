@@ -37,12 +37,13 @@ class Background:
                 self._thread.start()
 
     def submit(self, job: Job) -> bool:
-        """False when the job was refused: closed, or too many are waiting."""
-        with self._lock:
-            if self._closed or self._jobs.qsize() >= self._capacity:
-                return False
-            self._jobs.put(job)
-            return True
+        """False when the job was refused: closed, or too many are waiting. Takes no lock, for a sound card's thread
+        calls it too: threads that come at once may find room for one more each, and what comes while it closes may be
+        left undone."""
+        if self._closed or self._jobs.qsize() >= self._capacity:
+            return False
+        self._jobs.put(job)
+        return True
 
     def flush(self, limit_s: float) -> bool:
         """Waits until everything submitted before is done; False when `limit_s` was not enough."""

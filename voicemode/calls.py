@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from voicemode import clock, metrics
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.events import ControlAsked, Emit, Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
 from voicemode.playback import State
+from voicemode.ports import TurnsKept
 from voicemode.speaking import Utterance
 from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
 
@@ -22,13 +24,15 @@ LONGEST_PAUSE_SECONDS = 300.0
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallStatus:
     """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, paused, listening,
-    transcribing, failed or an `Outcome`; `note` is what else the caller should know."""
+    transcribing, failed or an `Outcome`; `note` is what else the caller should know, `record` the JSON of what is kept
+    of its turn."""
 
     handle: str
     state: str
     heard: str
     unheard: str
     note: str = ""
+    record: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,10 +60,12 @@ class Call:
         *,
         emit: Emit,
         message: Message | None = None,
+        kept: TurnsKept | None = None,
     ) -> None:
         self.handle = handle
         self.utterance = utterance
         self.message = message
+        self._kept = kept
         self.pending = False
         """Its caller was told to come back for the answer, and has not got it yet."""
         self._pause: asyncio.TimerHandle | None = None
@@ -111,10 +117,14 @@ class Call:
         if not self._task.cancelled():
             exchange = self._task.result()
             note = f"{exchange.note} {self._note}".strip()
-            return replace(exchange, timings=self.timings(), note=note)
+            return replace(exchange, timings=self.timings(), note=note, files=await self._files())
         now = self.status()
         spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
-        return Exchange(spoken=spoken, outcome=Outcome.CANCELLED, timings=self.timings())
+        outcome, timings = Outcome.CANCELLED, self.timings()
+        return Exchange(spoken=spoken, outcome=outcome, timings=timings, files=await self._files())
+
+    async def _files(self) -> dict[str, Path]:
+        return await self._kept.saved(self.handle) if self._kept is not None else {}
 
     def pause(self, longest_seconds: float = LONGEST_PAUSE_SECONDS) -> None:
         """Silence until `resume`; a message that is paused for longer is stopped. Raises `InvalidRequest` when
@@ -204,8 +214,14 @@ class Call:
 
     def status(self) -> CallStatus:
         heard, unheard = self.utterance.split_text() if self.utterance else ("", "")
+        record = self._kept.record(self.handle) if self._kept is not None else None
         return CallStatus(
-            handle=self.handle, state=self._state(), heard=heard, unheard=unheard, note=self._told()
+            handle=self.handle,
+            state=self._state(),
+            heard=heard,
+            unheard=unheard,
+            note=self._told(),
+            record=str(record or ""),
         )
 
     def _told(self) -> str:

@@ -61,7 +61,7 @@ async def open_ear(ports: ListeningPorts) -> AsyncIterator[Ear]:
     """What judges the microphone's sound. It may take a second to load on a busy machine: who will speak first opens it
     before."""
     echo = await _opened(ports.open_echo) if ports.open_echo is not None else None
-    ear = Ear(ports.open_vad(), echo)
+    ear = Ear(ports.open_vad(), echo, ports.captured)
     try:
         yield ear
     finally:

@@ -14,7 +14,7 @@ from voicemode.errors import Busy, InvalidRequest
 from voicemode.events import ControlAsked, Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicemode.exchanges import Exchanges
 from voicemode.listening import ListeningPorts
-from voicemode.ports import Floor
+from voicemode.ports import Floor, TurnsKept
 from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import Exchange, SpeechRequest
 from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS, TurnRules
@@ -40,8 +40,10 @@ class Conversation:
         emit: Emit,
         chimes: ChimeRules | None = None,
         longest_pause: float = LONGEST_PAUSE_SECONDS,
+        kept: TurnsKept | None = None,
     ) -> None:
         self._emit = emit
+        self._kept = kept
         self._longest_pause = longest_pause
         self._mouth = replace(mouth, emit=self._note)
         self._ear = replace(ear, emit=self._note, awaited=self._awaited)
@@ -179,7 +181,14 @@ class Conversation:
         for old in over[: max(len(self._calls) - REMEMBERED, 0)]:
             del self._calls[old.handle]
         call = Call(
-            turn, utterance, work, self._turns[turn], self._put_away, emit=self._note, message=message
+            turn,
+            utterance,
+            work,
+            self._turns[turn],
+            self._put_away,
+            emit=self._note,
+            message=message,
+            kept=self._kept,
         )
         self._calls[turn] = call
         return call

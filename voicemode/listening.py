@@ -80,6 +80,8 @@ class ListeningPorts:
     begin_recording: BeginRecording
     emit: Emit
     rules: TurnRules
+    captured: Callable[[], float] = clock.monotonic
+    """When the end of the frame that was read last from `open_source` was at the microphone, as far as it is known."""
     keep_recording: bool = False
     awaited: Callable[[str], bool] = lambda turn: True
     """Whether somebody waits for this turn's answer now; where nobody does, its recording is kept."""
@@ -138,8 +140,9 @@ class Judged:
 class Ear:
     """The microphone as a turn hears it: cut to the detector's frames, without our own sound, judged."""
 
-    def __init__(self, vad: Vad, echo: Echo | None) -> None:
+    def __init__(self, vad: Vad, echo: Echo | None, captured: Callable[[], float] = clock.monotonic) -> None:
         self._vad = vad
+        self._captured = captured
         self.format = vad.format
         self._echo = echo
         self._room = Room()
@@ -172,7 +175,7 @@ class Ear:
                 free = free or self._echo is None or self._echo.free
                 quieted = self._echo.quieted if self._echo is not None else piece
                 for frame, other in zip(framer.feed(cleaned.data), quieter.feed(quieted.data), strict=True):
-                    began = clock.monotonic() - frame.seconds
+                    began = self._captured() - frame.seconds
                     yield Sound(frame=frame, began=began, free=free, quieted=other)
                     free = False
 

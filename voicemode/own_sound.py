@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 from voicemode import clock
 from voicemode.echo import EchoGate, Path
+from voicemode.laying import Steady
 from voicemode.levels import decibels
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import EchoCanceller, Lost, OpenSink, Pull, Sink
@@ -19,31 +20,8 @@ PIECE_SECONDS = 0.01
 LONGEST_WAIT = 2_000
 """Pulled blocks that may wait for a microphone frame: some seconds, for a microphone that gives none."""
 
-BREAK_SECONDS = 0.3
-"""A stream that comes later than its samples say by so much has stopped in between."""
-
-DRIFT = 1e-3
-"""Devices' clocks differ by a tenth of that."""
-
-
 CATCHING_UP = 2e-4
 """A loudspeaker that once pulled late is not taken to be late for ever."""
-
-
-class Steady:
-    """When the blocks of a stream began, from when they came: devices give in bursts, a busy machine looks late, but no
-    block comes before it has been. In order."""
-
-    def __init__(self) -> None:
-        self._next: float | None = None
-
-    def began(self, came: float, seconds: float) -> float:
-        """A block of `seconds` that has `came` now."""
-        latest, counted = came - seconds, self._next
-        broken = counted is None or latest < counted or latest - counted > BREAK_SECONDS
-        began = latest if counted is None or broken else counted
-        self._next = began + seconds * (1 + DRIFT)
-        return began
 
 
 class Tap:

@@ -75,6 +75,11 @@ class Framer:
         self._size = samples * fmt.bytes_per_sample
         self._rest = bytearray()
 
+    @property
+    def held_seconds(self) -> float:
+        """Of what was fed and is not yet a frame."""
+        return len(self._rest) / self._format.bytes_per_sample / self._format.rate
+
     def feed(self, data: bytes) -> list[Frame]:
         self._rest += data
         whole = len(self._rest) - len(self._rest) % self._size

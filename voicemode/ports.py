@@ -165,6 +165,16 @@ class BeginRecording(Protocol):
     def __call__(self, *, kind: str, turn: str, format: PcmFormat) -> Recording: ...  # noqa: A002
 
 
+class TurnsKept(Protocol):
+    """The files of each turn, where everything is kept."""
+
+    def record(self, turn: str) -> Path | None:
+        """Where the JSON is, or will be, that says what is kept of this turn; None where nothing is."""
+
+    async def saved(self, turn: str) -> dict[str, Path]:
+        """The turn's main files by kind, once they are on disk; none where that takes too long."""
+
+
 class Floor(Protocol):
     """One voice at a time on a machine. The block's value is the seconds waited; whoever has to wait is told once who
     has the floor.

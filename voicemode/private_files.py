@@ -11,6 +11,9 @@ from pathlib import Path
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
+NEW = ".new"
+"""Ends the name of a file that will take another one's place when it is whole."""
+
 # A link planted under our name must not lead the writer elsewhere. Windows knows neither flag.
 _NEVER_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -32,6 +35,20 @@ def make_folder(folder: Path) -> None:
 def open_file(path: Path, flags: int) -> int:
     """A descriptor for a file that is made 0600 where it does not exist. Never inherited, never through a link."""
     return os.open(path, flags | _NEVER_FOLLOW | _BINARY | getattr(os, "O_CLOEXEC", 0), FILE_MODE)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The file is there with all of its text, or as it was before."""
+    growing = path.with_name(f"{path.name}{NEW}")
+    file = open_file(growing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
+            out.write(text)
+        growing.replace(path)
+    except OSError:
+        with suppress(OSError):
+            growing.unlink()
+        raise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -25,14 +24,14 @@ from voicemode import clock
 from voicemode.background import Background
 from voicemode.events import Event, Transcribed, TurnFinished
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.private_files import Kept, make_folder, open_file, prune
+from voicemode.private_files import make_folder, write_whole
 from voicemode.redaction import Redactor
 from voicemode.speech import RecordingNote
-from voicemode.wav_file import PART, WavFile, adopt
+from voicemode.tidying import tidy
+from voicemode.wav_file import WavFile
 
 logger = logging.getLogger(__name__)
 
-SECONDS_A_DAY = 86_400
 CLOSING_S = 0.2
 SAVING_S = 2.0
 """How long a result waits for its recording to be on disk."""
@@ -49,18 +48,8 @@ def safe_name(turn: str) -> str:
     return f"{name}-{digest}" if name else digest
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """The file is there with all of its text, or not at all."""
-    growing = path.with_suffix(".json.part")
-    file = open_file(growing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    try:
-        with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
-            out.write(text)
-        growing.replace(path)
-    except OSError:
-        with suppress(OSError):
-            growing.unlink()
-        raise
+def written(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _ignore(what: str) -> None:
@@ -85,6 +74,11 @@ class Recording:
         self._recordings = recordings
         # Belongs to the recordings' thread.
         self.file: WavFile | None = None
+
+    @property
+    def kept(self) -> int:
+        """Samples on disk, once it is finished."""
+        return self.file.samples if self.file is not None else 0
 
     def write(self, frame: Frame) -> None:
         """Adds sound in the recording's format."""
@@ -122,7 +116,7 @@ class Recordings:
         self._max_days = max_days
         self._max_bytes = max_bytes
         self._warn = on_warning
-        self._wall = wall
+        self.wall = wall
         self._warned = False
         self._lock = threading.Lock()
         self._stamp = ""
@@ -130,7 +124,7 @@ class Recordings:
         self._background = Background("recordings", capacity=capacity)
 
     def __enter__(self) -> Recordings:
-        self._background.submit(self._tidy)
+        self.submit(self._tidy)
         self._background.start()
         return self
 
@@ -141,7 +135,7 @@ class Recordings:
 
     def begin(self, *, kind: str, turn: str, format: PcmFormat) -> Recording:  # noqa: A002
         """A `ports.BeginRecording`: a recording of `kind` (tts or stt) that begins now."""
-        recording = Recording(self, kind=kind, turn=turn, started=self._wall(), fmt=format)
+        recording = Recording(self, kind=kind, turn=turn, started=self.wall(), fmt=format)
         self._submit(recording, lambda: self._begin(recording))
         return recording
 
@@ -173,12 +167,13 @@ class Recordings:
             )
         else:
             return
-        started = self._wall()
+        started = self.wall()
         path = self.plan(note.kind, note.turn, started)
-        self._background.submit(lambda: self._keep_text(path, started, note))
+        self.submit(lambda: self._keep_text(path, started, note))
 
-    def plan(self, kind: str, turn: str, started: datetime) -> Path:
+    def plan(self, kind: str, turn: str, started: datetime | None = None, *, suffix: str = ".wav") -> Path:
         """A path of its own for each recording of this process; the disk is not asked."""
+        started = started or self.wall()
         when = started.astimezone(UTC)
         stamp = f"{when:%Y%m%d-%H%M%S}-{when.microsecond // 1000:03}"
         with self._lock:
@@ -190,7 +185,19 @@ class Recordings:
                 count += 1
                 name = f"{base}-{count}"
             self._taken.add(name)
-        return self.folder / f"{when:%Y}" / f"{when:%m}" / f"{name}.wav"
+        return self.folder / f"{when:%Y}" / f"{when:%m}" / f"{name}{suffix}"
+
+    def submit(self, job: Callable[[], None]) -> bool:
+        """Has the recordings' thread do it, in order. Never blocks and takes no lock; False when there is no room."""
+        return self._background.submit(job)
+
+    def redacted(self, value: object) -> object:
+        """The same without secrets, however deep."""
+        if isinstance(value, str):
+            return self._redactor.redact(value)
+        if isinstance(value, Mapping):
+            return {key: self.redacted(each) for key, each in value.items()}
+        return value
 
     def flush(self, limit_s: float) -> bool:
         """Blocks until everything handed over before is on disk, at most `limit_s`."""
@@ -201,7 +208,7 @@ class Recordings:
         return self._background.close(limit_s)
 
     def _submit(self, recording: Recording, job: Callable[[], None]) -> None:
-        if not self._background.submit(job):
+        if not self.submit(job):
             # A hole in the middle would be worse than an early end.
             recording.failed = True
 
@@ -209,7 +216,7 @@ class Recordings:
 
     def _begin(self, recording: Recording) -> None:
         try:
-            self._make_room(recording.path)
+            self.make_room(recording.path)
             recording.file = WavFile(recording.path.with_suffix(""), recording.format)
             recording.path = recording.file.path
         except OSError as error:
@@ -246,12 +253,13 @@ class Recordings:
 
     def _keep_text(self, path: Path, started: datetime, note: RecordingNote) -> None:
         try:
-            self._make_room(path)
+            self.make_room(path)
             self._write_note(path, started, note, {})
         except OSError as error:
-            self._warn_once(error)
+            self.warn_once(error)
 
-    def _make_room(self, path: Path) -> None:
+    def make_room(self, path: Path) -> None:
+        """The folder of `path`. Raises OSError."""
         make_folder(path.parent)
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise OSError(0, f"{path.parent} leads out of {self.folder}")
@@ -259,13 +267,9 @@ class Recordings:
     def _write_note(
         self, wav: Path, started: datetime, note: RecordingNote, about: Mapping[str, object]
     ) -> None:
-        values = {
-            name: self._redactor.redact(value) if isinstance(value, str) else value
-            for name, value in asdict(note).items()
-        }
-        start = started.astimezone(UTC).isoformat(timespec="milliseconds")
-        text = json.dumps({**values, "started": start, **about}, ensure_ascii=False, indent=1)
-        _write_whole(wav.with_suffix(".json"), text + "\n")
+        values = {name: self.redacted(value) for name, value in asdict(note).items()}
+        text = json.dumps({**values, "started": written(started), **about}, ensure_ascii=False, indent=1)
+        write_whole(wav.with_suffix(".json"), text + "\n")
 
     def _failed(self, recording: Recording, error: OSError) -> None:
         """Gives up this recording; what it holds is closed and stays playable."""
@@ -273,9 +277,9 @@ class Recordings:
         if recording.file is not None:
             with suppress(OSError):
                 recording.file.finish()
-        self._warn_once(error)
+        self.warn_once(error)
 
-    def _warn_once(self, error: OSError) -> None:
+    def warn_once(self, error: OSError) -> None:
         if self._warned:
             return
         self._warned = True
@@ -285,33 +289,9 @@ class Recordings:
         )
 
     def _tidy(self) -> None:
-        """Adopts what dead processes left, then keeps age and size."""
-        for folder in self._months():
-            for part in list(folder.glob(f"*{PART}")):
-                with suppress(OSError):
-                    adopt(part)
-        now = self._wall().timestamp()
-        kept = []
-        for paths in self._finished():
-            with suppress(OSError):
-                stats = [path.lstat() for path in paths]
-                age = (now - max(stat.st_mtime for stat in stats)) / SECONDS_A_DAY
-                size = sum(stat.st_size for stat in stats)
-                kept.append(Kept(paths=tuple(paths), age=age, bytes=size))
-        prune(kept, max_days=self._max_days, max_bytes=self._max_bytes)
-
-    def _finished(self) -> list[list[Path]]:
-        """The files of each finished recording, sound and JSON together."""
-        units: dict[str, list[Path]] = {}
-        for folder in self._months():
-            for path in folder.glob("*_*_*.*"):
-                if path.suffix in (".wav", ".json") and not path.name.endswith(PART):
-                    units.setdefault(str(path.with_suffix("")), []).append(path)
-        return list(units.values())
-
-    def _months(self) -> list[Path]:
-        """The folders of recordings; a link that leads elsewhere is none."""
-        root = self.folder.resolve()
-        return [
-            each for each in self.folder.glob("*/*") if each.resolve().is_relative_to(root) and each.is_dir()
-        ]
+        tidy(
+            self.folder,
+            now=self.wall().timestamp(),
+            max_days=self._max_days,
+            max_bytes=self._max_bytes,
+        )

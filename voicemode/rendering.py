@@ -205,7 +205,7 @@ class Rendering:
         running = self._running.speed if self._running is not None else None
         wanted = links.format(self.engine or links.latest, self._request.format, running=running)
         tell = telling(self._emit, turn=turn, piece=number)
-        request = replace(self._request, text=text, format=wanted, tell=tell)
+        request = replace(self._request, text=text, format=wanted, tell=tell, turn=turn, piece=number)
         engine = self._ports.engine.name
         self._emit(
             SpeechRequested(

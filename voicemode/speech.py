@@ -109,6 +109,9 @@ class SpeechRequest:
     language: str | None = None
     delivery: Delivery | None = None
     tell: Tell = field(default=untold, compare=False, repr=False)
+    turn: str = field(default="", compare=False)
+    piece: int = field(default=0, compare=False)
+    """Of which turn it is a piece, and which: for those who keep what comes. To an engine it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,4 +246,6 @@ class Exchange:
     timings: Timings = field(default_factory=Timings)
     recording: Path | None = None
     """The user's recording, where it is kept."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """What is kept of the turn beside it, by kind: its JSON (`turn`), what the loudspeaker pulled, the microphone."""
     note: str = ""

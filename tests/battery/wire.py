@@ -216,7 +216,7 @@ def memory_mb(process: Process) -> float:
 
 def sounds(folder: Path) -> list[Frame]:
     """Every recording under `folder`."""
-    return [decode(path.read_bytes(), None) for path in sorted(folder.glob("recordings/*/*/*.wav"))]
+    return [decode(path.read_bytes(), None) for path in sorted(folder.glob("recordings/*/*/*_tts*.wav"))]
 
 
 def everything(host: Wire, folder: Path) -> str:

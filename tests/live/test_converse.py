@@ -84,7 +84,7 @@ async def test_a_turn_brings_back_exactly_what_was_said(sound_card: VirtualSound
     (upload,) = uploads
     assert voice.hear_text(upload.data, upload.format.rate) == ANSWER
     sides = await asyncio.to_thread(kept_sides, tmp_path)
-    assert sides == ["stt.wav", "tts.wav"]
+    assert {"stt.wav", "tts.wav", "sink.wav", "mic.wav"} <= set(sides)
 
 
 @pytest.mark.parametrize("answer", ["yes", "no", "go ahead", "twenty one"])

@@ -106,7 +106,7 @@ async def serving(variables: dict[str, str]) -> AsyncIterator[Host]:
 
 
 def recordings(folder: Path) -> list[Path]:
-    return sorted(folder.glob("recordings/*/*/*.wav"))
+    return sorted(path for path in folder.glob("recordings/*/*/*.wav") if "_tts" in path.name)
 
 
 async def floor_is_free(variables: dict[str, str]) -> None:

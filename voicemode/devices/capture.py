@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from voicemode.errors import DeviceLost, VoiceModeError
+from voicemode.laying import Steady
 from voicemode.pcm import Frame, Framer, PcmFormat
 from voicemode.ports import Stage
 
@@ -21,7 +22,7 @@ class Capture:
     """Cuts what a device's thread gives into frames of 10 ms and hands them to one reader on the loop.
 
     `last_at` is when the device last gave something (None: not yet). The frames that came before a loss are read
-    first, then iterating raises.
+    first, then iterating raises. `captured` is when the end of the frame that was read last was at the microphone.
     """
 
     def __init__(self, fmt: PcmFormat, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
@@ -31,7 +32,9 @@ class Capture:
         """Times the device threw samples away because its thread came too late."""
         self._loop = loop
         self._now = now
-        self._frames: deque[Frame] = deque()
+        self.captured: float | None = None
+        self._steady = Steady()
+        self._frames: deque[tuple[Frame, float]] = deque()
         self._most = round(LAG_SECONDS / FRAME_SECONDS)
         self._lock = threading.Lock()
         self._ready = asyncio.Event()
@@ -58,11 +61,14 @@ class Capture:
     def over(self) -> bool:
         return self._over
 
-    def give(self, data: bytes) -> None:
-        """Whole samples from the device's thread; never raises."""
+    def give(self, data: bytes, *, delay: float = 0.0) -> None:
+        """Whole samples from the device's thread, the last of them captured `delay` seconds ago as far as the device
+        tells; never raises."""
         self.last_at = self._now()
         if self._over:
             return
+        seconds = len(data) / self._source.bytes_per_sample / self._source.rate
+        ended = self._steady.began(self.last_at - delay, seconds) + seconds
         self._given += len(data)
         self._alive = self._alive or any(data)
         try:
@@ -70,8 +76,11 @@ class Capture:
         except Exception as problem:  # the edge of the device's thread
             self.lose(_failed(problem))
             return
+        ended -= self._framer.held_seconds
+        last = len(frames) - 1
+        timed = [(frame, ended - (last - n) * FRAME_SECONDS) for n, frame in enumerate(frames)]
         with self._lock:
-            self._frames.extend(frames)
+            self._frames.extend(timed)
             full = len(self._frames) > self._most
         if full:
             self.lose(DeviceLost(f"The microphone was not read for {LAG_SECONDS:g} s.", retryable=True))
@@ -98,7 +107,8 @@ class Capture:
         while True:
             with self._lock:
                 if self._frames and not self._left:
-                    return self._frames.popleft()
+                    frame, self.captured = self._frames.popleft()
+                    return frame
             if self._error is not None:
                 raise self._error
             if self._over:

@@ -56,8 +56,12 @@ CAPTURE_SECONDS = 0.12
 """A quarter of it comes at a time: 30 ms wake this process 33 times a second, 15 ms 67 times, for a third less CPU; a
 turn's end is seen 5 ms later on average, 10 ms at most."""
 
+LONGEST_DELAY_SECONDS = 1.0
+"""A device that says to have kept the microphone's sound for longer knows no better: some state 0 or nonsense."""
+
 
 class _Time(Protocol):
+    inputBufferAdcTime: float
     outputBufferDacTime: float
     currentTime: float
 
@@ -205,7 +209,9 @@ class PortAudio:
         def callback(data: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
             if flags.input_overflow:
                 capture.overflows += 1
-            capture.give(bytes(data))
+            # The device's word is for the block's first sample.
+            delay = time.currentTime - time.inputBufferAdcTime - samples / fmt.rate
+            capture.give(bytes(data), delay=delay if 0.0 < delay < LONGEST_DELAY_SECONDS else 0.0)
             if capture.over:
                 raise sd.CallbackAbort
 

@@ -34,7 +34,7 @@ from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
 from voicemode.errors import DeviceError, DeviceLost, NoDevice
-from voicemode.pcm import Frame, PcmFormat
+from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull
 
 OPEN_SECONDS = 5.0
@@ -189,7 +189,7 @@ class SoundCard:
             await closing.finished()
 
     @asynccontextmanager
-    async def open_source(self, format: PcmFormat) -> AsyncIterator[AsyncIterator[Frame]]:  # noqa: A002
+    async def open_source(self, format: PcmFormat) -> AsyncIterator[Capture]:  # noqa: A002
         """Opens the microphone; frames of 10 ms; see `ports.OpenSource` and `Capture`."""
         loop = asyncio.get_running_loop()
         capture = Capture(format, loop, self._now)

@@ -55,6 +55,7 @@ class Said(Result):
     voice: str = ""
     note: str = ""
     recording: str = ""
+    files: dict[str, str] | None = None
     timings: dict[str, float] = {}
 
 
@@ -142,7 +143,8 @@ def listed(calls: list[CallStatus], floor: str) -> CallToolResult:
     lines = [_line(each) for each in shown] or ["Nothing is sounding or waiting here."]
     lines += [f"The floor: {floor}"] if floor else []
     rows = [
-        {key: str(value) for key, value in asdict(each).items() if key != "note" or value} for each in shown
+        {key: str(value) for key, value in asdict(each).items() if value or key not in ("note", "record")}
+        for each in shown
     ]
     return PlaybackResult(calls=rows, floor=floor or "free").answer("\n".join(lines))
 
@@ -220,6 +222,7 @@ def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
         "voice": f"{said.voice} ({said.engine})" if said.engine else "",
         "note": " ".join(note for note in notes if note),
         "recording": str(said.recording or ""),
+        "files": {kind: str(path) for kind, path in exchange.files.items()} or None,
         "timings": _seconds(exchange.timings),
     }
 
