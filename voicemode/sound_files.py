@@ -6,9 +6,9 @@ import json
 import os
 import stat
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,8 @@ from voicemode.wav_file import PART
 
 MOST_NOTE_BYTES = 4_000_000
 """A JSON beside a recording holds a message, and that may be a megabyte."""
+
+Note = Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,20 @@ class KeptSound:
     channels: int
     complete: bool
     bytes: int
-    note: Mapping[str, object]
+    note: Note
 
     @property
     def is_wav(self) -> bool:
         return self.rate > 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Month:
+    """The sounds of each turn by its name, and the JSONs that list them."""
+
+    changed: int = 0
+    sounds: Mapping[str, list[Path]] = field(default_factory=dict)
+    lists: Mapping[str, list[Path]] = field(default_factory=dict)
 
 
 class KeptSounds:
@@ -46,17 +57,19 @@ class KeptSounds:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._months: dict[Path, tuple[int, dict[str, list[Path]]]] = {}
+        self._months: dict[Path, _Month] = {}
 
     def turns(self) -> frozenset[str]:
         """The `safe_name` of every turn that has a sound."""
-        return frozenset(name for month in self._month_folders() for name in self._of(month))
+        return frozenset(name for month in self._month_folders() for name in self._of(month).sounds)
 
     def of(self, turn: str) -> list[KeptSound]:
         """In the order in which they were begun."""
         name = safe_name(turn)
-        paths = [path for month in self._month_folders() for path in self._of(month).get(name, ())]
-        found = [sound for path in sorted(paths) if (sound := _sound(path, turn)) is not None]
+        months = [self._of(month) for month in self._month_folders()]
+        listed = _listed(sorted(path for month in months for path in month.lists.get(name, ())), turn)
+        paths = sorted(path for month in months for path in month.sounds.get(name, ()))
+        found = [sound for path in paths if (sound := _sound(path, turn, listed)) is not None]
         return sorted(found, key=lambda sound: (sound.started, sound.kind))
 
     def _month_folders(self) -> list[Path]:
@@ -70,28 +83,45 @@ class KeptSounds:
             )
         return []
 
-    def _of(self, month: Path) -> dict[str, list[Path]]:
-        """The sounds of each turn by its name."""
+    def _of(self, month: Path) -> _Month:
         try:
             changed = month.stat().st_mtime_ns
             known = self._months.get(month)
-            if known is not None and known[0] == changed:
-                return known[1]
-            found: dict[str, list[Path]] = {}
+            if known is not None and known.changed == changed:
+                return known
+            sounds: dict[str, list[Path]] = {}
+            lists: dict[str, list[Path]] = {}
             with os.scandir(month) as entries:
                 for entry in entries:
                     parts = entry.name.split("_")
-                    if len(parts) == 3 and not entry.name.endswith((".json", ".part", PART)):
-                        found.setdefault(parts[1], []).append(month / entry.name)
+                    if len(parts) != 3 or entry.name.endswith((".part", PART)):
+                        continue
+                    if not entry.name.endswith(".json"):
+                        sounds.setdefault(parts[1], []).append(month / entry.name)
+                    elif parts[2].startswith("turn"):
+                        lists.setdefault(parts[1], []).append(month / entry.name)
         except OSError:
-            return {}
-        self._months[month] = changed, found
+            return _Month()
+        found = self._months[month] = _Month(changed=changed, sounds=sounds, lists=lists)
         return found
 
 
-def _sound(path: Path, turn: str) -> KeptSound | None:
-    """None where it is no file, or another turn's whose name looks the same."""
+def _listed(paths: Iterable[Path], turn: str) -> dict[str, Note]:
+    """What the turn's JSONs say of each file, by its name."""
+    found: dict[str, Note] = {}
+    for path in paths:
+        about = _note(path)
+        files = about.get("files")
+        if about.get("turn", turn) == turn and isinstance(files, list):
+            found |= {str(file.get("name")): file for file in files if isinstance(file, dict)}
+    return found
+
+
+def _sound(path: Path, turn: str, listed: Mapping[str, Note]) -> KeptSound | None:
+    """None where it is no file, or another turn's whose name looks the same. Of most sounds the turn's JSON tells, of
+    those that came before there was one the JSON beside them."""
     note = _note(path.with_suffix(".json"))
+    told = listed.get(path.name, note)
     if note.get("turn", turn) != turn:
         return None
     stamp, _, kind = path.stem.split("_")
@@ -103,22 +133,22 @@ def _sound(path: Path, turn: str) -> KeptSound | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     rate, channels, samples = _wav_shape(path)
-    position = note.get("position")
+    position = told.get("position")
     return KeptSound(
-        kind=str(note.get("kind") or kind),
+        kind=str(told.get("kind") or kind),
         path=path,
         position=float(position) if isinstance(position, int | float) and position else None,
         started=started,
         seconds=samples / rate if rate else 0.0,
         rate=rate,
         channels=channels,
-        complete=note.get("complete") is not False,
+        complete=told.get("complete") is not False,
         bytes=status.st_size,
         note=note,
     )
 
 
-def _note(path: Path) -> Mapping[str, object]:
+def _note(path: Path) -> Note:
     with suppress(OSError, ValueError, RecursionError):
         if path.lstat().st_size <= MOST_NOTE_BYTES and stat.S_ISREG(path.lstat().st_mode):
             read = json.loads(path.read_text(encoding="utf-8", errors="replace"))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.review.material import archive, record, wall, write
+from tests.review.material import WRITING_S, archive, record, wall, write
 from tests.support.many_turns import write as write_many
 from tests.test_turn_story import GOOD
 from voicemode.events import Event, TurnFailed, TurnFinished, TurnStarted, Underrun
 from voicemode.pcm import LISTENING, SPEECH
-from voicemode.review.archive import whole
+from voicemode.recordings import Recordings
+from voicemode.review.archive import placed, whole
+from voicemode.review.both_sides import both_sides
 from voicemode.sound_files import KeptSounds
+from voicemode.speech import AudioFormat, EncodedAudio
+from voicemode.turns import KeptTurns
 
 SECOND = LISTENING.silence(LISTENING.rate)
 
@@ -125,6 +130,47 @@ def test_a_recording_stands_where_its_position_says_or_else_its_name(tmp_path: P
         ("mic", pytest.approx(0.4), 1.0, 16_000),
         ("stt", pytest.approx(2.75), 1.0, 16_000),
     ]
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+@pytest.mark.spec("REV-2", "REC-11")
+def test_the_json_of_a_turn_says_where_loudspeaker_microphone_and_streams_stand(tmp_path: Path) -> None:
+    seen = named("t 1")
+    write(tmp_path, seen)
+    # By their names all would stand at two seconds.
+    with Recordings(tmp_path / "recordings", wall=lambda: wall(102.0), max_days=10_000) as recordings:
+        turns = KeptTurns(recordings)
+        for event in seen[:-1]:
+            turns.watch(event)
+        sink, mic = turns.track("sink", SPEECH), turns.track("mic", LISTENING)
+        audio = EncodedAudio(chunks=nothing(), format=AudioFormat.FLAC, engine="e", voice="v")
+        stream = turns.stream("t 1", 0, audio)
+        assert sink is not None
+        assert mic is not None
+        assert stream is not None
+        sink.put([(SPEECH.silence(SPEECH.rate * 2), 100.3)])
+        mic.put([(SECOND, 100.4)])
+        stream.put(b"fLaC\0\0\0\x22" + bytes(60))
+        stream.close()
+        turns.watch(seen[-1])
+        assert recordings.flush(WRITING_S)
+    reader = archive(tmp_path)
+    turn = reader.turn("t 1")
+    assert turn is not None
+    found = {sound.kind: sound for sound in reader.sounds.of("t 1")}
+    assert {kind: placed(sound, turn, 100.0) for kind, sound in found.items() if sound.is_wav} == {
+        "sink": 0.3,
+        "mic": 0.4,
+    }
+    assert (found["stream-0"].path.suffix, found["stream-0"].complete) == (".flac", False)
+    assert found["sink"].complete
+    mixed = both_sides(list(found.values()), turn)
+    assert (mixed.left, mixed.right) == (found["sink"].path.name, found["mic"].path.name)
+    assert mixed.seconds == pytest.approx(2.0, abs=0.01)
 
 
 @pytest.mark.spec("REV-2", "REV-8")
