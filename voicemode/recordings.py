@@ -1,4 +1,4 @@
-"""Recordings of both sides of a conversation, each with a JSON beside it that says what it is.
+"""Recordings of what was said and what was answered, each with a JSON beside it that says what it is.
 
     recordings/2026/11/20261121-104801-123_<turn>_tts.wav  and  ….json
 

@@ -310,7 +310,11 @@ class FileSettings:
         from_project=False,
     )
     save_audio: bool = setting(
-        "VOICEMODE_SAVE_AUDIO", BOOLEAN, False, "Keep recordings of both sides as WAV.", from_project=False
+        "VOICEMODE_SAVE_AUDIO",
+        BOOLEAN,
+        False,
+        "Keep every sound of each turn: what was said, the loudspeaker, the microphone, the servers' streams.",
+        from_project=False,
     )
     save_transcriptions: bool = setting(
         "VOICEMODE_SAVE_TRANSCRIPTIONS",
