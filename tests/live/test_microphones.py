@@ -50,7 +50,8 @@ def doctor(variables: dict[str, str]) -> dict[str, str]:
         timeout=LIMIT,
         check=False,
     )
-    found: dict[str, str] = next(each for each in json.loads(done.stdout) if each["what"] == "microphone")
+    findings = json.loads(done.stdout)["findings"]
+    found: dict[str, str] = next(each for each in findings if each["what"] == "microphone")
     return found
 
 
