@@ -353,6 +353,27 @@ async def test_on_linux_the_sound_server_is_asked_what_the_librarys_words_do_not
     assert re.search(word, raised.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("server", "kind"),
+    [
+        (Defaults(answers=True, output=Trouble.NONE), NoDevice),
+        (Defaults(answers=True, input=Trouble.NONE), DeviceError),
+        (Defaults(answers=True, output=Trouble.MUTED), DeviceError),
+    ],
+)
+@pytest.mark.spec("SPK-10", "CLI-2")
+async def test_a_sound_server_without_a_loudspeaker_is_no_loudspeaker_whatever_the_library_says(
+    server: Defaults, kind: type[DeviceError]
+) -> None:
+    library = FakeLibrary(refusal=DeviceError("Unanticipated host error.", retryable=True))
+    card = SoundCard(loaders=[library.load], place=Place(platform="linux"), ask_server=lambda: server)
+    with pytest.raises(DeviceError) as raised:
+        async with card.open_sink(SPEECH, SPEECH.silence, ignore):
+            pass
+    assert (type(raised.value), raised.value.message) == (kind, "Unanticipated host error.")
+    assert raised.value.retryable
+
+
 @pytest.mark.spec("CLI-13")
 async def test_a_named_microphone_is_not_judged_by_the_default_one() -> None:
     library = FakeLibrary(refusal=DeviceError("Unanticipated host error."))

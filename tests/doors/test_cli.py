@@ -40,6 +40,13 @@ def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.spec("CLI-4")
+def test_a_server_whose_engine_does_not_exist_says_so_as_every_command_does(tmp_path: Path) -> None:
+    done = run(tmp_path, "serve", "--port", "0", "--engine", "nobody")
+    assert done.returncode == FAILED
+    assert done.stderr.startswith("voicemode: There is no engine 'nobody'; there are ")
+
+
 @pytest.mark.spec("CLI-1")
 def test_help_names_every_command_and_each_has_its_own(tmp_path: Path) -> None:
     whole = run(tmp_path, "--help")

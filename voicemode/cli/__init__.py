@@ -147,9 +147,10 @@ def _serve_speech(config: Config, options: argparse.Namespace) -> int:
     )
     config = replace(config, speech_server=settings, own_port=port)
     gc.freeze()
-    return asyncio.run(
+    asyncio.run(
         serve_speech(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr))
     )
+    return DONE
 
 
 def _needs_token(config: Config, host: str | None) -> bool:

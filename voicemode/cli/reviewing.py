@@ -76,7 +76,7 @@ def review(config: Config, places: Folders, options: argparse.Namespace) -> int:
         reason = error.strerror or str(error)
         raise VoiceModeError(
             f"{error.filename or 'A file'} cannot be read or written: {reason}.",
-            hint="See with `voicemode config` where the logs and recordings are.",
+            hint="`voicemode config` says where logs and recordings are; a file is written into a folder that exists.",
         ) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from voicemode.devices.diagnosis import Place, Trouble, advice, trouble_of
 from voicemode.devices.place import Defaults
 from voicemode.devices.threads import in_thread
-from voicemode.errors import DeviceError, MicrophoneSilent
+from voicemode.errors import DeviceError, MicrophoneSilent, NoDevice
 
 ASK_SECONDS = 1.5
 """An error is not to come later than two seconds after its cause."""
@@ -21,13 +21,18 @@ class Explaining:
         self._place = place
         self._ask_server = ask_server
 
-    async def explain(self, error: DeviceError, *, output: bool, named: bool) -> None:
-        """A hint for an error that has none."""
-        if not error.hint:
-            trouble = trouble_of(error)
-            if trouble in (None, Trouble.NONE) and not named:
-                trouble = await self._wrong(trouble, output=output)
-            error.hint = advice(trouble or Trouble.BUSY, self._place, output=output)
+    async def explained(self, error: DeviceError, *, output: bool, named: bool) -> DeviceError:
+        """The error with a hint, where it has none: `NoDevice` where the sound server says that it has no such device,
+        for which libraries have words of their own."""
+        if error.hint:
+            return error
+        trouble = trouble_of(error)
+        if trouble in (None, Trouble.NONE) and not named:
+            trouble = await self._wrong(trouble, output=output)
+        error.hint = advice(trouble or Trouble.BUSY, self._place, output=output)
+        if trouble is Trouble.NONE and not isinstance(error, NoDevice):
+            return NoDevice(error.message, hint=error.hint, retryable=error.retryable)
+        return error
 
     async def dead(self, name: str, *, seconds: float, named: bool) -> MicrophoneSilent:
         """The error for a microphone that gave nothing but zeros for so long."""

@@ -245,8 +245,8 @@ class SoundCard:
                 late=lambda stream: stream.close(),
             )
         except DeviceError as error:
-            await self._explaining.explain(error, output=output, named=self._named(output=output))
-            raise
+            named = self._named(output=output)
+            raise await self._explaining.explained(error, output=output, named=named) from error.__cause__
 
     def _named(self, *, output: bool) -> bool:
         return (self._output_device if output else self._input_device) is not None

@@ -60,28 +60,23 @@ class Serving:
 
 async def serve_speech(
     config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]
-) -> int:
-    """Serves until a signal comes, lets what is being said be said, and returns the exit code. `ready` is told the URL
+) -> None:
+    """Serves until a signal comes, lets what is being said be said, and returns. `ready` is told the URL
     once the door is open. A second signal ends it at once."""
     stopping = _told_by_signals()
-    try:
-        async with AsyncExitStack() as stack:
-            app = await stack.enter_async_context(open_app(config, environment))
-            engines = picked([*app.speech_engines, *_extras(app, stack)], config.speech_server.engines)
-            await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines))
-            server = await stack.enter_async_context(serving(app, engines=engines))
-            with suppress(OSError):
-                ready(server.url)
-            await stopping.get()
-            draining = asyncio.ensure_future(server.drain())
-            again = asyncio.ensure_future(stopping.get())
-            await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (draining, again):
-                task.cancel()
-    except VoiceModeError as error:
-        logger.error("%s", error)
-        return 1
-    return 0
+    async with AsyncExitStack() as stack:
+        app = await stack.enter_async_context(open_app(config, environment))
+        engines = picked([*app.speech_engines, *_extras(app, stack)], config.speech_server.engines)
+        await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines))
+        server = await stack.enter_async_context(serving(app, engines=engines))
+        with suppress(OSError):
+            ready(server.url)
+        await stopping.get()
+        draining = asyncio.ensure_future(server.drain())
+        again = asyncio.ensure_future(stopping.get())
+        await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (draining, again):
+            task.cancel()
 
 
 @asynccontextmanager
