@@ -23,8 +23,12 @@ from voicemode.devices.pipes import load_pipes
 from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.soundcard import SoundCard
 from voicemode.errors import VoiceModeError
+from voicemode.events import FloorTaken, TurnFinished, TurnStarted
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import Stage
+from voicemode.recordings import Recordings
+from voicemode.taps import Microphone, kept_sink
+from voicemode.turns import KeptTurns
 
 
 def resample(source: PcmFormat, wanted: PcmFormat) -> Stage[Frame, Frame]:
@@ -37,6 +41,8 @@ LOADERS: dict[str, Loader] = {
     "tools": load_pipes,
 }
 CHIRP_SECONDS = 2.0
+MARK_SECONDS = 0.1
+LATER_SECONDS = 2.0
 
 
 def tell(what: str, **values: object) -> None:
@@ -191,6 +197,36 @@ async def record(card: SoundCard) -> None:
     tell("recorded", sizes=sorted(sizes))
 
 
+async def keep(card: SoundCard) -> None:
+    """A chirp now and one in `LATER_SECONDS`, with the microphone open meanwhile; all of it is kept in the folder named
+    last."""
+    mark, pause = (
+        chirp(SPEECH.rate, MARK_SECONDS),
+        SPEECH.silence(SPEECH.samples(LATER_SECONDS - MARK_SECONDS)),
+    )
+    script = Script(mark.tobytes() + pause + mark.tobytes(), lead=SPEECH.samples(0.5))
+    with Recordings(Path(sys.argv[3])) as recordings:
+        turns = KeptTurns(recordings)
+        turns.watch(TurnStarted(at=clock.monotonic(), turn="t", kind="converse", text="two marks"))
+        turns.watch(FloorTaken(at=clock.monotonic(), turn="t", waited=0.0))
+        async with Microphone(card.open_source, turns)(LISTENING) as frames:
+
+            async def listen() -> None:
+                async for _ in frames:
+                    pass
+
+            listening = asyncio.create_task(listen())
+            async with kept_sink(card.open_sink, turns)(SPEECH, script, lambda error: None) as sink:
+                # The microphone has its part of the last mark a little after the loudspeaker.
+                script.latency = lambda: sink.latency + 0.5
+                async with asyncio.timeout(20):
+                    await script.drained.wait()
+            listening.cancel()
+        turns.watch(TurnFinished(at=clock.monotonic(), turn="t", outcome="answered", heard="", unheard=""))
+        assert await asyncio.to_thread(recordings.flush, 10)
+    tell("kept")
+
+
 async def listen_until_lost(card: SoundCard) -> None:
     async with card.open_source(LISTENING) as frames:
         tell("opened")
@@ -232,6 +268,7 @@ SCENARIOS: dict[str, Callable[[SoundCard], Awaitable[None]]] = {
         until_lost,
         leave,
         record,
+        keep,
         listen_until_lost,
         inventory,
         refused,
@@ -241,7 +278,7 @@ SCENARIOS: dict[str, Callable[[SoundCard], Awaitable[None]]] = {
 
 async def main() -> None:
     libraries = sys.argv[2].split("+")
-    device = sys.argv[3] if sys.argv[1] != "record" and len(sys.argv) > 3 else None
+    device = sys.argv[3] if sys.argv[1] not in ("record", "keep") and len(sys.argv) > 3 else None
     card = SoundCard(output_device=device, loaders=[LOADERS[name] for name in libraries])
     await SCENARIOS[sys.argv[1]](card)
     await card.close()
