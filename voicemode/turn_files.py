@@ -53,6 +53,8 @@ class TurnFile:
     ) -> None:
         self.path = path
         """Where the JSON is, or will be."""
+        self.lost = False
+        """Nothing of it could be written so far."""
         self.files: dict[str, KeptFile] = {}
         self._head = dict(head)
         self._redacted = redacted
@@ -63,7 +65,12 @@ class TurnFile:
     def begin(self) -> None:
         self._journal = GrowingFile(self.path)
         self.path = self._journal.path
-        self._note("head", self._head)
+        try:
+            self._note("head", self._head)
+        except OSError:
+            self._journal.abandon()
+            self._journal = None
+            raise
 
     def learn(self, story: Mapping[str, object], *, over: bool) -> None:
         self._story, self._over = self._redacted(story), over
@@ -79,6 +86,7 @@ class TurnFile:
         if not self._over:
             return
         _write(self.path, self._head, self._story, self.files.values())
+        self.lost = False
         if last and self._journal is not None:
             self._journal.abandon()
             self._journal = None

@@ -7,6 +7,7 @@ sounds come from, `taps` hands them over. Everything here is called on the event
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from voicemode.events import (
     TurnFinished,
     TurnStarted,
 )
+from voicemode.growing import GrowingFile
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.recordings import SAVING_S, Recording, Recordings, written
 from voicemode.sound_tracks import SoundTrack, StreamTrack
 from voicemode.speech import EncodedAudio, RecordingNote
 from voicemode.turn_files import KeptFile, TurnFile
 from voicemode.turn_record import over, piece_seconds, turn_record
+from voicemode.wav_file import WavFile
 
 REMEMBERED = 50
 """Turns whose files can still be asked for."""
@@ -93,12 +96,19 @@ class KeptTurns:
         if known is None or not await asyncio.to_thread(self._recordings.flush, SAVING_S):
             return {}
         paths = known.paths()
-        return {kind: paths[kind] for kind in TOLD if kind in paths}
+        there = await asyncio.to_thread(lambda: {kind for kind, path in paths.items() if _is_there(path)})
+        return {kind: paths[kind] for kind in TOLD if kind in there}
 
     def _forget(self) -> None:
         for name in list(self._turns)[: max(len(self._turns) - REMEMBERED, 0)]:
             if self._turns[name].over:
                 del self._turns[name]
+
+
+def _is_there(path: Path) -> bool:
+    """Or grows there: a chime may still sound into the loudspeaker's file."""
+    growing = WavFile.growing(path) if path.suffix == ".wav" else GrowingFile.growing(path)
+    return os.path.lexists(growing) or os.path.lexists(path)
 
 
 class KeptStream:
@@ -214,7 +224,7 @@ class _Turn:
 
     def paths(self) -> dict[str, Path]:
         """By kind; of several files of a kind the first."""
-        if self._file is None:
+        if self._file is None or self._file.lost:
             return {}
         found = {"turn": self._file.path}
         sounds: list[Recording | SoundTrack] = [*self._listed, *self._tracks]
@@ -233,8 +243,10 @@ class _Turn:
             self._file = TurnFile(path, head, self._recordings.redacted)
 
             def begin(file: TurnFile) -> None:
+                file.lost = True
                 self._recordings.make_room(path)
                 file.begin()
+                file.lost = False
 
             self._submit(self._file, begin)
             self._learn()

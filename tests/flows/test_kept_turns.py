@@ -112,7 +112,7 @@ async def test_the_chime_that_follows_the_answer_is_in_the_loudspeakers_file(tmp
     with Recordings(tmp_path) as recordings:
         kept = KeptWorld(world, recordings)
         conversation = kept.conversation(chimes=ChimeRules(lead=0.0, trail=0.0))
-        await over(conversation.converse("how are you?", REQUEST))
+        exchange = await over(conversation.converse("how are you?", REQUEST))
         await until(lambda: world.speaker.opened == 2 and not world.speaker.open)
         await conversation.close()
         assert await asyncio.to_thread(recordings.flush, LIMIT_S)
@@ -121,6 +121,7 @@ async def test_the_chime_that_follows_the_answer_is_in_the_loudspeakers_file(tmp
     heard = bytes(world.speaker.heard)
     data = sound(path.with_name(file["name"]))
     assert file["complete"]
+    assert exchange.files["sink"].name == file["name"]
     chime = heard.rstrip(b"\0")[-2 * SPEECH.samples(0.05) :]
     assert len(chime) == 2 * SPEECH.samples(0.05)
     assert chime in data
