@@ -138,3 +138,17 @@ def test_the_base_folder_decides_where_everything_is_kept(tmp_path: Path) -> Non
     assert where.recordings == tmp_path / "voice" / "recordings"
     environment["VOICEMODE_EVENT_LOG_DIR"] = str(tmp_path / "log")
     assert folders(Config.from_sources(environment), environment).events == tmp_path / "log"
+
+
+def test_a_file_of_something_else_is_not_told_line_by_line() -> None:
+    junk = "\n".join(f"~{number}~" for number in range(90))
+    _, problems = parse_env(junk, "some.env")
+    assert [str(each) for each in problems[:2]] == [
+        "some.env: line 1 is not NAME=value; it is skipped.",
+        "some.env: line 2 is not NAME=value; it is skipped.",
+    ]
+    assert "85 more" in str(problems[-1])
+    assert len(problems) == 6
+    values, problems = parse_env("A=1\n\0\1", "some.env")
+    assert (values, len(problems)) == ({}, 1)
+    assert "no text file" in str(problems[0])

@@ -43,10 +43,16 @@ class Folders:
     user_file: Path
 
 
+MOST_PROBLEMS = 5
+"""Lines of one file that are named."""
+
+
 def parse_env(text: str, source: str) -> tuple[dict[str, str], list[Problem]]:
     """Reads dotenv lines. A line that is none becomes a problem that gives its number and not its text."""
     values: dict[str, str] = {}
     problems: list[Problem] = []
+    if "\0" in text:
+        return values, [_unreadable(source, "it is no text file")]
     lines = text.removeprefix("\ufeff").splitlines()
     at = 0
     while at < len(lines):
@@ -68,7 +74,17 @@ def parse_env(text: str, source: str) -> tuple[dict[str, str], list[Problem]]:
             continue
         values[name[1]] = quoted
         at += used
-    return values, problems
+    return values, _bounded(problems, source)
+
+
+def _bounded(problems: list[Problem], source: str) -> list[Problem]:
+    """A file of something else is not told line by line."""
+    more = len(problems) - MOST_PROBLEMS
+    return (
+        [*problems[:MOST_PROBLEMS], _unreadable(source, f"and {more} more lines are not NAME=value")]
+        if more > 0
+        else problems
+    )
 
 
 def _quoted(lines: list[str]) -> tuple[str | None, int]:
