@@ -11,10 +11,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from voicemode import __version__, clock
-from voicemode.bench_ports import quietly
-from voicemode.benching import BenchPorts, Listener, Speaker
 from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
@@ -74,6 +73,9 @@ from voicemode.thinking import thinking_sound
 from voicemode.turn import TurnRules
 from voicemode.turns import KeptTurns
 from voicemode.variables import BargeIn
+
+if TYPE_CHECKING:
+    from voicemode.benching import BenchPorts
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +246,10 @@ class App:
 
     def bench_ports(self, *, sound: bool) -> BenchPorts:
         """Every engine by itself, for `voicemode bench`; without `sound` nobody hears anything."""
+        # No server carries these along.
+        from voicemode.bench_ports import quietly
+        from voicemode.benching import BenchPorts, Listener, Speaker
+
         endpoints = (*self._speech_endpoints, *self._transcription_endpoints)
         paid = {each.name for each in endpoints if each.api_key and not each.loopback}
         return BenchPorts(

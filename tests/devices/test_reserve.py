@@ -78,7 +78,7 @@ def test_once_something_sounds_the_device_is_filled_and_asks_by_itself(start: fl
 
 @pytest.mark.spec("PLY-33")
 @given(start=st.floats(0.2, 5.0))
-def test_what_is_gathered_for_the_device_is_a_fifth_of_what_is_heard_at_most(start: float) -> None:
+def test_what_is_gathered_for_the_device_is_a_tenth_of_what_is_heard_at_most(start: float) -> None:
     sounding = [pull for pull in pulls(Device(), [(start, 99.0)], start + 1) if pull.at >= start]
     for number, pull in enumerate(sounding):
         heard = pull.at - sounding[0].at

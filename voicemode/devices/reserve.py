@@ -4,7 +4,7 @@ from __future__ import annotations
 
 LEAST_SECONDS = 0.01
 """What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""
-GROWTH = 0.2
+GROWTH = 0.1
 """What is gathered for the device comes out of what the network is ahead: so many seconds per second of sound."""
 
 
