@@ -323,7 +323,9 @@ class Utterance:
         if moment is Moment.OVER:
             self._changed.set()
         elif moment is Moment.FIRST_AUDIO:
-            self._emit(FirstAudio(at=at + self.playback.latency, turn=self.turn))
+            # A device's latency is that of the last sample it pulled, and `position` is how many it pulled.
+            audible = at + self.playback.latency - self.playback.format.seconds(position)
+            self._emit(FirstAudio(at=audible, turn=self.turn))
             self.started.set()
         elif moment is Moment.RAN_DRY:
             refill = self.playback.refill_seconds

@@ -10,11 +10,13 @@ from dataclasses import replace
 import pytest
 
 from tests.support.fakes import WORD, FakeLoudspeaker, FakeVoice, Shelf, Watched, open_passing, until
+from voicemode import clock
 from voicemode.errors import EndpointUnreachable, InvalidRequest, NoDevice, StreamBroken
 from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
 from voicemode.links import Links
-from voicemode.pcm import SPEECH, Frame
+from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playback import State
+from voicemode.ports import Lost, Pull, Sink
 from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken
 
@@ -383,6 +385,28 @@ async def test_the_timings_come_from_the_events() -> None:
     assert spoken.timings.ttfa == pytest.approx(first.at - began.at, abs=1e-3)
     assert world.watched.names()[0] == "TurnStarted"
     assert world.watched.names()[-1] == "PlaybackEnded"
+
+
+@pytest.mark.spec("SPK-15")
+async def test_the_first_sound_is_when_the_first_sample_is_audible_and_not_its_blocks_last() -> None:
+    world = World()
+    pulled: list[float] = []
+
+    @asynccontextmanager
+    async def noting(format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        def noted(samples: int) -> bytes:
+            data = pull(samples)
+            if any(data):
+                pulled.append(clock.monotonic())
+            return data
+
+        async with world.speaker(format, noted, lost) as sink:
+            yield sink
+
+    await finished(world.say("alpha beta gamma.", open_sink=noting))
+    first = next(event for event in world.watched.events if isinstance(event, FirstAudio))
+    latency, block = 0.02, 0.01
+    assert first.at <= pulled[0] + latency - block
 
 
 @pytest.mark.spec("PLY-1")
