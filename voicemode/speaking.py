@@ -324,8 +324,8 @@ class Utterance:
             self._changed.set()
         elif moment is Moment.FIRST_AUDIO:
             # A device's latency is that of the last sample it pulled, and `position` is how many it pulled.
-            audible = at + self.playback.latency - self.playback.format.seconds(position)
-            self._emit(FirstAudio(at=audible, turn=self.turn))
+            later = max(self.playback.latency - self.playback.format.seconds(position), 0.0)
+            self._emit(FirstAudio(at=at + later, turn=self.turn))
             self.started.set()
         elif moment is Moment.RAN_DRY:
             refill = self.playback.refill_seconds
