@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicemode.devices.reserve import GROWTH, LEAST_SECONDS, Reserve
+from voicemode.devices.reserve import GROWTH, LEAST_SECONDS, QUIET_SECONDS, Reserve
 
 BLOCK = 0.02
 HELD = 3 * BLOCK
@@ -89,7 +89,7 @@ def test_what_is_gathered_for_the_device_is_a_tenth_of_what_is_heard_at_most(sta
 def test_after_a_pause_the_next_sound_waits_as_little_as_the_first(
     start: float, length: float, drift: float
 ) -> None:
-    again = start + length + 0.5
+    again = start + length + QUIET_SECONDS + 0.5
     made = pulls(Device(drift), [(start, start + length), (again, 99.0)], again + 0.5)
     first = next(pull for pull in made if pull.at >= again)
     assert first.at - again + first.ahead <= LEAST_SECONDS + BLOCK + 0.0003 * again + 1e-9
@@ -100,3 +100,11 @@ def test_a_thread_that_wakes_late_does_not_let_the_device_run_dry(start: float, 
     device = Device()
     pulls(device, [(start, start + length)], start + length + 1, late=LATE)
     assert device.dry == 0.0
+
+
+@pytest.mark.spec("PLY-33")
+@given(pause=st.floats(0.05, 0.9))
+def test_a_pause_between_sentences_changes_nothing_of_what_is_held(pause: float) -> None:
+    made = pulls(Device(), [(0.5, 2.0), (2.0 + pause, 99.0)], 4.0)
+    held = [pull.ahead for pull in made if pull.at > 1.5]
+    assert min(held) >= HELD - BLOCK - 0.0005

@@ -8,6 +8,11 @@ GROWTH = 0.1
 """What is gathered for the device comes out of what the network is ahead: so many seconds per second of sound."""
 
 
+QUIET_SECONDS = 1.0
+"""So long a silence is none of those between words and sentences: what is held stays the same through these, and with
+it the way of an echo."""
+
+
 class Reserve:
     """How much a device is to have in store: little while nothing sounds, so that the first sound does not queue behind
     silence, and all it can hold once something does, so that it is asked seldom and survives a program that is late.
@@ -21,6 +26,7 @@ class Reserve:
         self._least = min(LEAST_SECONDS, held)
         self._full = held - block
         self._wanted = self._least
+        self._quiet = QUIET_SECONDS
         self._out_at = 0.0
         """When the device will have played all that it was given."""
 
@@ -30,4 +36,8 @@ class Reserve:
 
     def given(self, at: float, seconds: float, *, sound: bool) -> None:
         self._out_at = min(max(self._out_at, at) + seconds, at + self._held)
-        self._wanted = min(self._wanted + seconds * GROWTH, self._full) if sound else self._least
+        self._quiet = 0.0 if sound else self._quiet + seconds
+        if self._quiet >= QUIET_SECONDS:
+            self._wanted = self._least
+        else:
+            self._wanted = min(self._wanted + seconds * GROWTH, self._full)
