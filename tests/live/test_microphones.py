@@ -57,7 +57,10 @@ def doctor(variables: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("devices", "code", "word"),
-    [((), "device", "Connect a microphone"), ((LOUDSPEAKER,), "microphone_silent", "there is no microphone")],
+    [
+        ((), "no_device", "Connect a microphone"),
+        ((LOUDSPEAKER,), "microphone_silent", "there is no microphone"),
+    ],
 )
 def test_a_machine_without_a_microphone(
     sound_card: VirtualSoundCard, tmp_path: Path, devices: tuple[str, ...], code: str, word: str
