@@ -97,7 +97,7 @@ async def serve(engine: str, folder: str) -> None:
     config = Config.from_sources(environment)
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
-        engines = [Ready()] if engine == "none" else picked(app.speech_engines, [engine])
+        engines = [Ready()] if engine == "none" else picked(app.line_up.speakers, [engine])
         server = await stack.enter_async_context(serving(app, engines=engines, first=MOST))
         gc.freeze()
         sys.stdout.write(server.url + "\n")

@@ -28,6 +28,7 @@ from voicemode.config import Config
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.soundcard import SoundCard
 from voicemode.eventlog import EventLog
+from voicemode.line_up import LineUp
 from voicemode.listening import ListeningPorts
 from voicemode.mcp_server import build_server
 from voicemode.ports import SttEngine, TtsEngine
@@ -63,6 +64,18 @@ async def safe() -> bool:
     return True
 
 
+class FakedLineUp(LineUp):
+    def __init__(self, world: World, config: Config, places: Folders) -> None:
+        self._world = world
+        super().__init__(config, places)
+
+    def _speakers(self) -> list[TtsEngine]:
+        return [self._world.voice]
+
+    def _listeners(self) -> list[SttEngine]:
+        return [self._world.ear]
+
+
 class FakedApp(App):
     """The real application with fakes for everything that leaves the process."""
 
@@ -83,18 +96,15 @@ class FakedApp(App):
             card=SoundCard(loaders=[]),
         )
 
-    def _speech_engines(self) -> list[TtsEngine]:
-        return [self._world.voice]
+    def _line_up(self) -> LineUp:
+        return FakedLineUp(self._world, self.config, self.places)
 
-    def _transcription_engines(self) -> list[SttEngine]:
-        return [self._world.ear]
+    def mouth(self) -> SpeakingPorts:
+        return replace(super().mouth(), open_sink=self._world.speaker, open_decoder=open_passing)
 
-    def _mouth(self) -> SpeakingPorts:
-        return replace(super()._mouth(), open_sink=self._world.speaker, open_decoder=open_passing)
-
-    def _ear(self) -> ListeningPorts:
+    def ear(self) -> ListeningPorts:
         world = self._world
-        ear = replace(super()._ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
+        ear = replace(super().ear(), open_source=world.microphone, open_vad=LoudVad, rules=world.rules)
         if world.echo is None:
             return ear
         return replace(ear, barge_in=True, proved=safe, open_echo=lambda: world.echo)

@@ -271,5 +271,5 @@ async def test_only_who_names_it_gets_it_and_then_behind_the_voice_that_always_a
     environment = {"VOICEMODE_BASE_DIR": str(tmp_path)}
     environment |= {"VOICEMODE_SPEECH_ENGINES": "chatterbox"} if named else {}
     async with open_app(Config.from_sources(environment, {}, {}), environment) as app:
-        names = [engine.name for engine in app.speech_engines]
+        names = [engine.name for engine in app.line_up.speakers]
     assert names[-2:] == ["embedded", "chatterbox"] if named else names[-1] == "embedded"

@@ -73,6 +73,7 @@ def bench_options(made: argparse.ArgumentParser) -> None:
 
 async def bench(app: App, options: argparse.Namespace) -> int:
     from voicemode import bench_runs
+    from voicemode.bench_set_up import bench_ports
     from voicemode.benching import Bench
 
     # What it is compared with is read first: a wrong name costs no measurement, and the new run is no earlier one.
@@ -82,7 +83,7 @@ async def bench(app: App, options: argparse.Namespace) -> int:
             await asyncio.to_thread(bench_runs.check_place, file)
     plan = _plan(app, options)
     ports = await _agreed(
-        _chosen(app.bench_ports(sound=options.sound), options.engines), plan, yes=options.yes
+        _chosen(bench_ports(app, sound=options.sound), options.engines), plan, yes=options.yes
     )
     here = await _circumstances(app, sound=options.sound)
     progress = _Progress()

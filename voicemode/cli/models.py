@@ -38,14 +38,15 @@ async def models(app: App, options: argparse.Namespace) -> int:
 async def _list(app: App, options: argparse.Namespace) -> int:
     from voicemode.models.store import measured
 
-    here = {each.id: each for each in await asyncio.to_thread(app.models.store.installed)}
+    here = {each.id: each for each in await asyncio.to_thread(app.line_up.models.store.installed)}
     if options.json:
         told = [
-            await asyncio.to_thread(_told, each, here.get(each.id)) for each in app.models.store.catalogue
+            await asyncio.to_thread(_told, each, here.get(each.id))
+            for each in app.line_up.models.store.catalogue
         ]
         show(json.dumps(told, ensure_ascii=False, indent=1))
         return DONE
-    for model in app.models.store.catalogue:
+    for model in app.line_up.models.store.catalogue:
         there = here.get(model.id)
         found = await asyncio.to_thread(measured, there) if there else None
         kind = "voice" if model.speaks else "ear"
@@ -99,8 +100,8 @@ async def _install(app: App, options: argparse.Namespace) -> int:
     from voicemode.models.catalogue import find
     from voicemode.models.install import install
 
-    model = find(options.model, app.models.store.catalogue)
-    there = await asyncio.to_thread(app.models.store.get, model)
+    model = find(options.model, app.line_up.models.store.catalogue)
+    there = await asyncio.to_thread(app.line_up.models.store.get, model)
     if there is None:
         url = model.url(app.config.neural.mirror)
         _say(f"{model.id}: {model.bytes / 1e6:.0f} MB, licence {model.licence}, from {url}")
@@ -109,7 +110,11 @@ async def _install(app: App, options: argparse.Namespace) -> int:
         bar = _Bar(model.id)
         try:
             there = await install(
-                app.models.store, model, fetch=fetched, mirror=app.config.neural.mirror, watch=bar.show
+                app.line_up.models.store,
+                model,
+                fetch=fetched,
+                mirror=app.config.neural.mirror,
+                watch=bar.show,
             )
         finally:
             bar.end()
@@ -128,7 +133,7 @@ async def _measured(app: App, model: Installed) -> Measured | None:
 
     _say(f"{model.id}: measuring how fast it is here …")
     try:
-        return await app.models.measure(model)
+        return await app.line_up.models.measure(model)
     except EngineError as error:
         _say(f"{model.id} could not be measured: {error}")
         return None
@@ -137,8 +142,8 @@ async def _measured(app: App, model: Installed) -> Measured | None:
 async def _remove(app: App, options: argparse.Namespace) -> int:
     from voicemode.models.catalogue import find
 
-    model = find(options.model, app.models.store.catalogue)
-    removed = await asyncio.to_thread(app.models.store.remove, model)
+    model = find(options.model, app.line_up.models.store.catalogue)
+    removed = await asyncio.to_thread(app.line_up.models.store.remove, model)
     if options.json:
         show(json.dumps({"model": model.id, "removed": removed}))
     else:
@@ -150,10 +155,10 @@ async def _path(app: App, options: argparse.Namespace) -> int:
     from voicemode.errors import ModelError
     from voicemode.models.catalogue import find
 
-    folder = app.models.store.folder
+    folder = app.line_up.models.store.folder
     if options.model:
-        model = find(options.model, app.models.store.catalogue)
-        there = await asyncio.to_thread(app.models.store.get, model)
+        model = find(options.model, app.line_up.models.store.catalogue)
+        there = await asyncio.to_thread(app.line_up.models.store.get, model)
         if there is None:
             raise ModelError(f"{model.id} is not installed.", hint=f"voicemode models install {model.id}")
         folder = there.folder
@@ -165,8 +170,8 @@ async def _measure(app: App, options: argparse.Namespace) -> int:
     from voicemode.errors import ModelError
     from voicemode.models.catalogue import find
 
-    here = await asyncio.to_thread(app.models.store.installed)
-    wanted = find(options.model, app.models.store.catalogue).id if options.model else ""
+    here = await asyncio.to_thread(app.line_up.models.store.installed)
+    wanted = find(options.model, app.line_up.models.store.catalogue).id if options.model else ""
     chosen = [each for each in here if not wanted or each.id == wanted]
     if not chosen:
         raise ModelError(
@@ -178,7 +183,7 @@ async def _measure(app: App, options: argparse.Namespace) -> int:
     for each in chosen:
         found = await _measured(app, each)
         failed = failed or found is None
-        model = find(each.id, app.models.store.catalogue)
+        model = find(each.id, app.line_up.models.store.catalogue)
         told.append({"model": each.id, "measured": asdict(found) if found else None})
         if not options.json:
             show(f"{each.id}: {_state(model, each, found)}")

@@ -66,7 +66,7 @@ async def serve_speech(
     stopping = _told_by_signals()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
-        engines = picked([*app.speech_engines, *_extras(app, stack)], config.speech_server.engines)
+        engines = picked([*app.line_up.speakers, *_extras(app, stack)], config.speech_server.engines)
         await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines))
         server = await stack.enter_async_context(serving(app, engines=engines))
         with suppress(OSError):
@@ -97,7 +97,7 @@ async def serving(
 
     service = Service(
         engines=Engines(engines),
-        transcription=app.transcription,
+        transcription=app.line_up.transcription,
         places=places,
         hearings=hearings,
         new_splitter=app.splitters(),

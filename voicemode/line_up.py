@@ -1,0 +1,145 @@
+"""Who speaks and who listens here: the engines of a configuration, in the order in which they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from dataclasses import replace
+
+from voicemode.codecs import open_decoder
+from voicemode.config import Config
+from voicemode.endpoints import usable
+from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
+from voicemode.engines.chatterbox.voice import ChatterboxVoice
+from voicemode.engines.embedded.ear import EmbeddedEar
+from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.first import FirstSpeech, FirstTranscription
+from voicemode.engines.http_probe import Purpose
+from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
+from voicemode.engines.phrases import PhraseCache
+from voicemode.engines.realtime import RealtimeSpeech
+from voicemode.engines.system import SystemVoice
+from voicemode.errors import VoiceModeError
+from voicemode.models.store import Store
+from voicemode.own_models import OwnModels
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.settings_files import Folders
+from voicemode.speech import AudioFormat
+from voicemode.status import (
+    SYSTEM_VOICE,
+    Engines,
+    embedded_ear,
+    embedded_voice,
+    server_states,
+    system_voice,
+)
+
+
+class LineUp:
+    """`speech` and `transcription` are what flows ask; `speakers` are those who speak, each by itself; `word_ear` also
+    hears the words that ask for silence."""
+
+    def __init__(self, config: Config, places: Folders) -> None:
+        self._config = config
+        self._places = places
+        self._speech_endpoints = usable(config, config.speech_endpoints(), config.speech.voices)
+        self._transcription_endpoints = usable(config, config.transcription_endpoints(), ())
+        self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
+        self._embedded = EmbeddedVoice()
+        self.word_ear = EmbeddedEar()
+        self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
+        self.speakers = self._speakers()
+        self.speech = self._phrases(FirstSpeech(self.speakers))
+        self.transcription = FirstTranscription(self._listeners())
+
+    async def states(self, *, check: bool = False) -> Engines:
+        """`check` asks every endpoint; without it nothing leaves this machine."""
+        config = self._config
+        speech, transcription = await asyncio.gather(
+            server_states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
+            server_states(
+                self._transcription_endpoints, Purpose.TRANSCRIPTION, config.listening.base_urls, check=check
+            ),
+        )
+        return Engines(
+            speech=(*self.models.with_voices(speech), *system_voice(), embedded_voice()),
+            transcription=(
+                *self.models.with_ears(transcription),
+                *(() if config.listening.base_urls else (embedded_ear(),)),
+            ),
+        )
+
+    async def warm(self) -> None:
+        """Loads what costs the first call 100 ms and more. Never raises.
+
+        The sound library and the embedded voice's process are not among it: they start in 35 and 25 ms while the
+        first request is on its way, and would take 20 and 13 MB from every idle server.
+        """
+        for step in (*(engine.warm for engine in self._servers), self._warm_codecs, *self.models.warming()):
+            with suppress(VoiceModeError):
+                await step()
+
+    def costs(self, engine: TtsEngine | SttEngine) -> bool:
+        """Whether somebody is paid for what it does."""
+        endpoints = (*self._speech_endpoints, *self._transcription_endpoints)
+        paid = {each.name for each in endpoints if each.api_key and not each.loopback}
+        return engine.name in paid or isinstance(engine, RealtimeSpeech)
+
+    def formats(self, engine: TtsEngine) -> tuple[AudioFormat, ...]:
+        """What it can be asked for."""
+        return tuple(AudioFormat) if isinstance(engine, OpenAiSpeech) else (AudioFormat.PCM,)
+
+    def _speakers(self) -> list[TtsEngine]:
+        """Servers, then what is installed here, or the other way round where that is named; the system's own voice
+        where it is better than the embedded one, which always answers."""
+        servers: list[TtsEngine] = [*self._servers, *self._realtime()]
+        own = self.models.voices
+        engines = [*own, *servers] if self.models.voices_first else [*servers, *own]
+        if SYSTEM_VOICE:
+            engines.append(SystemVoice())
+        # Behind the voice that always answers: only who names it gets a model of two gigabytes.
+        named = [self._chatterbox()] if CHATTERBOX in self._config.speech_server.engines else []
+        return [*engines, self._embedded, *named]
+
+    def _chatterbox(self) -> ChatterboxVoice:
+        return ChatterboxVoice(folders=[self._places.data / "voices"])
+
+    def _realtime(self) -> list[RealtimeSpeech]:
+        """The cloud's next voice, behind its present one."""
+        model = self._config.speech.realtime_model
+        if model.lower() == "none":
+            return []
+        return [
+            RealtimeSpeech(replace(each, models=(model,)))
+            for each in self._speech_endpoints
+            if each.is_openai and each.api_key
+        ]
+
+    def _phrases(self, engine: TtsEngine) -> PhraseCache:
+        """What servers and models have said more than once comes from disk, at once, while a model may still be
+        loading. Who is asked is part of what was asked for."""
+        asked: list[object] = [(each.base_url, each.models, each.voices) for each in self._speech_endpoints]
+        asked_of = json.dumps([*asked, *self.models.names])
+        return PhraseCache(
+            engine,
+            self._places.data / "phrases",
+            max_bytes=int(self._config.files.phrases_mb * 1e6),
+            open_decoder=open_decoder,
+            asked_of=asked_of,
+            worth_keeping=[
+                *(each.name for each in self._servers),
+                *(each.name for each in self.models.voices),
+            ],
+        )
+
+    def _listeners(self) -> list[SttEngine]:
+        """The embedded ear answers only for those who named no server: its wrong words are worse than a clear error."""
+        servers = [OpenAiTranscription(endpoint) for endpoint in self._transcription_endpoints]
+        own = [self.models.ear] if self.models.ear else []
+        engines: list[SttEngine] = [*own, *servers] if self.models.ear_first else [*servers, *own]
+        return engines if self._config.listening.base_urls else [*engines, self.word_ear]
+
+    async def _warm_codecs(self) -> None:
+        if self._config.speech.audio_format not in (AudioFormat.PCM, AudioFormat.WAV):
+            await asyncio.to_thread(__import__, "av")

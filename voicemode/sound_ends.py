@@ -1,0 +1,54 @@
+"""Where sound leaves and enters here: the loudspeaker, the microphone, what is kept of both, and what takes the one out
+of the other.
+
+a flow ─> mixed (thinking sound) ─> panned ─> Tap (the canceller's copy) ─> kept ─> the loudspeaker
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voicemode.devices.mixers import mixed, panned
+from voicemode.devices.soundcard import SoundCard
+from voicemode.ears.canceller import WebRtcCanceller
+from voicemode.echo import EchoGate
+from voicemode.errors import EngineUnavailable
+from voicemode.meanwhile import Meanwhile
+from voicemode.own_sound import OwnSound, Tap
+from voicemode.ports import EchoCanceller, OpenSink
+from voicemode.taps import KeptCanceller, Microphone, kept_sink
+from voicemode.thinking import thinking_sound
+from voicemode.turns import KeptTurns
+from voicemode.variables import SoundSettings
+
+
+class SoundEnds:
+    """One loudspeaker and one microphone. `meanwhile` is the sound while the assistant works, where it is wanted."""
+
+    def __init__(
+        self,
+        settings: SoundSettings,
+        card: SoundCard,
+        kept: KeptTurns | None,
+        *,
+        on_warning: Callable[[str], None],
+    ) -> None:
+        self._kept = kept
+        self._warned = on_warning
+        self._gate = EchoGate()
+        self._tap = Tap(kept_sink(card.open_sink, kept) if kept else card.open_sink)
+        speaker: OpenSink = panned(self._tap, settings.pan) if settings.pan else self._tap
+        self.meanwhile = Meanwhile(speaker, thinking_sound) if settings.thinking_sound else None
+        self.open_sink = mixed(speaker, thinking_sound) if self.meanwhile else speaker
+        self.microphone = Microphone(card.open_source, kept)
+
+    def open_echo(self) -> OwnSound | None:
+        """Without a canceller nobody can talk over a message, and everything else goes on."""
+        try:
+            canceller: EchoCanceller = WebRtcCanceller()
+            if self._kept is not None:
+                canceller = KeptCanceller(canceller, self._kept, self.microphone.captured)
+            return OwnSound(self._tap, canceller, self._gate)
+        except EngineUnavailable as error:
+            self._warned(str(error))
+            return None
