@@ -76,6 +76,7 @@ async def test_a_call_that_listens_cannot_be_paused_and_says_so(tmp_path: Path, 
     world.rules = replace(RULES, no_speech=100_000, maximum=100_000)
     async with door(world, tmp_path, era) as made:
         found = fields(await made.call("converse", message="are you there?"))
+        await until(lambda: made.state() == "listening")
         refused = await made.call("playback", action="pause")
         assert refused.is_error
         assert f"Call {found['handle']} is listening; only a message that is sounding" in text_of(refused)
@@ -86,8 +87,9 @@ async def test_a_call_that_listens_cannot_be_paused_and_says_so(tmp_path: Path, 
 async def test_the_thinking_sound_ends_when_playback_is_asked_to_do_something(
     tmp_path: Path, era: str
 ) -> None:
-    async with door(World(VOICEMODE_THINKING_SOUND="true"), tmp_path, era) as made:
+    async with door(World(), tmp_path, era) as made:
         thinking = made.app.meanwhile = Meanwhile(made.world.speaker, thinking_sound)
+        made.app.witnesses.add(thinking.watch)
         assert fields(await made.call("converse", message="are you there?"))["outcome"] == "answered"
         await until(lambda: made.world.speaker.open == 1)
         await made.call("playback")

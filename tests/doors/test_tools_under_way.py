@@ -221,7 +221,7 @@ async def test_who_cancels_the_fetching_ends_the_call(tmp_path: Path, era: str) 
     world.rules = replace(RULES, no_speech=100_000, maximum=100_000)
     async with door(world, tmp_path, era) as made:
         handle = await pending(made, message="are you there?")
-        assert made.state() == "listening"
+        await until(lambda: made.state() == "listening")
         fetching = asyncio.create_task(made.client.call_tool("converse", {"handle": handle}))
         await asyncio.wait({fetching}, timeout=0.1)
         fetching.cancel()
