@@ -42,7 +42,7 @@ HOUSE = {
     ),
     Layer.FLOWS: (
         "telling ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
-        "exchanges calls conversation meanwhile by_key path_finding bench_ports benching"
+        "exchanges calls conversation meanwhile by_key path_finding timing bench_ports benching"
     ),
     Layer.ROOT: "endpoints status own_models line_up sound_ends witnesses app bench_set_up",
     Layer.DOORS: "local_http mcp_server speech_server review cli doctor __main__",

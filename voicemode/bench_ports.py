@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from voicemode import clock
@@ -13,55 +12,30 @@ from voicemode.levels import audible_from
 from voicemode.links import Links
 from voicemode.mixing import FULL, scaled
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import Lost, OpenDecoder, OpenSink, Pull, Recording, Sink, Stage, TtsEngine
-from voicemode.speech import AudioFormat, EncodedAudio, RecordingNote, SpeechRequest, Voice
+from voicemode.ports import Lost, OpenDecoder, OpenSink, Pull, Recording, Sink, TtsEngine
+from voicemode.speech import AudioFormat, RecordingNote
+from voicemode.timing import TimedEngine
 
 QUIET_GAIN = FULL // 10
 """20 dB down."""
 
 
-class Watched:
-    """An engine, a decoder and a loudspeaker that note when something passes them. `chunks` has, for each request, the
-    times of its chunks; `first_sound` is when the first sample came out of a decoder."""
+class Watched(TimedEngine):
+    """With a loudspeaker that notes when it is given something audible."""
 
     def __init__(self, engine: TtsEngine, open_decoder: OpenDecoder, open_sink: OpenSink) -> None:
-        self.chunks: list[list[float]] = []
-        self.first_sound: float | None = None
-        self.sent_as = ""
+        super().__init__(engine, open_decoder)
         self.audible = asyncio.Event()
         """Set when the loudspeaker has been given the first audible sample."""
         self._pulled_at: float | None = None
         self._latency = 0.0
-        self._engine = engine
-        self._open_decoder = open_decoder
         self._open_sink = open_sink
         self._loop = asyncio.get_running_loop()
-
-    @property
-    def name(self) -> str:
-        return self._engine.name
 
     @property
     def audible_at(self) -> float | None:
         """When the first audible sample was heard, by the loudspeaker's own clock."""
         return None if self._pulled_at is None else self._pulled_at + self._latency
-
-    @asynccontextmanager
-    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
-        async with self._engine.synthesize(request) as audio:
-            times = [clock.monotonic()]  # The first bytes are there.
-            self.chunks.append(times)
-            self.sent_as = self.sent_as or audio.format.value
-            yield replace(audio, chunks=_noted(audio.chunks, times))
-
-    async def voices(self) -> list[Voice]:
-        return await self._engine.voices()
-
-    async def close(self) -> None:
-        """The engine is somebody else's."""
-
-    def open_decoder(self, audio: EncodedAudio, wanted: PcmFormat) -> Stage[bytes, Frame]:
-        return _NotingDecoder(self, self._open_decoder(audio, wanted))
 
     @asynccontextmanager
     async def open_sink(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
@@ -83,33 +57,6 @@ class Watched:
             opened = sink
             self._latency = sink.latency
             yield sink
-
-
-async def _noted(chunks: AsyncIterator[bytes], times: list[float]) -> AsyncIterator[bytes]:
-    """The first chunk has been noted."""
-    first = True
-    async for chunk in chunks:
-        if not first:
-            times.append(clock.monotonic())
-        first = False
-        yield chunk
-
-
-class _NotingDecoder:
-    def __init__(self, watched: Watched, decoder: Stage[bytes, Frame]) -> None:
-        self._watched = watched
-        self._decoder = decoder
-
-    def feed(self, item: bytes) -> list[Frame]:
-        return self._noted(self._decoder.feed(item))
-
-    def flush(self) -> list[Frame]:
-        return self._noted(self._decoder.flush())
-
-    def _noted(self, frames: list[Frame]) -> list[Frame]:
-        if self._watched.first_sound is None and any(frame.samples for frame in frames):
-            self._watched.first_sound = clock.monotonic()
-        return frames
 
 
 class ConfiguredLinks(Links):

@@ -24,9 +24,10 @@ from voicemode.levels import audible_to
 from voicemode.listening import ListeningPorts
 from voicemode.patience import Pauses
 from voicemode.pcm import LISTENING, Frame
-from voicemode.ports import OpenDecoder, OpenSink, OpenSource, SttEngine, TtsEngine
+from voicemode.ports import OpenSink, OpenSource, SttEngine, TtsEngine
 from voicemode.speaking import WHOLE, SpeakingPorts, Utterance
 from voicemode.speech import AudioFormat, Outcome, SpeechRequest, Spoken, TranscriptionRequest
+from voicemode.timing import said
 
 TAKEN_TO_SPEAK = 120.0
 """Seconds after which a single measurement is given up, whatever an engine's own limits are."""
@@ -249,9 +250,8 @@ class Bench:
         for speaker in self._ports.speakers or self._ports.voices:
             try:
                 async with asyncio.timeout(TAKEN_TO_SPEAK):
-                    return await _rendered(
-                        speaker.engine, request, self._ports.mouth.open_decoder
-                    ), speaker.engine.name
+                    sound, _ = await said(speaker.engine, request, self._ports.mouth.open_decoder, LISTENING)
+                return sound, speaker.engine.name
             except (VoiceModeError, TimeoutError):
                 continue
         self._row(
@@ -362,14 +362,3 @@ def _formats(speaker: Speaker, plan: Plan) -> tuple[AudioFormat, ...]:
         if len(speaker.formats) == 1
         else tuple(f for f in speaker.formats if f in plan.formats)
     )
-
-
-async def _rendered(engine: TtsEngine, request: SpeechRequest, open_decoder: OpenDecoder) -> Frame:
-    """The whole text as a recogniser takes it."""
-    data = bytearray()
-    async with engine.synthesize(request) as audio:
-        decoder = open_decoder(audio, LISTENING)
-        async for chunk in audio.chunks:
-            data += b"".join(frame.data for frame in await asyncio.to_thread(decoder.feed, chunk))
-        data += b"".join(frame.data for frame in await asyncio.to_thread(decoder.flush))
-    return Frame(data=bytes(data), format=LISTENING)

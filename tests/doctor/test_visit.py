@@ -16,6 +16,7 @@ from voicemode.devices.backend import DeviceReport
 from voicemode.devices.threads import aside
 from voicemode.doctor import Allowed, Finding, Measure, Section, State, examine
 from voicemode.doctor.visit import LOOK_SECONDS
+from voicemode.speech import AudioFormat
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("DOC-1")]
 
@@ -127,6 +128,23 @@ async def test_the_assistants_of_this_home_are_looked_at(tmp_path: Path) -> None
 
 
 @pytest.mark.spec("DOC-10")
+async def test_while_something_is_waited_for_it_is_told_what(tmp_path: Path) -> None:
+    with SpeechServer() as server:
+        async with (
+            patient(tmp_path, VOICEMODE_TTS_BASE_URLS=server.base_url) as app,
+            asyncio.timeout(LIMIT_SECONDS),
+        ):
+            doing: list[str] = []
+            allowed = Allowed(servers=True, measure=Measure.LOCAL)
+            async for _ in examine(app, allowed, doing=doing.append):
+                pass
+    name = server.base_url.removeprefix("http://").removesuffix("/v1")
+    assert [each for each in doing if " says a sentence as " in each] == [
+        f"{name} says a sentence as {each} ({number} of 6)" for number, each in enumerate(AudioFormat, 1)
+    ]
+    assert {"sound devices", "servers", "measuring"} <= set(doing)
+
+
 async def test_what_is_ready_on_this_machine_is_measured_in_its_place(tmp_path: Path) -> None:
     with SpeechServer() as server:
         async with patient(tmp_path, VOICEMODE_TTS_BASE_URLS=server.base_url) as app:

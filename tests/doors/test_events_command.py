@@ -133,6 +133,19 @@ def test_turns_are_chosen_by_what_became_of_them(folder: Path, options: list[str
 
 
 @pytest.mark.spec("EVT-17")
+@pytest.mark.parametrize(
+    ("options", "code"), [([], DONE), (["--last", "0", "--json"], DONE), (["--turn", "last"], FAILED)]
+)
+def test_before_the_first_turn_it_says_so_and_how_to_have_one(
+    tmp_path: Path, options: list[str], code: int
+) -> None:
+    done = run(tmp_path, *options)
+    assert done.returncode == code
+    assert "There were no turns yet" in done.stderr
+    assert "voicemode speak hello" in done.stderr
+
+
+@pytest.mark.spec("EVT-17")
 def test_events_are_shown_line_by_line_where_they_are_asked_for(folder: Path) -> None:
     done = run(folder, "--event", "endpoint_failed,warned", "--event", "turn_failed")
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["bb22", "ab33", "-"]

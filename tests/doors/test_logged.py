@@ -48,6 +48,8 @@ class HeldLog(EventLog):
         ("speak", {"message": "one two."}, "first_audio"),
         ("converse", {"message": "one two."}, "turn_finished"),
         ("speak", {"message": ""}, "call_refused"),
+        ("speak", {"message": "one two.", "voise": "alloy"}, "call_refused"),
+        ("speak", {"message": "one two.", "speed": "fast"}, "call_refused"),
         ("playback", {"action": "resume"}, "call_refused"),
     ],
 )

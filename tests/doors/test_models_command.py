@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.engines.neural import put
-from tests.support.file_server import FileServer
+from tests.support.file_server import FileServer, Manner
 from tests.support.looking import look_for
 from tests.support.speech_server import closed_port
 from tests.support.terminal import at_terminal
@@ -19,6 +20,7 @@ from voicemode.models.catalogue import CATALOGUE, find
 from voicemode.models.store import Store
 
 LIMIT_SECONDS = 50.0
+CTRL_C_SECONDS = 10.0
 
 
 def typed(
@@ -101,6 +103,21 @@ def test_at_a_terminal_who_is_there_is_asked_for_consent(tmp_path: Path) -> None
                 program.type(answer)
                 program.ended()
             assert len(server.asked) == asked
+
+
+@pytest.mark.spec("MOD-12", "CLI-3")
+@pytest.mark.parametrize("model", ["piper-en-lessac", "kitten-nano-en"])
+def test_ctrl_c_ends_the_question_and_the_download_at_once(tmp_path: Path, model: str) -> None:
+    files = {f"/{find(model).path}": bytes(find(model).bytes)}
+    with FileServer(files, manners=deque([Manner(stall_after=1_000_000)])) as server:
+        env = environment(tmp_path, server.url)
+        with at_terminal("models", "install", model, env=env, cwd=tmp_path) as program:
+            under_way = "[y/N]" if find(model).consent else "1.0/"
+            look_for(lambda: under_way in program.screen, LIMIT_SECONDS, lambda: program.screen)
+            program.type("\x03")
+            code, _ = program.ended(CTRL_C_SECONDS)
+    assert code == 130
+    assert "Traceback" not in program.screen
 
 
 @pytest.mark.spec("MOD-2", "MOD-4")

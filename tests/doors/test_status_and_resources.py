@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mcp import MCPError
-from mcp.types import BlobResourceContents, TextResourceContents
+from mcp.types import INVALID_PARAMS, BlobResourceContents, TextResourceContents
 
 from tests.doctor.patient import FakeCard
 from tests.doors.door import (
@@ -86,6 +87,22 @@ async def test_prompts_are_listed_and_rendered(tmp_path: Path, era: str) -> None
         rendered = await made.client.get_prompt("converse", {"topic": "the release"})
         assert "about the release" in rendered.model_dump_json()
         assert "speak tool" in (await made.client.get_prompt("brief")).model_dump_json()
+
+
+@pytest.mark.spec("TOOL-14")
+async def test_a_prompt_that_there_is_not_is_an_error_that_names_those_there_are(
+    tmp_path: Path, era: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with door(World(), tmp_path, era) as made, asyncio.timeout(LIMIT_SECONDS):
+        for name, arguments, told in (
+            ("brif", None, "There is no prompt 'brif'; there are: converse, brief."),
+            ("converse", {"topc": "x"}, "no argument 'topc'; did you mean topic? Allowed: topic."),
+            ("brief", {"topic": "x"}, "no argument 'topic'. Allowed: none."),
+        ):
+            with pytest.raises(MCPError, match=re.escape(told)) as failed:
+                await made.client.get_prompt(name, arguments)
+            assert failed.value.code == INVALID_PARAMS
+    assert caplog.records == []
 
 
 @pytest.mark.spec("TOOL-15")

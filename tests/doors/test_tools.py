@@ -195,6 +195,36 @@ async def test_numbers_that_make_no_sense_are_refused_without_a_sound(
     assert (made.world.speaker.opened, made.world.microphone.opened, made.world.voice.asked) == (0, 0, [])
 
 
+@pytest.mark.spec("TOOL-7")
+@pytest.mark.parametrize(
+    ("tool", "arguments", "expected"),
+    [
+        (
+            "converse",
+            {"mesage": "are you there?"},
+            "no argument 'mesage'; did you mean message? Allowed: message, ",
+        ),
+        (
+            "speak",
+            {"message": "hello.", "voise": "alloy"},
+            "no argument 'voise'; did you mean voice? Allowed: ",
+        ),
+        ("playback", {"pause": True}, "no argument 'pause'. Allowed: action, handle."),
+        ("voice_status", {"check": True, "x" * 500: 1}, "Allowed: check."),
+    ],
+)
+async def test_an_argument_that_does_not_exist_is_refused_with_those_that_do(
+    tmp_path: Path, era: str, tool: str, arguments: dict[str, object], expected: str
+) -> None:
+    async with door(World(), tmp_path, era) as made:
+        result = await made.call(tool, **arguments)
+        assert result.is_error
+        assert expected in text_of(result)
+        assert len(text_of(result)) < 300
+        assert made.app.conversation.calls() == []
+    assert (made.world.speaker.opened, made.world.microphone.opened, made.world.voice.asked) == (0, 0, [])
+
+
 @pytest.mark.spec("TOOL-8")
 @pytest.mark.parametrize(
     ("tool", "arguments", "expected"),

@@ -72,6 +72,8 @@ def test_a_turn_is_exported_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / told["file"])) as file:
         assert file.getnchannels() == 2
     assert mode(tmp_path / "t1.wav") == 0o600
+    assert run(tmp_path, "--export", "last", "last.wav").returncode == DONE
+    assert (tmp_path / "last.wav").read_bytes() == (tmp_path / "t1.wav").read_bytes()
 
 
 @pytest.mark.spec("REV-17")

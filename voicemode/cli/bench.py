@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED
-from voicemode.cli.streams import show, standard_input
+from voicemode.cli.streams import agrees, show
+from voicemode.cli.under_way import UnderWay
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.terminal import key_terminal
 
@@ -87,7 +88,7 @@ async def bench(app: App, options: argparse.Namespace) -> int:
     )
     here = await _circumstances(app, sound=options.sound)
     progress = _Progress()
-    measuring = Bench(ports, plan, progress.show)
+    measuring = Bench(ports, plan, progress.step)
     stopped = ""
     try:
         async with AsyncExitStack() as stack:
@@ -175,10 +176,8 @@ async def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
         )
     with key_terminal() as terminal:
         at_terminal = terminal is not None
-    if at_terminal:
-        print("May it be asked? [y/N] ", end="", file=sys.stderr, flush=True)
-        if (await _typed()).strip().lower() in ("y", "yes"):
-            return ports
+    if at_terminal and await agrees("May it be asked?"):
+        return ports
     _say("It is left out; --yes agrees to it.")
     return replace(
         ports,
@@ -186,13 +185,6 @@ async def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
         listeners=tuple(each for each in ports.listeners if not each.costs),
         voices=tuple(each for each in ports.voices if not each.costs),
     )
-
-
-async def _typed() -> str:
-    """A line. The loop goes on meanwhile, so that Ctrl-C is heard."""
-    async for line in standard_input():
-        return line
-    return ""
 
 
 def _earlier(app: App, name: str) -> Run:
@@ -284,26 +276,14 @@ def _prints(text: str) -> bool:
     return False
 
 
-class _Progress:
-    """One line at a terminal, drawn again for each measurement; elsewhere nothing."""
+class _Progress(UnderWay):
+    """Of each measurement."""
 
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._drawn = False
-
-    def show(self, step: Step) -> None:
+    def step(self, step: Step) -> None:
         from voicemode.bench.showing import TITLES, label
 
-        if self._terminal:
-            counted = f"{step.number}/{step.runs}" if step.number else "getting ready"
-            line = f"{TITLES[step.subject.kind]}: {label(step.subject)} {counted}"
-            print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
-            self._drawn = True
-
-    def end(self) -> None:
-        if self._drawn:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._drawn = False
+        counted = f"{step.number}/{step.runs}" if step.number else "getting ready"
+        self.show(f"{TITLES[step.subject.kind]}: {label(step.subject)} {counted}")
 
 
 def _say(text: str) -> None:

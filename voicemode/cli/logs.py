@@ -48,6 +48,8 @@ BAD = frozenset(
 )
 """Events that somebody who looks for what went wrong looks for."""
 
+FIRST_TURN = "Have one: `voicemode speak hello`, or ask your assistant to say something aloud."
+
 DIM, RED, BOLD = "2", "31", "1"
 
 
@@ -83,7 +85,10 @@ def show_events(config: Config, places: Folders, options: argparse.Namespace) ->
         ) from problem
     if not found:
         off = "" if config.log.events else " The event log is off: VOICEMODE_EVENT_LOG_ENABLED is false."
-        print(f"voicemode: nothing of that is in {places.events}.{off}", file=sys.stderr)
+        told = (
+            f"nothing of that is in {places.events}." if book.files() else f"{_none_yet(book)} {FIRST_TURN}"
+        )
+        print(f"voicemode: {told}{off}", file=sys.stderr)
     return DONE
 
 
@@ -115,6 +120,8 @@ def _show_lines(book: Logbook, wanted: Wanted, options: argparse.Namespace) -> i
 
 def _show_turn(book: Logbook, wanted: Wanted, options: argparse.Namespace) -> int:
     turns = list(islice(book.turns(wanted), 1 if options.turn == LAST else 2))
+    if not turns and not book.files():
+        raise InvalidRequest(_none_yet(book), hint=FIRST_TURN)
     if not turns:
         raise InvalidRequest(
             f"There is no turn {options.turn[:40]!r} in {book.folder}."
@@ -153,6 +160,18 @@ def _chosen(book: Logbook, wanted: Wanted, options: argparse.Namespace) -> Itera
         if options.slow is not None and not turn.kept_waiting(options.slow):
             continue
         yield turn
+
+
+def _why_nothing(book: Logbook, *, off: bool) -> str:
+    logs = bool(book.files())
+    told = f"nothing of that is in {book.folder}." if logs else _none_yet(book)
+    if off:
+        return f"{told} The event log is off: VOICEMODE_EVENT_LOG_ENABLED is false."
+    return told if logs else f"{told} {FIRST_TURN}"
+
+
+def _none_yet(book: Logbook) -> str:
+    return f"There were no turns yet: {book.folder} has no logs."
 
 
 # How it looks.

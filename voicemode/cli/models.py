@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from voicemode import clock
 from voicemode.cli.exits import DONE, FAILED, USAGE
-from voicemode.cli.streams import show
+from voicemode.cli.streams import agrees, show
 
 if TYPE_CHECKING:
     from voicemode.app import App
@@ -105,7 +105,7 @@ async def _install(app: App, options: argparse.Namespace) -> int:
     if there is None:
         url = model.url(app.config.neural.mirror)
         _say(f"{model.id}: {model.bytes / 1e6:.0f} MB, licence {model.licence}, from {url}")
-        if model.consent and not options.accept_licence and not _agreed(model):
+        if model.consent and not options.accept_licence and not await _agreed(model):
             return USAGE
         bar = _Bar(model.id)
         try:
@@ -192,14 +192,13 @@ async def _measure(app: App, options: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
-def _agreed(model: Model) -> bool:
+async def _agreed(model: Model) -> bool:
     """Who is at the terminal is asked; anybody else has to say so beforehand."""
-    _say(f"{model.consent} Do you agree?" if sys.stdin.isatty() else model.consent)
-    if not sys.stdin.isatty():
-        _say(f"Say that you agree: voicemode models install {model.id} --accept-licence")
-        return False
-    print("[y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    if sys.stdin is not None and sys.stdin.isatty():
+        return await agrees(f"{model.consent} Do you agree?")
+    _say(model.consent)
+    _say(f"Say that you agree: voicemode models install {model.id} --accept-licence")
+    return False
 
 
 def _say(text: str) -> None:

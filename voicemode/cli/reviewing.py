@@ -9,11 +9,13 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE
+from voicemode.cli.log_options import LAST
 from voicemode.cli.streams import show
 from voicemode.errors import InvalidRequest, VoiceModeError
 
@@ -185,8 +187,11 @@ def _tell(address: str, options: argparse.Namespace) -> None:
 
 
 def _the_turn(archive: Archive, beginning: str) -> LoggedTurn:
-    """The one turn whose id begins so."""
-    found = list(archive.named(beginning)) if beginning else []
+    """The one turn whose id begins so, or the last one."""
+    if beginning == LAST:
+        found = list(islice(archive.named(""), 1))
+    else:
+        found = list(archive.named(beginning)) if beginning else []
     exact = [turn for turn in found if turn.id == beginning]
     if exact or len(found) == 1:
         return (exact or found)[0]

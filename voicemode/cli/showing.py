@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from voicemode.cli.exits import DONE, FAILED
 from voicemode.cli.streams import show
+from voicemode.cli.under_way import UnderWay
 from voicemode.terminal import key_terminal
 
 if TYPE_CHECKING:
@@ -84,11 +85,15 @@ async def show_findings(app: App, options: argparse.Namespace) -> int:
         measure=Measure.ALL if options.endpoints else Measure.LOCAL,
     )
     findings = []
-    lines = _Lines()
-    async for finding in examine(app, allowed):
-        findings.append(finding)
-        if not options.json and not options.report:
-            lines.show(finding)
+    lines, under_way = _Lines(), UnderWay()
+    try:
+        async for finding in examine(app, allowed, doing=lambda what: under_way.show(f"… {what}")):
+            findings.append(finding)
+            if not options.json and not options.report:
+                under_way.end()
+                lines.show(finding)
+    finally:
+        under_way.end()
     failed = any(finding.state is State.FAIL for finding in findings)
     if options.json:
         told = {"doctor": 1, "ok": not failed, "findings": [asdict(finding) for finding in findings]}

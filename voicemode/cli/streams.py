@@ -61,6 +61,14 @@ def standard_input() -> PipedText:
     return PipedText(sys.stdin.fileno())
 
 
+async def agrees(question: str) -> bool:
+    """Whether whoever is at the terminal says yes. The loop goes on meanwhile, so that Ctrl-C is heard."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    async for line in standard_input():
+        return line.strip().lower() in ("y", "yes")
+    return False
+
+
 class _Reader:
     """Reads in a daemon thread, one part at a time and only when asked.
 

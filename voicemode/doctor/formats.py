@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from voicemode.errors import (
     EngineError,
     VoiceModeError,
 )
-from voicemode.levels import audible_to
 from voicemode.pcm import SPEECH, Frame
 from voicemode.ports import OpenDecoder, SttEngine, TtsEngine
 from voicemode.speech import AudioFormat, SpeechRequest, TranscriptionRequest
+from voicemode.timing import TimedEngine, said
 
 SENTENCE = "One, two, three, four, five. This is how I sound."
 ANSWER = "one two three"
@@ -53,40 +53,26 @@ class Timed:
         return self.whole / self.seconds
 
 
-async def time_format(
-    engine: TtsEngine, asked: AudioFormat, open_decoder: OpenDecoder, now: Callable[[], float]
-) -> Timed:
+async def time_format(engine: TtsEngine, asked: AudioFormat, open_decoder: OpenDecoder) -> Timed:
     """Has one sentence said. Raises `VoiceModeError`; `BadContent` where what came is no sound that anybody hears."""
-    began = now()
-    first_byte: float | None = None
-    first_sound: float | None = None
-    samples = 0
-    async with engine.synthesize(SpeechRequest(text=SENTENCE, format=asked)) as audio:
-        decoder = open_decoder(audio, SPEECH)
-
-        def take(frames: Sequence[Frame]) -> None:
-            nonlocal first_sound, samples
-            for frame in frames:
-                samples += len(frame.data) // SPEECH.bytes_per_sample
-                if first_sound is None and audible_to(frame):
-                    first_sound = now()
-
-        async for chunk in audio.chunks:
-            first_byte = now() if first_byte is None else first_byte
-            take(await asyncio.to_thread(decoder.feed, chunk))
-        take(await asyncio.to_thread(decoder.flush))
-    if first_byte is None or first_sound is None:
+    began = clock.monotonic()
+    noted = TimedEngine(engine, open_decoder)
+    request = SpeechRequest(text=SENTENCE, format=asked)
+    sound, audio = await said(noted, request, noted.open_decoder, SPEECH)
+    whole = clock.monotonic() - began
+    if noted.first_audible is None:
         raise BadContent(
-            f"{engine.name} sent {'nothing but silence' if samples else 'no sound'}.", engine=engine.name
+            f"{engine.name} sent {'nothing but silence' if sound.samples else 'no sound'}.",
+            engine=engine.name,
         )
     return Timed(
         came=audio.format,
         voice=audio.voice,
         model=audio.model,
-        first_byte=first_byte - began,
-        first_sound=first_sound - began,
-        seconds=SPEECH.seconds(samples),
-        whole=now() - began,
+        first_byte=noted.chunks[0][0] - began,
+        first_sound=noted.first_audible - began,
+        seconds=sound.seconds,
+        whole=whole,
     )
 
 
@@ -95,8 +81,7 @@ async def examine_formats(
     used: AudioFormat,
     open_decoder: OpenDecoder,
     *,
-    formats: Sequence[AudioFormat] = tuple(AudioFormat),
-    now: Callable[[], float] = clock.monotonic,
+    doing: Callable[[str], None] = lambda what: None,
 ) -> list[Finding]:
     """A line for each format, after one for model and voice. `used` is the format that is asked for from day to day.
     One after the other, so that none waits for another; a server that does not answer is not asked again."""
@@ -108,10 +93,11 @@ async def examine_formats(
         await asyncio.to_thread(__import__, "av")
     timed: dict[AudioFormat, Timed] = {}
     wrong: dict[AudioFormat, str] = {}
-    for each in formats:
+    for number, each in enumerate(AudioFormat, 1):
+        doing(f"{engine.name} says a sentence as {each} ({number} of {len(AudioFormat)})")
         try:
             async with asyncio.timeout(FORMAT_SECONDS):
-                timed[each] = await time_format(engine, each, open_decoder, now)
+                timed[each] = await time_format(engine, each, open_decoder)
         except TimeoutError:
             wrong[each] = f"not all of it came within {FORMAT_SECONDS:g} s"
             break
@@ -183,12 +169,10 @@ def _measured(what: str, asked: AudioFormat, timed: Timed, *, used: bool) -> Fin
     )
 
 
-async def examine_transcription(
-    engine: SttEngine, recording: Frame, *, words: str = ANSWER, now: Callable[[], float] = clock.monotonic
-) -> Finding:
+async def examine_transcription(engine: SttEngine, recording: Frame, *, words: str = ANSWER) -> Finding:
     """Gives it a short recording in which `words` are said; "" where nothing is."""
     what = f"transcription: {engine.name}"
-    began = now()
+    began = clock.monotonic()
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             transcript = await engine.transcribe(TranscriptionRequest(audio=recording, language="en"))
@@ -206,7 +190,7 @@ async def examine_transcription(
             found=f"does not transcribe: {error.message}",
             mend=error.hint or "See what its own log says; its model is VOICEMODE_STT_MODEL.",
         )
-    took = now() - began
+    took = clock.monotonic() - began
     text = " ".join("".join(char if char.isprintable() else " " for char in transcript.text).split())
     shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
     understood = f"understood {shown!r}" + (f" where {words!r} was said" if words else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 
@@ -15,12 +16,11 @@ from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.errors import ConfigurationError, EngineError
-from voicemode.pcm import Frame, PcmFormat
+from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import SpeechRequest
 from voicemode.status import Engines, EngineStatus
 from voicemode.sweep import sweep
-
-LISTENING = PcmFormat(rate=16_000)
+from voicemode.timing import said
 
 
 class Measure(Enum):
@@ -31,16 +31,22 @@ class Measure(Enum):
     ALL = "all"
 
 
-async def examine_servers(config: Config, engines: Engines, measure: Measure) -> list[Finding]:
+Doing = Callable[[str], None]
+"""Is told what is being done now."""
+
+
+async def examine_servers(
+    config: Config, engines: Engines, measure: Measure, doing: Doing = lambda what: None
+) -> list[Finding]:
     """All servers at once, each format after the other."""
     if measure is Measure.NONE:
         return []
     speech = [
-        _one(config, choice, config.speech.voices, engines.speech, measure, speaks=True)
+        _one(config, choice, config.speech.voices, engines.speech, measure, doing, speaks=True)
         for choice in config.speech_endpoints()
     ]
     transcription = [
-        _one(config, choice, (), engines.transcription, measure, speaks=False)
+        _one(config, choice, (), engines.transcription, measure, doing, speaks=False)
         for choice in config.transcription_endpoints()
     ]
     return [finding for found in await asyncio.gather(*speech, *transcription) for finding in found]
@@ -52,6 +58,7 @@ async def _one(
     voices: tuple[str, ...],
     states: tuple[EngineStatus, ...],
     measure: Measure,
+    doing: Doing,
     *,
     speaks: bool,
 ) -> list[Finding]:
@@ -75,19 +82,20 @@ async def _one(
                 mend="`voicemode doctor --endpoints` has it say six short sentences and understand one.",
             )
         ]
-    return await (_speaks(endpoint, config) if speaks else _listens(endpoint))
+    return await (_speaks(endpoint, config, doing) if speaks else _listens(endpoint, doing))
 
 
-async def _speaks(endpoint: Endpoint, config: Config) -> list[Finding]:
+async def _speaks(endpoint: Endpoint, config: Config, doing: Doing) -> list[Finding]:
     engine = OpenAiSpeech(endpoint)
     try:
-        return await examine_formats(engine, config.speech.audio_format, open_decoder)
+        return await examine_formats(engine, config.speech.audio_format, open_decoder, doing=doing)
     finally:
         await engine.close()
 
 
-async def _listens(endpoint: Endpoint) -> list[Finding]:
+async def _listens(endpoint: Endpoint, doing: Doing) -> list[Finding]:
     engine = OpenAiTranscription(endpoint)
+    doing(f"{engine.name} is given three words to understand")
     try:
         with suppress(EngineError):
             return [await examine_transcription(engine, await spoken(ANSWER))]
@@ -100,15 +108,9 @@ async def _listens(endpoint: Endpoint) -> list[Finding]:
 async def spoken(words: str) -> Frame:
     """Words in the embedded voice. Raises `EngineError`."""
     voice = EmbeddedVoice()
-    data = bytearray()
     try:
-        async with voice.synthesize(SpeechRequest(text=words, language="en-US")) as audio:
-            decoder = open_decoder(audio, LISTENING)
-            async for chunk in audio.chunks:
-                for frame in await asyncio.to_thread(decoder.feed, chunk):
-                    data += frame.data
-            for frame in await asyncio.to_thread(decoder.flush):
-                data += frame.data
+        request = SpeechRequest(text=words, language="en-US")
+        sound, _ = await said(voice, request, open_decoder, LISTENING)
+        return sound
     finally:
         await voice.close()
-    return Frame(data=bytes(data), format=LISTENING)

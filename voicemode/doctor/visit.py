@@ -21,7 +21,7 @@ from voicemode.doctor.echo import listen_to_itself
 from voicemode.doctor.finding import Finding, Section, State
 from voicemode.doctor.hearing import examine_microphone
 from voicemode.doctor.machine import examine_machine, place
-from voicemode.doctor.measuring import Measure, examine_servers
+from voicemode.doctor.measuring import Doing, Measure, examine_servers
 from voicemode.doctor.models import examine_models
 from voicemode.doctor.servers import examine_engines
 from voicemode.doctor.sound import examine_sound
@@ -68,10 +68,15 @@ class Check:
 
 
 async def examine(
-    app: App, allowed: Allowed, *, known: Status | None = None, look_seconds: float = LOOK_SECONDS
+    app: App,
+    allowed: Allowed,
+    *,
+    known: Status | None = None,
+    look_seconds: float = LOOK_SECONDS,
+    doing: Doing = lambda what: None,
 ) -> AsyncGenerator[Finding]:
     """Findings in order, each as soon as it and those before it are known. Never raises for what it finds. What is
-    `known` of devices and servers is not asked again."""
+    `known` of devices and servers is not asked again. `doing` is told what is waited for."""
     if known is None:
         devices = asyncio.create_task(app.devices())
         engines = asyncio.create_task(app.engines(check=allowed.servers))
@@ -79,11 +84,12 @@ async def examine(
         devices = asyncio.create_task(_given(known.devices))
         asked = Engines(speech=known.speech, transcription=known.transcription)
         engines = asyncio.create_task(_given(asked))
-    checks = _checks(app, allowed, devices, engines, look_seconds)
+    checks = _checks(app, allowed, devices, engines, look_seconds, doing)
     redact = Redactor(app.config.secrets()).redact
     tasks: list[asyncio.Task[list[Finding]]] = [asyncio.create_task(_told(check, redact)) for check in checks]
     try:
-        for task in tasks:
+        for check, task in zip(checks, tasks, strict=True):
+            doing(check.what)
             for finding in await task:
                 yield finding
     finally:
@@ -104,6 +110,7 @@ def _checks(
     devices: asyncio.Task[DeviceReport],
     engines: asyncio.Task[Engines],
     seconds: float,
+    doing: Doing,
 ) -> Sequence[Check]:
     config, places = app.config, app.places
 
@@ -123,7 +130,7 @@ def _checks(
         return examine_engines(await asyncio.shield(engines))
 
     async def measured() -> list[Finding]:
-        return await examine_servers(config, await asyncio.shield(engines), allowed.measure)
+        return await examine_servers(config, await asyncio.shield(engines), allowed.measure, doing)
 
     async def models() -> list[Finding]:
         return await aside(partial(examine_models, config, places), what="doctor")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -56,6 +57,7 @@ def build_server(app: App) -> MCPServer[Any]:
         instructions=INSTRUCTIONS,
         log_level="WARNING",
     )
+    server.refusal = partial(_refusal, app)
     add_tools(server, app)
     add_prompts(server)
     add_resources(server, app)
@@ -248,6 +250,13 @@ def _doing(app: App, call: Call) -> str:
         heard, unheard = len(now.heard.split()), len(now.unheard.split())
         return f"speaking {heard}/{heard + unheard}"
     return now.state
+
+
+async def _refusal(app: App, why: str) -> ToolError:
+    with suppress(InvalidRequest), app.refusing():
+        raise InvalidRequest(why)
+    await app.log.settled(SETTLED_SECONDS)
+    return ToolError(why)
 
 
 @asynccontextmanager
