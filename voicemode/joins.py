@@ -16,6 +16,13 @@ BLOCK_SECONDS = 0.005
 EVERY = 3
 """Of so many values one is looked at: loud enough in 40 places of a block is loud, for a third of the work."""
 
+_HEIGHTS = bytes(high if high < 0x80 else 0xFF - high for high in range(0x100))
+"""How far a sample is from silence, in steps of 256, by its upper byte. The loudest of a block of bytes is found four
+times as fast as that of a block of numbers."""
+
+_FINE = 4
+"""Steps under which a level is taken exactly: there it is decided what is a voice, and the rest is certainly one."""
+
 QUIET = 0.03
 """-30 dB under the loud parts of a voice: above its noise, below its weakest consonants."""
 
@@ -75,7 +82,7 @@ class Contour:
         self._format = fmt
         self._size = max(fmt.samples(BLOCK_SECONDS), 1) * fmt.channels
         self._levels = array("H")
-        self._rest = array("h")
+        self._rest = b""
 
     @property
     def seconds(self) -> float:
@@ -99,15 +106,21 @@ class Contour:
         return silent * BLOCK_SECONDS
 
     def feed(self, frame: Frame) -> None:
-        values = array("h", frame.data)
-        if sys.byteorder == "big":
-            values.byteswap()
-        self._rest += values
-        whole = len(self._rest) - len(self._rest) % self._size
+        data = self._rest + frame.data
+        heights = data[1::2].translate(_HEIGHTS)
+        whole = len(heights) - len(heights) % self._size
         for start in range(0, whole, self._size):
-            block = self._rest[start : start + self._size : EVERY]
-            self._levels.append(max(max(block), -min(block)))
-        del self._rest[:whole]
+            height = max(heights[start : start + self._size : EVERY])
+            fine = height < _FINE
+            self._levels.append(self._exactly(data, start) if fine else height << 8 | 0x80)
+        self._rest = data[2 * whole :]
+
+    def _exactly(self, data: bytes, start: int) -> int:
+        block = array("h", data[2 * start : 2 * (start + self._size)])
+        if sys.byteorder == "big":
+            block.byteswap()
+        block = block[::EVERY]
+        return max(max(block), -min(block))
 
     def first(self, seconds: float) -> Contour:
         """The beginning of it."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicemode.speech_server.admission import Admission, Draining, Full
+from tests.support.fakes import until
+from voicemode.speech_server.admission import Admission, Draining, Full, Progress
 
 
 class Clock:
@@ -125,6 +130,111 @@ def test_one_that_ends_takes_nothing_new() -> None:
             admission.stream().__enter__()
         assert not admission.idle.is_set()
     assert admission.idle.is_set()
+
+
+class Crowd:
+    """Clients of one admission: who has a place, in the order in which they got it."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+        self.served: dict[int, Progress] = {}
+        self.refused: list[int] = []
+        self._leave = asyncio.Event()
+
+    async def client(self, number: int) -> None:
+        try:
+            async with self.admission.place() as progress:
+                self.served[number] = progress
+                await self._leave.wait()
+        except Full:
+            self.refused.append(number)
+
+    def leave(self) -> None:
+        self._leave.set()
+
+
+@asynccontextmanager
+async def crowd(admission: Admission, count: int) -> AsyncIterator[tuple[Crowd, list[asyncio.Task[None]]]]:
+    """`count` clients that came at once."""
+    clients = Crowd(admission)
+    tasks = [asyncio.create_task(clients.client(number)) for number in range(count)]
+    try:
+        async with asyncio.timeout(10):
+            await until(lambda: len(clients.served) + admission.waiting == count)
+            yield clients, tasks
+            clients.leave()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SRV-46")
+async def test_while_the_limit_is_a_guess_whoever_comes_beyond_it_is_let_in_as_soon_as_others_keep_up() -> (
+    None
+):
+    clock = Clock()
+    admission = Admission(most=100, first=4, line_seconds=9.0, now=clock)
+    async with crowd(admission, 30) as (clients, _):
+        assert sorted(clients.served) == [0, 1, 2, 3]
+        for expected in (8, 12, 16):
+            clock.now += 0.4
+            for progress in list(clients.served.values()):
+                progress.sent(0.6, clock.now)
+            await until(lambda: admission.active == admission.limit)
+            assert list(clients.served) == list(range(expected))
+    assert clients.refused == []
+    assert admission.active == admission.waiting == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SRV-46")
+async def test_a_stream_that_is_not_ahead_of_its_sound_lets_in_nobody() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=4, line_seconds=0.05, now=clock)
+    async with crowd(admission, 6) as (clients, _):
+        clock.now += 1.5
+        for progress in clients.served.values():
+            progress.sent(
+                1.0, clock.now
+            )  # The first sound of an engine that took longer than the sound lasts.
+        await until(lambda: len(clients.refused) == 2)
+        assert admission.limit == 4
+    assert clients.refused == [4, 5]
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SRV-46")
+async def test_a_place_that_is_left_goes_to_who_has_waited_longest_and_still_waits() -> None:
+    admission = Admission(most=100, first=1, line_seconds=9.0, now=Clock())
+    async with crowd(admission, 4) as (clients, tasks):
+        tasks[1].cancel()
+        await until(lambda: admission.waiting == 2)
+        tasks[0].cancel()
+        await until(lambda: 2 in clients.served)
+        assert admission.active == 1
+        # Called and gone before it could sit down: the next one is not forgotten.
+        tasks[2].cancel()
+        await asyncio.wait({tasks[2]})
+        tasks[3].cancel()
+        await asyncio.wait({tasks[3]})
+    assert admission.active == admission.waiting == 0
+    with admission.stream():
+        assert admission.active == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SRV-32")
+async def test_once_the_limit_is_known_nobody_waits_for_it() -> None:
+    clock = Clock()
+    admission = Admission(most=100, first=20, line_seconds=9.0, now=clock)
+    stream(admission, clock, seconds=5, speed=0.8, crowd=20)
+    async with crowd(admission, admission.limit):
+        with pytest.raises(Full):
+            await admission.place().__aenter__()
+    assert admission.active == 0
 
 
 @given(st.lists(st.tuples(st.floats(0.2, 5.0), st.integers(1, 40)), max_size=20))

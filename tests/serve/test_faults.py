@@ -129,6 +129,23 @@ async def test_beyond_its_capacity_it_says_when_to_come_back() -> None:
             assert words_in((await call).content) == ["hello"]
 
 
+@pytest.mark.spec("SRV-46")
+async def test_a_crowd_that_comes_to_a_new_server_at_once_is_served() -> None:
+    words = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel")
+    texts = [f"{one} {two}." for one in words[:4] for two in words[4:]]
+    async with house(first=2) as server, server.client() as client:
+
+        async def say(text: str) -> list[str]:
+            answer = await client.audio.speech.create(
+                model="tts-1", voice="ann", input=text, response_format="pcm"
+            )
+            return words_in(answer.content)
+
+        heard = await asyncio.gather(*(say(text) for text in texts))
+        assert [" ".join(each) + "." for each in heard] == texts
+        assert server.service.places.limit > 2
+
+
 @pytest.mark.spec("SRV-33")
 async def test_those_who_are_slow_to_ask_hold_up_nobody() -> None:
     limits = Limits(request_seconds=0.3, connections=64)

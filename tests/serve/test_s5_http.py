@@ -101,6 +101,7 @@ async def test_health_tells_what_goes_on_and_when_it_ends() -> None:
             "engines": ["words"],
             "active_streams": 1,
             "stream_limit": 64,
+            "waiting": 0,
             "voices_cached": 0,
         }
         server.service.places.draining = True

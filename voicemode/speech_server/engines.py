@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 from voicemode.engines.first import FirstSpeech
 from voicemode.engines.http_voices import OPENAI_VOICES
 from voicemode.errors import ConfigurationError, EngineError, UnknownVoice
 from voicemode.ports import TtsEngine
 from voicemode.speech import EncodedAudio, SpeechRequest, Voice
+from voicemode.speech_server.admission import FIRST_LIMIT
 from voicemode.speech_server.answers import UnknownModel
 
 USUAL_MODELS = ("voicemode", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -21,6 +23,17 @@ STANDARD_VOICES = frozenset({*OPENAI_VOICES, "default"})
 """Names that clients were built with. An engine that has no such voice speaks with its own."""
 
 VOICES_SECONDS = 2.0
+
+
+@runtime_checkable
+class Warms(Protocol):
+    async def warm(self) -> None: ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    async def holds(self) -> float | None:
+        """Streams at once that keep ahead of real time on this machine; None where that was not measured."""
 
 
 class Lenient:
@@ -105,6 +118,13 @@ def picked(engines: Sequence[TtsEngine], names: Sequence[str]) -> list[TtsEngine
             hint="Change --engine or VOICEMODE_SPEECH_ENGINES.",
         )
     return [by_name[name] for name in names]
+
+
+async def first_guess(engines: Sequence[TtsEngine]) -> float:
+    """How many streams to let in before any was seen: what the one that is asked first was measured to hold."""
+    first = engines[0]
+    known = await first.holds() if isinstance(first, Measured) else None
+    return known or FIRST_LIMIT
 
 
 async def _voices_of(engine: TtsEngine) -> list[Voice]:

@@ -56,6 +56,9 @@ class Figures:
         Gauge("voicemode_active_streams", "Streams being spoken.", registry=r).set_function(
             lambda: places.active
         )
+        Gauge(
+            "voicemode_waiting_streams", "Streams that wait for the limit to rise.", registry=r
+        ).set_function(lambda: places.waiting)
         Gauge("voicemode_stream_limit", "Streams that are let in, as measured.", registry=r).set_function(
             lambda: places.limit
         )

@@ -16,7 +16,8 @@ from voicemode.speech import SpeechRequest
 from voicemode.speech_server.answers import UNAVAILABLE, UnknownModel, error_json, json_response
 from voicemode.speech_server.asked import MU_LAW, Asked, Fields, json_fields
 from voicemode.speech_server.capped import body_of, while_there
-from voicemode.speech_server.service import Service, Warms
+from voicemode.speech_server.engines import Warms
+from voicemode.speech_server.service import Service
 from voicemode.speech_server.utterance import encoder
 
 MOST_BODY_BYTES = 65_536
@@ -35,6 +36,7 @@ async def health(service: Service, request: Request) -> Response:
         "engines": list(service.engines.names),
         "active_streams": service.places.active,
         "stream_limit": service.places.limit,
+        "waiting": service.places.waiting,
         "voices_cached": sum(len(each.held) for each in service.caches()),
     }
     return json_response(told, status=UNAVAILABLE if draining else 200)
@@ -107,7 +109,7 @@ async def _warmed(service: Service, fields: Fields) -> Response:
     for each in service.engines.behind(engine):
         await _warm(each)
     loaded = clock.monotonic()
-    with service.places.stream() as progress:
+    async with service.places.place() as progress:
         asked = Asked(format=MU_LAW, voice=voice)
         async with engine.synthesize(SpeechRequest(text=WARM_WORD, voice=voice)) as audio:
             async for _ in audio.chunks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -14,8 +15,6 @@ from voicemode import clock
 from voicemode.app import App, open_app
 from voicemode.codecs.encoding import open_encoder
 from voicemode.config import Config
-from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
-from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.errors import VoiceModeError
 from voicemode.eventlog import event_name
 from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
@@ -25,7 +24,7 @@ from voicemode.ports import TtsEngine
 from voicemode.sentences import CLAUSES
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import FIRST_LIMIT, Admission
-from voicemode.speech_server.engines import Engines, picked
+from voicemode.speech_server.engines import Engines, Warms, first_guess, picked
 from voicemode.speech_server.figures import Figures
 from voicemode.speech_server.service import MOST_HEARINGS, Service
 from voicemode.speech_server.web import web
@@ -33,9 +32,6 @@ from voicemode.speech_server.web import web
 logger = logging.getLogger(__name__)
 
 NAMED = Named(host="VOICEMODE_SPEECH_HOST", port="VOICEMODE_SPEECH_PORT")
-
-VOICES = "voices"
-"""In the data folder: recordings of voices for engines that speak in any."""
 
 LIMITS = Limits(request_seconds=30.0, connections=2_048, message_bytes=262_144, answered_seconds=0.5)
 """30 s for an upload of 25 MB is a link of 7 Mbit/s."""
@@ -66,9 +62,14 @@ async def serve_speech(
     stopping = _told_by_signals()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
-        engines = picked([*app.line_up.speakers, *_extras(app, stack)], config.speech_server.engines)
-        await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines))
-        server = await stack.enter_async_context(serving(app, engines=engines))
+        named = config.speech_server.engines
+        engines = picked(app.line_up.speakers, named)
+        await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines if named else ()))
+        first = await first_guess(engines)
+        server = await stack.enter_async_context(serving(app, engines=engines, first=first))
+        # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
+        gc.collect()
+        gc.freeze()
         with suppress(OSError):
             ready(server.url)
         await stopping.get()
@@ -126,24 +127,15 @@ async def serving(
         )
 
 
-def _extras(app: App, stack: AsyncExitStack) -> list[TtsEngine]:
-    """Engines that are too heavy to be there unasked."""
-    if CHATTERBOX not in app.config.speech_server.engines:
-        return []
-    engine = ChatterboxVoice(folders=[app.places.data / VOICES])
-    stack.push_async_callback(engine.close)
-    return [engine]
-
-
 def _warm_encoders() -> None:
     """The first client need not wait until PyAV is imported."""
     open_encoder(AudioFormat.MP3)
 
 
 async def _warm(engines: Sequence[TtsEngine]) -> None:
-    """A model that takes long to load is there before the door opens; one that does not work is told."""
+    """What is named and takes long to load is there before the door opens; what does not work is told."""
     for engine in engines:
-        if isinstance(engine, ChatterboxVoice):
+        if isinstance(engine, Warms):
             try:
                 await engine.warm()
             except VoiceModeError as error:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Protocol, runtime_checkable
 
 from voicemode import clock
 from voicemode.engines.voice_cache import VoiceCache
@@ -25,11 +24,6 @@ from voicemode.speech_server.utterance import OnSentence, Utterance
 
 MOST_HEARINGS = 32
 """Uploads that are held in memory and transcribed at once."""
-
-
-@runtime_checkable
-class Warms(Protocol):
-    async def warm(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +54,7 @@ class Service:
     ) -> AsyncIterator[Utterance | RelayedOpus]:
         """A place, a voice and what will say the text. Raises `Full` and whatever the engine says at once."""
         engine = self.engines.choose(asked.model)
-        with self.places.stream() as progress:
+        async with self.places.place() as progress:
             speaking: Utterance | RelayedOpus | None = None
             outcome = "finished"
             try:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from voicemode import clock
 from voicemode.engines.chatterbox.model import NAME, Chatterbox, ChatterboxSettings, load
 from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.voice_cache import FetchVoice, VoiceCache
@@ -51,6 +52,8 @@ class ChatterboxVoice:
         self._loading = asyncio.Lock()
         self._jobs: set[_Job] = set()
         self._closed = False
+        self._pace: float | None = None
+        """Seconds of sound made in a second."""
         self.cache: VoiceCache[object] = VoiceCache(
             self._prepare, engine=NAME, folders=folders, remote=remote
         )
@@ -65,10 +68,25 @@ class ChatterboxVoice:
         return sum(not job.over.is_set() for job in self._jobs)
 
     async def warm(self) -> None:
-        """Loads the model and has it say a word: on a GPU the first is slower than any other. Raises `EngineError`."""
-        async with self.synthesize(SpeechRequest(text="Hello.")) as audio:
-            async for _ in audio.chunks:
-                pass
+        """Loads the model and has it say a word, which on a GPU takes longer than any later one; then a sentence, to
+        see how fast it is. Raises `EngineError`."""
+        await self._say("Hello.")
+        begun = clock.monotonic()
+        seconds = await self._say("This is how fast I speak.")
+        self._pace = seconds / max(clock.monotonic() - begun, 0.001)
+
+    async def holds(self) -> float | None:
+        """Streams at once that keep ahead of real time, as `warm` has found; None before it."""
+        return self._pace
+
+    async def _say(self, text: str) -> float:
+        """Seconds of the sound."""
+        size = 0
+        async with self.synthesize(SpeechRequest(text=text)) as audio:
+            async for chunk in audio.chunks:
+                size += len(chunk)
+        assert audio.pcm is not None
+        return audio.pcm.seconds(size // audio.pcm.bytes_per_sample)
 
     async def voices(self) -> list[Voice]:
         known = await asyncio.to_thread(self.cache.names)

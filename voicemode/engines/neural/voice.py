@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from voicemode.engines.neural.reading import Ipa, pieces
 from voicemode.engines.neural.worker import IDLE_SECONDS, Answers, Worker
 from voicemode.errors import EngineError, StreamBroken, UnknownVoice
 from voicemode.models.catalogue import Speaker
-from voicemode.models.store import Installed
+from voicemode.models.store import Installed, measured
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 
@@ -58,6 +59,11 @@ class NeuralVoice:
         async with self.synthesize(SpeechRequest(text="a")) as audio:
             async for _ in audio.chunks:
                 pass
+
+    async def holds(self) -> float | None:
+        """Streams at once that keep ahead of real time, by the measurement on this machine; None without one."""
+        known = await asyncio.to_thread(measured, self.model)
+        return 1 / known.factor if known and known.factor > 0 else None
 
     async def voices(self) -> list[Voice]:
         return [
