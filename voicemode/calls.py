@@ -11,9 +11,18 @@ from typing import Any
 
 from voicemode import clock, metrics
 from voicemode.errors import InvalidRequest, VoiceModeError
-from voicemode.events import ControlAsked, Emit, Event, FirstAudio, FloorTaken, MicrophoneOpened, TurnEnded
+from voicemode.events import (
+    AudioSaved,
+    ControlAsked,
+    Emit,
+    Event,
+    FirstAudio,
+    FloorTaken,
+    MicrophoneOpened,
+    TurnEnded,
+)
 from voicemode.playback import State
-from voicemode.ports import TurnsKept
+from voicemode.ports import Recording, TurnsKept
 from voicemode.speaking import Utterance
 from voicemode.speech import Exchange, Outcome, SpeechRequest, Spoken, Timings
 
@@ -68,6 +77,10 @@ class Call:
         self._kept = kept
         self.pending = False
         """Its caller was told to come back for the answer, and has not got it yet."""
+        self.answer: Recording | None = None
+        """What was said, where it is kept."""
+        self._kept_in: Path | None = None
+        self._naming: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._note = ""
         self._events = events
@@ -75,6 +88,7 @@ class Call:
         self._task = asyncio.ensure_future(work)
         self._task.add_done_callback(retrieve)
         self._task.add_done_callback(lambda task: on_over(self))
+        self._task.add_done_callback(lambda task: self._name_answer())
 
     async def __aenter__(self) -> Call:
         return self
@@ -121,7 +135,35 @@ class Call:
         now = self.status()
         spoken = Spoken(heard=now.heard, unheard=now.unheard, outcome=Outcome.CANCELLED)
         outcome, timings = Outcome.CANCELLED, self.timings()
-        return Exchange(spoken=spoken, outcome=outcome, timings=timings, files=await self._files())
+        await self.named()
+        return Exchange(
+            spoken=spoken,
+            outcome=outcome,
+            timings=timings,
+            recording=self._kept_in,
+            files=await self._files(),
+            note=self._kept_note(),
+        )
+
+    async def named(self, limit_seconds: float | None = None) -> None:
+        """Returns when it is known where the answer is that this call's end cut short, or after the limit."""
+        self._name_answer()
+        if self._naming is not None:
+            await asyncio.wait([self._naming], timeout=limit_seconds)
+
+    def _name_answer(self) -> None:
+        """Of a call that was ended; the others tell it themselves."""
+        if self._task.cancelled() and self.answer is not None and self._naming is None:
+            self._naming = asyncio.ensure_future(self._name(self.answer))
+
+    async def _name(self, answer: Recording) -> None:
+        self._kept_in = path = await answer.saved()
+        told = any(isinstance(event, AudioSaved) and event.kind == "stt" for event in self._events)
+        if path is not None and not told:
+            self._emit(AudioSaved(at=clock.monotonic(), turn=self.handle, kind="stt", path=str(path)))
+
+    def _kept_note(self) -> str:
+        return f"What the user had said until then is kept in {self._kept_in}." if self._kept_in else ""
 
     async def _files(self) -> dict[str, Path]:
         return await self._kept.saved(self.handle) if self._kept is not None else {}
@@ -225,7 +267,7 @@ class Call:
         )
 
     def _told(self) -> str:
-        notes = [*self._why(), self._note]
+        notes = [*self._why(), self._note, self._kept_note()]
         if self.pending:
             got = "its result waits" if self.over else "its caller comes back for the answer"
             notes.append(f"{got}: converse with this handle")

@@ -14,13 +14,17 @@ from voicemode.errors import Busy, InvalidRequest
 from voicemode.events import ControlAsked, Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicemode.exchanges import Exchanges
 from voicemode.listening import ListeningPorts
-from voicemode.ports import Floor, TurnsKept
+from voicemode.pcm import PcmFormat
+from voicemode.ports import Floor, Recording, TurnsKept
 from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import Exchange, SpeechRequest
 from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS, TurnRules
 
 LONGEST_QUEUE = 32
 """Calls that may wait for their turn; more are refused, since nobody will hear them in time."""
+
+NAMING_SECONDS = 0.1
+"""When the process ends, the log waits no longer for the files of the answers that this cut short."""
 
 REMEMBERED = 50
 """Calls that `playback` still knows after they ended."""
@@ -46,7 +50,10 @@ class Conversation:
         self._kept = kept
         self._longest_pause = longest_pause
         self._mouth = replace(mouth, emit=self._note)
-        self._ear = replace(ear, emit=self._note, awaited=self._awaited)
+        self._begin_recording = ear.begin_recording
+        self._ear = replace(
+            ear, emit=self._note, awaited=self._awaited, begin_recording=self._begin_answer
+        )
         self._chimes = chimes
         self._exchanges = Exchanges(
             mouth=self._mouth, ear=self._ear, floor=floor, emit=self._note, chimes=chimes
@@ -165,6 +172,7 @@ class Conversation:
         self._exchanges.silence()
         await asyncio.gather(*(call.end("close") for call in reversed(calls)))
         await self._exchanges.settled()
+        await asyncio.gather(*(call.named(NAMING_SECONDS) for call in calls))
 
     # The book of calls.
 
@@ -205,6 +213,12 @@ class Conversation:
 
     def _awaited(self, turn: str) -> bool:
         return not (turn in self._calls and self._calls[turn].pending)
+
+    def _begin_answer(self, *, kind: str, turn: str, format: PcmFormat) -> Recording:  # noqa: A002
+        recording = self._begin_recording(kind=kind, turn=turn, format=format)
+        if turn in self._calls:
+            self._calls[turn].answer = recording
+        return recording
 
     def _put_away(self, call: Call) -> None:
         """A call that was ended before it could begin, or by a mistake of ours, has an end in the log all the same."""

@@ -34,10 +34,8 @@ OWN_SPEECH = (
 
 def recordings() -> list[Wave]:
     """People reading aloud, from Debian's package of test data; empty where it cannot be had."""
-    root = Path("/") / RECORDINGS
-    if not root.is_dir():
-        root = STORE / RECORDINGS
-    if not root.is_dir() and not _fetched():
+    root = fetched(RECORDINGS, PACKAGE)
+    if root is None:
         return []
     waves = [
         _read(path) for path in (*sorted(root.glob("librivox/*.wav")), *sorted(root.glob("cards/*.wav")))
@@ -45,19 +43,28 @@ def recordings() -> list[Wave]:
     return [*waves, np.fromfile(root / "goforward.raw", dtype="<i2").astype(np.float64)]
 
 
-def _fetched() -> bool:
+def fetched(folder: Path, package: str) -> Path | None:
+    """`folder` of one of Debian's packages, as installed or in the store; None where it cannot be had."""
+    roots = [root / folder for root in (Path("/"), STORE)]
+    found = next((root for root in roots if root.is_dir()), None)
+    if found is None and _fetched(package):
+        return roots[-1]
+    return found
+
+
+def _fetched(package: str) -> bool:
     STORE.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(
-            ["apt-get", "download", PACKAGE],
+            ["apt-get", "download", package],
             cwd=STORE,
             check=True,
             timeout=FETCH_LIMIT_S,
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )
-        package = next(STORE.glob(f"{PACKAGE}_*.deb"))
-        subprocess.run(["dpkg-deb", "-x", package, STORE], check=True, timeout=FETCH_LIMIT_S)
+        archive = next(STORE.glob(f"{package}_*.deb"))
+        subprocess.run(["dpkg-deb", "-x", archive, STORE], check=True, timeout=FETCH_LIMIT_S)
     except (OSError, subprocess.SubprocessError, StopIteration):
         return False
     return True

@@ -26,12 +26,14 @@ from voicemode.chimes import ChimeRules
 from voicemode.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.errors import Busy, EndpointUnreachable, InvalidRequest, MicrophoneSilent, StreamBroken
 from voicemode.events import (
+    AudioSaved,
     ControlAsked,
     FloorTaken,
     PlaybackEnded,
     TurnFailed,
     TurnFinished,
     TurnStarted,
+    VoiceStarted,
 )
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull, Sink
@@ -400,6 +402,38 @@ async def test_who_waits_for_a_call_that_another_ended_gets_an_answer() -> None:
     for waiter in waiting:
         exchange = await waiter
         assert (exchange.outcome, exchange.spoken.heard) == (Outcome.CANCELLED, "are you there?")
+
+
+@pytest.mark.spec("CNV-25")
+@pytest.mark.parametrize("state", ["listening", "transcribing"])
+async def test_a_call_that_is_ended_in_mid_answer_names_what_was_said_until_then(state: str) -> None:
+    ear = SlowEar()
+    blocks = ANSWER if state == "transcribing" else [*[ROOM] * 40, *[SPOKEN] * 100_000]
+    world = World(blocks=blocks, ear=ear, rules=RULES if state == "transcribing" else ENDLESS)
+    conversation = world.conversation()
+    call = conversation.converse("are you there?", REQUEST)
+    waiting = asyncio.create_task(over(call))
+    await until(at(state, call))
+    await until(lambda: any(isinstance(event, VoiceStarted) for event in world.of(call.handle)))
+    await conversation.stop()
+    exchange = await waiting
+    (recording,) = world.shelf.recordings
+    assert (exchange.outcome, exchange.recording) == (Outcome.CANCELLED, recording.path)
+    assert str(recording.path) in exchange.note
+    assert str(recording.path) in call.status().note
+    saved = [event.path for event in world.watched.events if isinstance(event, AudioSaved)]
+    assert saved == [str(recording.path)]
+
+
+@pytest.mark.spec("CNV-25")
+async def test_a_process_that_ends_in_mid_answer_tells_the_log_where_that_is() -> None:
+    world = World(blocks=[*[ROOM] * 40, *[SPOKEN] * 100_000], rules=ENDLESS)
+    conversation = world.conversation()
+    call = conversation.converse("are you there?", REQUEST)
+    await until(lambda: any(isinstance(event, VoiceStarted) for event in world.of(call.handle)))
+    await conversation.close()
+    (saved,) = [event for event in world.watched.events if isinstance(event, AudioSaved)]
+    assert saved.path == str(world.shelf.recordings[0].path)
 
 
 @pytest.mark.spec("CNV-11")
