@@ -237,6 +237,14 @@ class Call:
         else:
             await self._end()
 
+    def give_way(self) -> None:
+        """The user takes the word: the message ends, and they are listened to. The call keeps its place, and the
+        floor."""
+        if self.utterance is not None and not self.over:
+            self._tell("talk")
+            self._forget_pause()
+            self.utterance.give_way()
+
     async def end(self, action: str = "cancel") -> None:
         """Silence, a closed microphone and a free floor."""
         if not self.over:

@@ -51,9 +51,7 @@ class Conversation:
         self._longest_pause = longest_pause
         self._mouth = replace(mouth, emit=self._note)
         self._begin_recording = ear.begin_recording
-        self._ear = replace(
-            ear, emit=self._note, awaited=self._awaited, begin_recording=self._begin_answer
-        )
+        self._ear = replace(ear, emit=self._note, awaited=self._awaited, begin_recording=self._begin_answer)
         self._chimes = chimes
         self._exchanges = Exchanges(
             mouth=self._mouth, ear=self._ear, floor=floor, emit=self._note, chimes=chimes

@@ -50,8 +50,8 @@ class TurnStarted(Event):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ControlAsked(Event):
     """Somebody acts on the turn. `action` is pause, resume, skip, stop, replace (by the turn `other`), replay (it says
-    again what `other` said), cancel (the caller took the call back or has gone), pause_limit (it was paused too long)
-    or close (the process ends)."""
+    again what `other` said), talk (the user takes the word with a key), cancel (the caller took the call back or has
+    gone), pause_limit (it was paused too long) or close (the process ends)."""
 
     action: str
     other: str = ""

@@ -74,7 +74,7 @@ class Exchanges:
                 await utterance.ending.wait()
             async with open_ear(ports) as ear:  # while the first sound is on its way
                 await utterance.started.wait()
-                if utterance.failed:
+                if utterance.failed and not utterance.gave_way:
                     return None
                 own.expect_end()
                 return await capture_with(ear, ports, turn=turn, rules=rules, guess=guess, own=own)
@@ -89,7 +89,7 @@ class Exchanges:
                 spoken = await utterance.run()
                 if own.interrupted:
                     spoken = replace(spoken, outcome=Outcome.INTERRUPTED)
-                elif spoken.outcome is not Outcome.FINISHED:
+                elif spoken.outcome not in (Outcome.FINISHED, Outcome.INTERRUPTED):
                     return self._ended(turn, Exchange(spoken=spoken, outcome=spoken.outcome))
                 captured = await _heard_after(hearing, spoken)
                 if captured is None:

@@ -98,10 +98,12 @@ class Utterance:
         self.started = asyncio.Event()
         """Set when the first sample is audible, or when it is certain that none will be."""
         self.ending = asyncio.Event()
-        """Set when all sound is in the buffer: at most `limit_seconds` are left to be heard."""
+        """Set when all sound is in the buffer, of which at most `limit_seconds` are left to be heard, or none will come."""
         self.events: list[Event] = []
         self.refused: VoiceModeError | None = None
         """Why it will not be said: known before its turn came."""
+        self.gave_way = False
+        """The user took the word while something was left to be said."""
         self._begun = False
         self._ports = ports
         self._chime = chime
@@ -173,6 +175,11 @@ class Utterance:
         """Silence at once. `run` then gives what was heard."""
         self.playback.cut()
 
+    def give_way(self) -> None:
+        """The same for somebody who wants to talk: it was interrupted, and the turn goes on with them."""
+        self.gave_way = not self.said
+        self.stop()
+
     # The flow.
 
     @asynccontextmanager
@@ -228,7 +235,9 @@ class Utterance:
             await _settle(feeding)
             self._finish_recording()
             self.started.set()
-        return await self._spoken()
+        spoken = await self._spoken()
+        self.ending.set()
+        return spoken
 
     async def _play(self) -> None:
         """Plays on one loudspeaker after another: when one goes away, the next goes on at the first sample that was
@@ -236,7 +245,7 @@ class Utterance:
         losses = 0
         until = 0.0
         gone: VoiceModeError | None = None
-        while True:
+        while not self.playback.over:
             try:
                 await self._play_on_one()
             except DeviceError as error:
@@ -355,6 +364,8 @@ class Utterance:
 
     @property
     def _outcome(self) -> Outcome:
+        if self.gave_way:
+            return Outcome.INTERRUPTED
         if self._broken is not None:
             return Outcome.BROKEN
         if self._unplayed:

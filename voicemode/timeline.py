@@ -97,6 +97,7 @@ _ACTIONS = {
     "skip": "The caller skips it.",
     "stop": "The caller stops it.",
     "cancel": "The caller takes the call back, or has gone.",
+    "talk": "The user takes the word with a key: the message ends, and they are listened to.",
     "pause_limit": "It was paused for too long and is stopped.",
     "close": "The process ends: silence.",
 }

@@ -123,7 +123,11 @@ def gated() -> Vad:
 
 def scene(parts: list[Wave], behind: Wave, at: int) -> Wave:
     clean = np.concatenate([np.zeros(round(LEAD_S * RATE)), *parts, np.zeros(round(AFTER_S * RATE))])
-    return clean + noise(len(clean), QUIET_DB, seed=at) + np.take(behind, np.arange(at, at + len(clean)), mode="wrap")
+    return (
+        clean
+        + noise(len(clean), QUIET_DB, seed=at)
+        + np.take(behind, np.arange(at, at + len(clean)), mode="wrap")
+    )
 
 
 def row(name: str, behind: Wave, make: Callable[[], Vad], said: list[Sentence]) -> Row:
@@ -162,7 +166,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=10)
     options = parser.parse_args()
     waves = [*sounds.recordings(), *people.prompts(options.each)]
-    waves += [sounds.flite(text, voice) for text in sounds.SENTENCES for voice in ("slt", "awb", "rms", "kal16")]
+    waves += [
+        sounds.flite(text, voice) for text in sounds.SENTENCES for voice in ("slt", "awb", "rms", "kal16")
+    ]
     said = [sentence(each) for each in waves]
     make: Callable[[], Vad] = gated if options.detector == "auto" else lambda: WebRtcVad(2)
     count = 60 * RATE
@@ -173,7 +179,8 @@ def main() -> None:
         ("recorded music", people.tunes, (20, 10)),
     ]
     print(f"{len(said)} sentences, {options.detector}\n")
-    print("| | late, ms: least / 5 % / median / 95 % / most | within 100 ms | cut in a pause | never |\n|---|---|---|---|---|")
+    print("| | late, ms: least / 5 % / median / 95 % / most | within 100 ms | cut in a pause | never |")
+    print("|---|---|---|---|---|")
     print(told(row("quiet", np.zeros(count), make, said)), flush=True)
     for name, background, snrs in backgrounds:
         for snr in snrs:

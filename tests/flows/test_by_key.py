@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 
 import pytest
 
-from tests.flows.world import World, over
-from tests.support.fakes import DEAD, ROOM, SPOKEN, FakeMicrophone
+from tests.flows.world import ANSWER, REQUEST, World, over
+from tests.support.fakes import DEAD, ROOM, SPOKEN, WORD, FakeMicrophone, FakeVoice, OpenFloor, until
 from voicemode.by_key import KeyedMicrophone
 from voicemode.conversation import Conversation
 from voicemode.errors import MicrophoneSilent
@@ -17,6 +19,7 @@ from voicemode.turn import TurnRules
 
 pytestmark = pytest.mark.anyio
 
+LONG = " ".join(["word"] * 60) + "."
 PATIENT = TurnRules(silence=50.0, silence_most=50.0, no_speech=50.0, maximum=60.0)
 
 
@@ -50,6 +53,43 @@ async def listened(
     await conversation.close()
     assert world.quiet
     return exchange, world
+
+
+@pytest.mark.spec("CNV-26", "CLI-10")
+@pytest.mark.parametrize("push_to_talk", [False, True])
+@pytest.mark.parametrize("state", ["waiting", "starting", "speaking", "paused"])
+async def test_who_takes_the_word_is_listened_to_before_anybody_else_has_the_floor(
+    state: str, push_to_talk: bool
+) -> None:
+    key = KeyedMicrophone(push_to_talk=push_to_talk)
+    voice = FakeVoice(gate=asyncio.Semaphore(0 if state == "starting" else 20), chunk_bytes=2 * WORD)
+    microphone = PressedAt(ANSWER, key, *([120] if push_to_talk else []))
+    world = World(voice=voice, microphone=microphone)
+    conversation = Conversation(
+        mouth=world.mouth_ports, ear=key.hears(world.ear_ports), floor=world.floor, emit=world.watched
+    )
+    floor = world.floor
+    assert isinstance(floor, OpenFloor)
+    async with floor.hold("another") if state == "waiting" else nullcontext():
+        call = conversation.converse(LONG, REQUEST)
+        behind = conversation.speak("now I.", REQUEST)
+        if state == "paused":
+            await until(lambda: bool(call.status().heard))
+            conversation.pause()
+        await until(lambda: call.status().state == state)
+        call.give_way()
+        if push_to_talk:
+            key.press()
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert exchange.transcript is not None
+    assert LONG.startswith(exchange.spoken.heard)
+    assert exchange.spoken.unheard
+    await until(lambda: "speak" in floor.holders)
+    assert [who for who in floor.holders if who != "another"] == ["converse", "speak"]
+    await behind.end()
+    await conversation.close()
+    assert world.quiet
 
 
 @pytest.mark.spec("CLI-10")

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
@@ -72,25 +72,21 @@ async def _converse(
 ) -> int:
     request = app.request(voice=options.voice, speed=options.speed, instructions=options.instructions)
     language, longest = options.language or app.language, options.max_listen
-    call = conversation.converse(options.text, request, language=language, max_listen=longest)
-    silence = _Once(call.stop)
+    talking = False
 
     def press() -> None:
-        if not silence and call.status().state in SPEAKING:
-            silence()
-        else:
+        nonlocal talking
+        begins = not talking and call.status().state in SPEAKING
+        if begins:
+            talking = True
+            call.give_way()
+        if not (begins and microphone.heard):
             microphone.press()
 
-    with _key(terminal, press, "talk now, and again when you are done"):
-        async with call:
+    async with conversation.converse(options.text, request, language=language, max_listen=longest) as call:
+        with _key(terminal, press, "talk now, and again when you are done"):
             exchange = await call.result()
-        if not silence:
-            return _told(call, exchange, options)
-        if not microphone.heard:
-            microphone.press()
-        async with conversation.listen(language=language, max_listen=longest) as answer:
-            answered = await answer.result()
-    return _told(answer, replace(answered, spoken=exchange.spoken), options)
+    return _told(call, exchange, options)
 
 
 async def listen(app: App, options: argparse.Namespace) -> int:
