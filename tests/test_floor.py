@@ -203,6 +203,34 @@ async def test_a_folder_that_is_deleted_lets_nobody_talk_over_the_holder_and_cha
     assert left_in(tmp_path) == {"book"}
 
 
+@pytest.mark.spec("FLR-8")
+async def test_who_comes_into_a_deleted_folder_waits_behind_all_who_were_there(tmp_path: Path) -> None:
+    """Also in the moment before any of those has seen that it is gone."""
+    floors = [MachineFloor(tmp_path) for _ in range(4)]
+    order: list[int] = []
+    freed = [asyncio.Event() for _ in floors]
+
+    async def take(number: int) -> None:
+        async with floors[number].hold("speak"):
+            order.append(number)
+            await freed[number].wait()
+
+    async with asyncio.timeout(LIMIT_SECONDS):
+        calls = []
+        for number in range(3):
+            calls.append(asyncio.create_task(take(number)))
+            await until(lambda: len(MachineFloor(tmp_path).line()) == number + 1)  # noqa: B023  (awaited at once)
+        (tmp_path / "floor").rename(tmp_path / "elsewhere")
+        calls.append(asyncio.create_task(take(3)))
+        await until(lambda: len(MachineFloor(tmp_path).line()) == 4)
+        for number in range(4):
+            await until(lambda: len(order) == number + 1)  # noqa: B023
+            assert order == list(range(number + 1))
+            freed[number].set()
+        await asyncio.gather(*calls)
+    assert left_in(tmp_path) == {"book"}
+
+
 @pytest.mark.spec("FLR-5")
 async def test_strange_files_in_its_folder_disturb_nobody(tmp_path: Path) -> None:
     folder = tmp_path / "floor"

@@ -82,6 +82,7 @@ class MachineFloor:
                     async with self._until_lost():
                         yield clock.monotonic() - began
                 finally:
+                    self._line.give_back()
                     if self._holding is not None:
                         self._line.leave(self._holding)
                     self._holding = None
@@ -116,10 +117,15 @@ class MachineFloor:
     # Waiting.
 
     async def _draw(self, who: str) -> Ticket | None:
-        async with (
-            self._drawing
-        ):  # In the order in which the calls came, also when the book is not free at once.
+        # In the order in which the calls came, also when the book is not free at once.
+        async with self._drawing:
+            await self._restore()
             try:
+                for _ in range(RESTORED_LOOKS):
+                    async with self._line.book():
+                        if not self._line.is_robbed():
+                            return self._line.draw(who)
+                    await asyncio.sleep(LOOK_SECONDS)
                 async with self._line.book():
                     return self._line.draw(who)
             except OSError as error:
@@ -143,13 +149,14 @@ class MachineFloor:
                         line.append(self._line.draw(who))
                     if self._line.is_mine(line[0]):
                         if not self._restoring:
+                            self._line.take()
                             return line[0]
                     else:
                         on_wait(str(line[0]))
                         on_wait = _ignore
                         if self._frozen(line[0], seen):
                             self._warn(f"{line[0]} has not moved for a while: the next one has the floor.")
-                            self._line.strike(line[0])
+                            self._line.dispossess(line[0])
             except OSError as error:
                 self._without(error)
                 return None

@@ -98,7 +98,7 @@ class Utterance:
         self.started = asyncio.Event()
         """Set when the first sample is audible, or when it is certain that none will be."""
         self.ending = asyncio.Event()
-        """Set when all sound is in the buffer, of which at most `limit_seconds` are left to be heard, or none will come."""
+        """Set when all sound is in the buffer (at most `limit_seconds` are left to be heard), or none will come."""
         self.events: list[Event] = []
         self.refused: VoiceModeError | None = None
         """Why it will not be said: known before its turn came."""

@@ -3,6 +3,7 @@
     floor/book                        locked while somebody reads or changes the line: for microseconds
     floor/3f2a….process               locked by a process that stands in the line; touched while it is awake
     floor/0000000007_speak_….ticket   one call's place; the lowest number has the floor
+    floor.held                        locked while somebody has the floor: shows it also where the folder was deleted
 
 The system frees the lock of a process that dies, however it dies; so a process file without a lock, or a ticket
 without a process file, is thrown away by whoever sees it. Names carry everything: nothing is ever read or written.
@@ -24,6 +25,7 @@ from filelock import FileLock, Timeout
 from voicemode.private_files import FILE_MODE, make_folder, open_file
 
 BOOK = "book"
+HELD = ".held"
 BOOK_TRIES = 500
 BOOK_PAUSE_SECONDS = 0.002
 """Whoever has the book gives it back at once. One that is frozen with it in its hand is waited for no longer than this;
@@ -66,6 +68,7 @@ class Line:
         self._alive: FileLock | None = None
         self._drawn = 0
         self._mine: set[Ticket] = set()
+        self._held = self._held_lock()
 
     @asynccontextmanager
     async def book(self) -> AsyncIterator[None]:
@@ -172,6 +175,29 @@ class Line:
                 self.strike(ticket)
         return [ticket for ticket in tickets if ticket.process not in dead]
 
+    def take(self) -> None:
+        """This process has the floor."""
+        with suppress(OSError):
+            self._held.acquire(blocking=False)
+
+    def is_robbed(self) -> bool:
+        """Somebody has the floor and stands in no line: the folder was deleted, and nobody's place is back yet."""
+        if self._tickets() or self._held.is_locked:
+            return False
+        try:
+            with self._held_lock().acquire(blocking=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            return False
+
+    def dispossess(self, ticket: Ticket) -> None:
+        """Takes the place away from whoever stands still, and what shows that they have the floor."""
+        self.strike(ticket)
+        with suppress(OSError):  # Windows: nobody can. Whoever comes into an empty line waits a moment, then.
+            Path(self._held.lock_file).unlink()
+
     def strike(self, ticket: Ticket) -> None:
         """Takes somebody's place away. Its process sees that the file is gone."""
         with suppress(OSError):
@@ -201,6 +227,11 @@ class Line:
         """Somebody took the place away. A folder that is gone with all that was in it says nothing of the kind."""
         own = self.folder / f"{self._process}.process"
         return own.exists() and not (self.folder / ticket.name).exists()
+
+    def give_back(self) -> None:
+        """This process has the floor no more. Before it leaves its place."""
+        with suppress(OSError):
+            self._held.release()
 
     def leave(self, ticket: Ticket) -> None:
         self.strike(ticket)
@@ -250,3 +281,6 @@ class Line:
 
     def _lock(self, name: str) -> FileLock:
         return FileLock(self.folder / name, mode=FILE_MODE, thread_local=False)
+
+    def _held_lock(self) -> FileLock:
+        return FileLock(self.folder.with_suffix(HELD), mode=FILE_MODE, thread_local=False)
