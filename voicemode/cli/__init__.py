@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command in (None, "mcp"):
         return _serve(config, options)
     if options.command == "serve":
-        return _serve_speech(config, options)
+        return _serve_ray(config, options) if options.ray else _serve_speech(config, options)
     if hasattr(options, "look"):
         look: Look = options.look
         _tell(config.problems)
@@ -149,6 +149,27 @@ def _serve_speech(config: Config, options: argparse.Namespace) -> int:
     gc.freeze()
     asyncio.run(
         serve_speech(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr))
+    )
+    return DONE
+
+
+def _serve_ray(config: Config, options: argparse.Namespace) -> int:
+    if options.engines:
+        print("voicemode: with --ray the file names the engines.", file=sys.stderr)
+        return USAGE
+    # Ray reads these when it is imported: nothing is told to its makers, and every line of a replica is shown.
+    for name, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_DEDUP_LOGS", "0")):
+        os.environ.setdefault(name, value)
+    from voicemode.cluster.running import serve_ray
+
+    _tell(config.problems)
+    serve_ray(
+        options.ray,
+        config,
+        os.environ,
+        host=options.host,
+        port=options.port,
+        ready=lambda url: print(f"Serving at {url}", file=sys.stderr),
     )
     return DONE
 

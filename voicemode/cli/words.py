@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode import __version__
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         dest="engines",
         metavar="NAME",
         help="who speaks, in order, where it is given more than once (default: VOICEMODE_SPEECH_ENGINES)",
+    )
+    serving.add_argument(
+        "--ray",
+        type=Path,
+        metavar="FILE",
+        help="on Ray Serve, as this configuration file says (docs/cluster.md)",
     )
 
     def command(name: str, run: Command, explained: str) -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from voicemode.engines.system_dialects import DIALECTS, NAME, RATE, Dialect, Order
 from voicemode.errors import BadContent, EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
@@ -180,8 +181,9 @@ class _Run(asyncio.SubprocessProtocol):
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        self._transport = cast(
+            asyncio.SubprocessTransport, transport
+        )  # uvloop's is like it without being one.
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         self._printed[fd] += data[: max(0, 1_000_000 - len(self._printed[fd]))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Guard:
     )
     NO_TOKEN = "Send the token of VOICEMODE_HTTP_TOKEN in the header Authorization: Bearer."
 
-    def __init__(self, web: ASGIApp, *, hosts: frozenset[str], token: str) -> None:
+    def __init__(self, web: ASGIApp, *, hosts: Container[str], token: str) -> None:
         self._web = web
         self._hosts = hosts
         self._token = token.encode()

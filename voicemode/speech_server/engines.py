@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -34,6 +34,12 @@ class Warms(Protocol):
 class Measured(Protocol):
     async def holds(self) -> float | None:
         """Streams at once that keep ahead of real time on this machine; None where that was not measured."""
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    def text(self) -> AbstractContextManager[None]:
+        """Room for a text, all of its pieces. Raises `Full`."""
 
 
 class Lenient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Protocol, runtime_checkable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +26,24 @@ MOST_VOICES = 50
 """As many as the cache holds."""
 
 WARM_WORD = "Ready."
+
+
+class Holds(Protocol):
+    """A voice that is ready: where it was found, and after how many seconds."""
+
+    @property
+    def level(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
+@runtime_checkable
+class Preloads(Protocol):
+    """An engine whose voices are held elsewhere."""
+
+    async def preload(self, voice: str) -> Holds:
+        """Raises `UnknownVoice`."""
 
 
 async def health(service: Service, request: Request) -> Response:
@@ -88,12 +107,20 @@ async def _load(service: Service, engine: TtsEngine, name: str) -> dict[str, obj
         for cache in service.caches(engine):
             with suppress(UnknownVoice):  # Its own voice, or another engine's.
                 held = await cache.get(name)
-                return {"status": "ready", "level": held.level, "ms": round(held.seconds * 1000, 1)}
+                return _held(held)
+        for each in service.engines.behind(engine):
+            if isinstance(each, Preloads):
+                with suppress(UnknownVoice):
+                    return _held(await each.preload(name))
         if name not in {each.id for each in await engine.voices()}:
             raise UnknownVoice(f"No engine here has the voice {name[:64]!r}.")
     except VoiceModeError as error:
         return {"status": "error", "error": error_json(error)}
     return {"status": "ready", "level": "engine", "ms": 0.0}
+
+
+def _held(held: Holds) -> dict[str, object]:
+    return {"status": "ready", "level": held.level, "ms": round(held.seconds * 1000, 1)}
 
 
 async def warmup(service: Service, request: Request) -> Response:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from voicemode import clock
 from voicemode.app import App, open_app
-from voicemode.codecs.encoding import open_encoder
 from voicemode.config import Config
 from voicemode.errors import VoiceModeError
-from voicemode.eventlog import event_name
-from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
 from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
-from voicemode.sentences import CLAUSES
-from voicemode.speech import AudioFormat
-from voicemode.speech_server.admission import FIRST_LIMIT, Admission
-from voicemode.speech_server.engines import Engines, Warms, first_guess, picked
-from voicemode.speech_server.figures import Figures
-from voicemode.speech_server.service import MOST_HEARINGS, Service
+from voicemode.speech_server.admission import FIRST_LIMIT
+from voicemode.speech_server.composing import Composed, composed, warm_encoders
+from voicemode.speech_server.engines import Warms, first_guess, picked
 from voicemode.speech_server.web import web
 
 logger = logging.getLogger(__name__)
@@ -39,19 +31,10 @@ LIMITS = Limits(request_seconds=30.0, connections=2_048, message_bytes=262_144, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Serving:
-    """A server that is open. `drain` takes nothing new and returns when everything was said, or after its limit."""
+    """A server that is open."""
 
     url: str
-    places: Admission
-    hearings: Admission
-    drain_seconds: float
-
-    async def drain(self) -> None:
-        self.places.draining = self.hearings.draining = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.drain_seconds):
-                await self.places.idle.wait()
-                await self.hearings.idle.wait()
+    composed: Composed
 
 
 async def serve_speech(
@@ -59,12 +42,12 @@ async def serve_speech(
 ) -> None:
     """Serves until a signal comes, lets what is being said be said, and returns. `ready` is told the URL
     once the door is open. A second signal ends it at once."""
-    stopping = _told_by_signals()
+    stopping = told_by_signals()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
         named = config.speech_server.engines
         engines = picked(app.line_up.speakers, named)
-        await asyncio.gather(app.warm(), asyncio.to_thread(_warm_encoders), _warm(engines if named else ()))
+        await asyncio.gather(app.warm(), asyncio.to_thread(warm_encoders), _warm(engines if named else ()))
         first = await first_guess(engines)
         server = await stack.enter_async_context(serving(app, engines=engines, first=first))
         # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
@@ -73,7 +56,7 @@ async def serve_speech(
         with suppress(OSError):
             ready(server.url)
         await stopping.get()
-        draining = asyncio.ensure_future(server.drain())
+        draining = asyncio.ensure_future(server.composed.drain())
         again = asyncio.ensure_future(stopping.get())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, again):
@@ -87,49 +70,21 @@ async def serving(
     """The server in front of `engines`. `first` streams are let in before anything was seen. Raises
     `ConfigurationError`."""
     settings = app.config.speech_server
-    places = Admission(most=settings.streams, first=first)
-    hearings = Admission(most=MOST_HEARINGS, first=MOST_HEARINGS)
-    figures = Figures(places)
-
-    def emit(event: Event) -> None:
-        figures.watch(event)
-        app.log.emit(event)
-        _log(event)
-
-    service = Service(
-        engines=Engines(engines),
-        transcription=app.line_up.transcription,
-        places=places,
-        hearings=hearings,
-        new_splitter=app.splitters(),
-        clauses=app.splitters(CLAUSES),
-        source=app.config.speech.audio_format,
-        emit=emit,
-    )
+    made = composed(app, engines, first=first)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(
             listen(settings.host, settings.port, token=app.config.server.token, named=NAMED)
         )
         port = listening.getsockname()[1]
         application = web(
-            service,
-            figures,
+            made.service,
+            made.figures,
             hosts=own_hosts(settings.host, port),
             token=app.config.server.token,
             origins=settings.origins,
         )
         await stack.enter_async_context(open_door(application, listening, limits=LIMITS, websockets=True))
-        yield Serving(
-            url=url_of(listening, settings.host),
-            places=places,
-            hearings=hearings,
-            drain_seconds=settings.drain_s,
-        )
-
-
-def _warm_encoders() -> None:
-    """The first client need not wait until PyAV is imported."""
-    open_encoder(AudioFormat.MP3)
+        yield Serving(url=url_of(listening, settings.host), composed=made)
 
 
 async def _warm(engines: Sequence[TtsEngine]) -> None:
@@ -142,19 +97,7 @@ async def _warm(engines: Sequence[TtsEngine]) -> None:
                 logger.error("%s", error)
 
 
-def _log(event: Event) -> None:
-    """One line of JSON a request, without a word of what was said."""
-    if isinstance(event, SpeechServed | TranscriptServed | RequestRefused | EndpointFailed):
-        told = {"event": event_name(type(event)), "time": clock.wall().isoformat(timespec="milliseconds")}
-        rounded = {
-            name: round(value, 4) if isinstance(value, float) else value
-            for name, value in asdict(event).items()
-            if name != "at"
-        }
-        logger.info("%s", json.dumps(told | rounded, ensure_ascii=False))
-
-
-def _told_by_signals() -> asyncio.Queue[None]:
+def told_by_signals() -> asyncio.Queue[None]:
     """One entry for each signal that asks the process to end."""
     told: asyncio.Queue[None] = asyncio.Queue()
     loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from secrets import token_hex
 
@@ -15,10 +15,10 @@ from voicemode.events import Emit, SpeechServed, TranscriptServed
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.rendering import NewSplitter
 from voicemode.speech import AudioFormat
-from voicemode.speech_server.admission import Admission
+from voicemode.speech_server.admission import Admission, Progress
 from voicemode.speech_server.asked import Asked
 from voicemode.speech_server.capped import Left
-from voicemode.speech_server.engines import STANDARD_VOICES, Engines
+from voicemode.speech_server.engines import STANDARD_VOICES, Bounded, Engines
 from voicemode.speech_server.relayed import RelayedOpus
 from voicemode.speech_server.utterance import OnSentence, Utterance
 
@@ -54,7 +54,7 @@ class Service:
     ) -> AsyncIterator[Utterance | RelayedOpus]:
         """A place, a voice and what will say the text. Raises `Full` and whatever the engine says at once."""
         engine = self.engines.choose(asked.model)
-        async with self.places.place() as progress:
+        async with self._placed(engine) as progress:
             speaking: Utterance | RelayedOpus | None = None
             outcome = "finished"
             try:
@@ -121,6 +121,14 @@ class Service:
         """Of the engines for which loading a voice is work of its own; of `engine`, as clients name it, where given."""
         found = (getattr(each, "cache", None) for each in self.engines.behind(engine))
         return [each for each in found if isinstance(each, VoiceCache)]
+
+    @asynccontextmanager
+    async def _placed(self, engine: TtsEngine) -> AsyncIterator[Progress]:
+        """A place here, and with the engine that is asked first, where that counts its texts. Raises `Full`."""
+        first = self.engines.behind(engine)[0]
+        with first.text() if isinstance(first, Bounded) else nullcontext():
+            async with self.places.place() as progress:
+                yield progress
 
     async def _load_voice(self, engine: TtsEngine, voice: str | None) -> float:
         """Seconds until the voice was there; 0 where there is nothing to load. What goes wrong with it is the engine's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -39,7 +39,7 @@ def web(
     service: Service,
     figures: Figures,
     *,
-    hosts: frozenset[str],
+    hosts: Container[str],
     token: str,
     origins: tuple[str, ...] = (),
 ) -> ASGIApp:
@@ -112,7 +112,7 @@ class SpeechGuard(Guard):
     WEBSOCKETS = True
 
     def __init__(
-        self, web: ASGIApp, *, hosts: frozenset[str], token: str, origins: tuple[str, ...], emit: Emit
+        self, web: ASGIApp, *, hosts: Container[str], token: str, origins: tuple[str, ...], emit: Emit
     ) -> None:
         super().__init__(web, hosts=hosts, token=token)
         self._origins = frozenset(each.lower().rstrip("/") for each in origins)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 HEADER = 5
 HIGH_BYTES = 256 * 1024
@@ -121,8 +122,8 @@ class Child(asyncio.SubprocessProtocol):
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Never waits. A child that has gone is found out by `receive`."""
         pipe = self._transport.get_pipe_transport(0) if self._transport and not self._ended else None
-        if isinstance(pipe, asyncio.WriteTransport) and not pipe.is_closing():
-            pipe.write(packed(kind, payload))
+        if pipe is not None and not pipe.is_closing():
+            cast(asyncio.WriteTransport, pipe).write(packed(kind, payload))
 
     async def receive(self) -> Message:
         """The next message. Raises `ChildGone` when there will be none."""
@@ -157,13 +158,14 @@ class Child(asyncio.SubprocessProtocol):
 
     def _hold_back(self, on: bool) -> None:
         pipe = self._transport.get_pipe_transport(1) if self._transport else None
-        if not isinstance(pipe, asyncio.ReadTransport) or pipe.is_closing():
+        if pipe is None or pipe.is_closing():
             return
         self.held_back = on
+        reading = cast(asyncio.ReadTransport, pipe)
         if on:
-            pipe.pause_reading()
+            reading.pause_reading()
         else:
-            pipe.resume_reading()
+            reading.resume_reading()
 
     def _over(self, reason: str) -> None:
         self._ended = self._ended or reason
@@ -172,8 +174,8 @@ class Child(asyncio.SubprocessProtocol):
     # what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self._transport = transport
+        # uvloop's transports are like asyncio's without being theirs.
+        self._transport = cast(asyncio.SubprocessTransport, transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:

@@ -1,0 +1,153 @@
+"""The work behind a deployment: one engine in a process of its own, asked by ingresses that may be far away."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any, cast
+
+from voicemode.app import open_app
+from voicemode.cluster.plan import Deployed
+from voicemode.cluster.wire import Failed, Preloaded, Said, Tail, failed, head_of
+from voicemode.config import Config
+from voicemode.engines.voice_cache import VoiceCache
+from voicemode.errors import ConfigurationError, UnknownVoice, VoiceModeError
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.settings_files import load_config, working_folder
+from voicemode.speech import SpeechRequest, Transcript, TranscriptionRequest, Trouble, Voice
+from voicemode.speech_server.engines import STANDARD_VOICES, Warms
+
+Holding = Callable[[Callable[[str], Awaitable[object]], int], Callable[[str], Awaitable[object]]]
+"""(how a voice is loaded, how many are held) → the same, but a voice that is held is not loaded again, and the cluster
+knows who holds it."""
+
+
+class SpeechReplica:
+    """Answers with values of `wire`: an exception would arrive as one of Ray's, with a stack in place of a sentence."""
+
+    def __init__(self, engine: TtsEngine, *, voices: int, holding: Holding) -> None:
+        self._engine = engine
+        self._hold = holding(self._load, voices) if voices else None
+
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[Said]:
+        troubles: list[Trouble] = []
+        try:
+            if request.voice is not None and request.voice not in STANDARD_VOICES:
+                await self._held(request.voice)
+            async with self._engine.synthesize(replace(request, tell=troubles.append)) as audio:
+                yield head_of(audio, troubles)
+                async for chunk in audio.chunks:
+                    yield chunk
+                yield Tail(reworded=audio.reworded())
+        except VoiceModeError as error:
+            yield failed(error, troubles)
+
+    async def voices(self) -> list[Voice] | Failed:
+        try:
+            return await self._engine.voices()
+        except VoiceModeError as error:
+            return failed(error)
+
+    async def preload(self, voice: str) -> Preloaded | Failed:
+        try:
+            return await self._preloaded(voice)
+        except VoiceModeError as error:
+            return failed(error)
+
+    async def warm(self) -> Failed | None:
+        try:
+            if isinstance(self._engine, Warms):
+                await self._engine.warm()
+        except VoiceModeError as error:
+            return failed(error)
+        return None
+
+    async def _preloaded(self, voice: str) -> Preloaded:
+        cache = self._cache
+        if cache is None:
+            if voice not in {each.id for each in await self._engine.voices()}:
+                raise UnknownVoice(f"{self._engine.name} has no voice {voice[:64]!r}.")
+            await self._held(voice)
+            return Preloaded(level="engine", seconds=0.0)
+        found = await cache.get(voice)
+        await self._held(voice)
+        return Preloaded(level=found.level, seconds=found.seconds)
+
+    async def _held(self, voice: str) -> None:
+        if self._hold is not None:
+            await self._hold(voice)
+
+    async def _load(self, voice: str) -> object:
+        if self._cache is not None:
+            await self._cache.get(voice)
+        return voice
+
+    @property
+    def _cache(self) -> VoiceCache[object] | None:
+        cache = getattr(self._engine, "cache", None)
+        return cache if isinstance(cache, VoiceCache) else None
+
+
+class HearingReplica:
+    """A recogniser behind a deployment."""
+
+    def __init__(self, engine: SttEngine) -> None:
+        self._engine = engine
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript | Failed:
+        try:
+            return await self._engine.transcribe(request)
+        except VoiceModeError as error:
+            return failed(error)
+
+
+async def open_voice(deployed: Deployed, environment: Mapping[str, str], stack: AsyncExitStack) -> TtsEngine:
+    """The engine, warm; `stack` closes it. Raises `ConfigurationError` where nothing has its name."""
+    if deployed.import_path:
+        made = cast(TtsEngine, _made(deployed, environment))
+        stack.push_async_callback(made.close)
+    else:
+        # Named in the configuration: an engine that is too heavy to be there unasked is there then.
+        named = {**environment, "VOICEMODE_SPEECH_ENGINES": deployed.name}
+        app = await stack.enter_async_context(open_app(_config(named), named))
+        made = cast(TtsEngine, _of_name(deployed, app.line_up.speakers))
+    if isinstance(made, Warms):
+        await made.warm()
+    return made
+
+
+async def open_ear(deployed: Deployed, environment: Mapping[str, str], stack: AsyncExitStack) -> SttEngine:
+    if deployed.import_path:
+        made = cast(SttEngine, _made(deployed, environment))
+        stack.push_async_callback(made.close)
+        return made
+    app = await stack.enter_async_context(open_app(_config(environment), environment))
+    return cast(SttEngine, _of_name(deployed, app.line_up.transcription.engines))
+
+
+def _config(environment: Mapping[str, str]) -> Config:
+    return load_config(environment, working_folder())
+
+
+def _of_name(deployed: Deployed, engines: Any) -> Any:
+    by_name = {engine.name: engine for engine in engines}
+    if deployed.name not in by_name:
+        raise ConfigurationError(
+            f"There is no engine {deployed.name!r} on this node; there are {', '.join(by_name)}.",
+            hint="Change its name in the file, or give it an import_path.",
+        )
+    return by_name[deployed.name]
+
+
+def _made(deployed: Deployed, environment: Mapping[str, str]) -> object:
+    module, _, function = deployed.import_path.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{deployed.import_path} of the engine {deployed.name!r} cannot be imported: {error}.",
+            hint="Is its package installed on every node?",
+        ) from error
+    return make(environment)

@@ -1,0 +1,90 @@
+"""The server's service put together for an application: engines in front, what is told of them behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from voicemode import clock
+from voicemode.app import App
+from voicemode.codecs.encoding import open_encoder
+from voicemode.eventlog import event_name
+from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
+from voicemode.ports import SttEngine, TtsEngine
+from voicemode.sentences import CLAUSES
+from voicemode.speech import AudioFormat
+from voicemode.speech_server.admission import FIRST_LIMIT, Admission
+from voicemode.speech_server.engines import Engines
+from voicemode.speech_server.figures import Figures
+from voicemode.speech_server.service import MOST_HEARINGS, Service
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Composed:
+    """A service and its figures. `drain` takes nothing new and returns when everything was said, or after its limit."""
+
+    service: Service
+    figures: Figures
+    drain_seconds: float
+
+    async def drain(self) -> None:
+        places, hearings = self.service.places, self.service.hearings
+        places.draining = hearings.draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.drain_seconds):
+                await places.idle.wait()
+                await hearings.idle.wait()
+
+
+def composed(
+    app: App,
+    engines: Sequence[TtsEngine],
+    *,
+    transcription: SttEngine | None = None,
+    first: float = FIRST_LIMIT,
+) -> Composed:
+    """`engines` speak; `transcription` listens, or whoever the application has. `first` streams are let in before
+    anything was seen."""
+    settings = app.config.speech_server
+    places = Admission(most=settings.streams, first=first)
+    figures = Figures(places)
+
+    def emit(event: Event) -> None:
+        figures.watch(event)
+        app.log.emit(event)
+        _log(event)
+
+    service = Service(
+        engines=Engines(engines),
+        transcription=transcription or app.line_up.transcription,
+        places=places,
+        hearings=Admission(most=MOST_HEARINGS, first=MOST_HEARINGS),
+        new_splitter=app.splitters(),
+        clauses=app.splitters(CLAUSES),
+        source=app.config.speech.audio_format,
+        emit=emit,
+    )
+    return Composed(service=service, figures=figures, drain_seconds=settings.drain_s)
+
+
+def warm_encoders() -> None:
+    """The first client need not wait until PyAV is imported."""
+    open_encoder(AudioFormat.MP3)
+
+
+def _log(event: Event) -> None:
+    """One line of JSON a request, without a word of what was said."""
+    if isinstance(event, SpeechServed | TranscriptServed | RequestRefused | EndpointFailed):
+        told = {"event": event_name(type(event)), "time": clock.wall().isoformat(timespec="milliseconds")}
+        rounded = {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in asdict(event).items()
+            if name != "at"
+        }
+        logger.info("%s", json.dumps(told | rounded, ensure_ascii=False))
