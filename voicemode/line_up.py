@@ -14,6 +14,7 @@ from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
 from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.far_voices import far_voices
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_probe import Purpose
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
@@ -103,7 +104,10 @@ class LineUp:
         return [*engines, self._embedded, *named]
 
     def _chatterbox(self) -> ChatterboxVoice:
-        return ChatterboxVoice(folders=[self._places.data / "voices"])
+        far = self._config.speech_server.voices_url
+        return ChatterboxVoice(
+            folders=[self._places.data / "voices"], remote=far_voices(far) if far else None
+        )
 
     def _realtime(self) -> list[RealtimeSpeech]:
         """The cloud's next voice, behind its present one."""

@@ -75,6 +75,7 @@ class Rendering:
         self._wanted: int | None = None
         self._written = asyncio.Event()
         self._text: AsyncIterator[str] | None = None
+        self._reading: asyncio.Task[None] | None = None
         if isinstance(text, str):
             for piece in pieces_of(text, ports.new_splitter(request)):
                 self.ledger.add(piece)
@@ -83,14 +84,17 @@ class Rendering:
 
     async def prepare(self) -> None:
         """Asks for the first sound before `run`, which goes on with it. Raises `VoiceModeError` when there will be
-        none; the text has to be there."""
+        none. Of a text that is still being written it waits for the first piece."""
+        self._begin_reading()
+        if not await self._has(0):
+            raise nothing_to_say("")
         self._next = self._ask(0)
         await self._next.opened()
 
     async def run(self, write: Write) -> None:
         """Gives every frame to `write`, in order. Raises `VoiceModeError` where it breaks off for good; cancelling
         closes the connections."""
-        reading = asyncio.create_task(self._read_text())
+        reading = self._begin_reading()
         try:
             number = 0
             while await self._has(number):
@@ -99,15 +103,24 @@ class Rendering:
                 number = await self._say(number, write)
             await reading
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
             await self.drop()
 
     async def drop(self) -> None:
-        """Closes what was asked for and is not wanted any more."""
+        """Closes what was asked for and is not wanted any more, and reads no further."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+        await self._close_next()
+
+    async def _close_next(self) -> None:
         if self._next is not None:
             await self._next.close()
         self._next = None
+
+    def _begin_reading(self) -> asyncio.Task[None]:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_text())
+        return self._reading
 
     async def _read_text(self) -> None:
         try:
@@ -160,7 +173,7 @@ class Rendering:
             except VoiceModeError as error:
                 for frame in joint.fade():
                     await write(number, frame)
-                await self.drop()
+                await self._close_next()
                 self._running = None
                 return self._break_off(number, piece, error)
         for frame in _ending(way):
@@ -292,9 +305,13 @@ def pieces_of(text: str, splitter: Splitter) -> list[str]:
         )
     pieces = splitter.feed(text) + splitter.flush()
     if not pieces:
-        shown = text.strip()[:40]
-        raise InvalidRequest(
-            f"There is nothing to say in {shown!r}." if shown else "The message is empty.",
-            hint="Give a message with words in it.",
-        )
+        raise nothing_to_say(text)
     return pieces
+
+
+def nothing_to_say(text: str) -> InvalidRequest:
+    shown = text.strip()[:40]
+    return InvalidRequest(
+        f"There is nothing to say in {shown!r}." if shown else "The message is empty.",
+        hint="Give a message with words in it.",
+    )

@@ -479,6 +479,13 @@ class SpeechServerSettings:
         "Web pages elsewhere that may call the speech server, as https://app.example. Empty: its own page only.",
         from_project=False,
     )
+    voices_url: str = setting(
+        "VOICEMODE_SPEECH_VOICES_URL",
+        URL,
+        "",
+        "Where recordings of voices are fetched that are not in the folder of voices, as NAME.wav under this address.",
+        from_project=False,
+    )
     streams: int = setting(
         "VOICEMODE_SPEECH_STREAMS",
         integer(1, 4_096),

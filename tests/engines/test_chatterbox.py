@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.codecs.material import floats, pitch, s16, tone
+from tests.support.chatterbox import standin
 from tests.support.contract import (
     assert_cancel_stops_speech,
     assert_each_gets_its_own,
@@ -31,24 +32,14 @@ from voicemode.wav import wav_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("SPT-70")]
 
-STANDINS = Path(__file__).parent.parent / "support" / "standins"
 LONG = "This is a sentence that goes on for a while, and then another part. " * 12
 ALICE = wav_bytes(Frame(data=s16(tone(1.0, 24_000, hertz=330.0)), format=SPEECH))
 
 
 @pytest.fixture
 def package() -> Iterator[Any]:
-    """The stand-in's `chatterbox.tts`, importable as the real one would be."""
-    sys.path.insert(0, str(STANDINS))
-    try:
-        import chatterbox.tts as module
-
-        module.ChatterboxTTS.made.clear()
+    with standin() as module:
         yield module
-    finally:
-        sys.path.remove(str(STANDINS))
-        for name in [name for name in sys.modules if name.split(".")[0] in ("chatterbox", "torch")]:
-            del sys.modules[name]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from voicemode import clock
 from voicemode.errors import Busy
+from voicemode.speech_server.newcomers import Newcomers
 
 FIRST_LIMIT = 32.0
 """Streams let in before anything was seen, of an engine that has not been measured."""
@@ -71,6 +72,7 @@ class Progress:
     """One stream. `sound` seconds were sent; `waited` is the time its engine made it wait."""
 
     began: float
+    newcomers: Newcomers
     first: float | None = None
     sound: float = 0.0
     waited: float = 0.0
@@ -96,6 +98,11 @@ class Progress:
             proved, self.on_proof = self.on_proof, None
             proved(self)
 
+    async def give_way(self, at: float) -> None:
+        """Lets those go first who have no sound yet, as long as its client has enough."""
+        if self.first is not None:
+            await self.newcomers.first(self.first + self.sound - at)
+
 
 class Admission:
     """`most` is never passed; `first` is the guess, for which nobody waits longer than `line_seconds`. Use from one
@@ -120,6 +127,7 @@ class Admission:
         self._line: deque[asyncio.Future[None]] = deque()
         self._called: set[asyncio.Future[None]] = set()
         """Out of the line and not at their places yet."""
+        self._newcomers = Newcomers()
         self._line_seconds = line_seconds
         self._now = now
         self._usual = USUAL_SECONDS
@@ -145,7 +153,11 @@ class Admission:
         await self._turn()
         with self.stream() as progress:
             progress.began = began
-            yield progress
+            self._newcomers.came(progress)
+            try:
+                yield progress
+            finally:
+                self._newcomers.settled(progress)
 
     @contextmanager
     def stream(self) -> Iterator[Progress]:
@@ -155,7 +167,7 @@ class Admission:
         if not self._free:
             raise Full(self.limit, self._retry_after())
         now = self._now()
-        progress = Progress(began=now, let_in=now, on_proof=self._proved)
+        progress = Progress(began=now, newcomers=self._newcomers, let_in=now, on_proof=self._proved)
         self._streams.append(progress)
         self.idle.clear()
         for each in self._streams:
@@ -203,6 +215,7 @@ class Admission:
                 self._called.add(turn)
 
     def _proved(self, progress: Progress) -> None:
+        self._newcomers.settled(progress)
         if not self._known and not progress.broke:
             self._let_in_more(progress)
 

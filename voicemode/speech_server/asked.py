@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from voicemode.engines.voice_cache import MOST_BYTES
 from voicemode.presets import delivery
 from voicemode.speech import AudioFormat, Delivery
 from voicemode.speech_server.answers import BadArgument
@@ -22,6 +24,8 @@ _MU_LAW_NAMES = frozenset({MU_LAW, "ulaw", "g711", "g711_ulaw", "telephone"})
 SLOWEST, FASTEST = 0.25, 4.0
 LONGEST_NAME = 256
 LONGEST_INSTRUCTIONS = 4_096
+LONGEST_RECORDING = MOST_BYTES * 4 // 3 + 4
+"""Of the largest file that a voice is made of, in base64."""
 
 KNOBS = ("exaggeration", "cfg_weight", "temperature", "steps", "first_chunk", "chunk")
 """What a request may set of its preset."""
@@ -55,6 +59,14 @@ class Asked:
     def audio_format(self) -> AudioFormat | None:
         """None for µ-law."""
         return None if self.format == MU_LAW else AudioFormat(self.format)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """A voice to be made ready. `recording` is a sound file in which it is to be heard, where the client sends one."""
+
+    id: str
+    recording: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +111,28 @@ class Fields:
             raise BadArgument(f"{name} is {_shown(value)}; it must be true or false.", param=name)
         return value
 
-    def names(self, name: str, *, most: int) -> list[str]:
+    def voices(self, name: str, *, most: int) -> list[Wanted]:
+        """Each a name, or an object with `id` and `audio`."""
         value = self.given.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise BadArgument(f"{name} must be a list of strings.", param=name)
+        if not isinstance(value, list) or not all(isinstance(each, str | dict) for each in value):
+            raise BadArgument(
+                f"{name} must be a list of names, or of objects with id and audio (a recording in base64).",
+                param=name,
+            )
         if len(value) > most:
             raise BadArgument(f"{name} has {len(value)} entries; at most {most} are taken.", param=name)
-        return value
+        return [_wanted(each) for each in value]
+
+
+def _wanted(value: str | dict[str, object]) -> Wanted:
+    if isinstance(value, str):
+        return Wanted(id=value)
+    fields = Fields(value)
+    sent = fields.text("audio", longest=LONGEST_RECORDING)
+    try:
+        return Wanted(id=fields.text("id"), recording=base64.b64decode(sent, validate=True) if sent else None)
+    except ValueError:
+        raise BadArgument("audio is not base64.", param="audio") from None
 
 
 def json_fields(body: bytes) -> Fields:

@@ -10,18 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voicemode import __version__, clock
+from voicemode.engines.voice_cache import MOST_SECONDS
 from voicemode.errors import UnknownVoice, VoiceModeError
 from voicemode.pcm import SPEECH, Frame
 from voicemode.ports import TtsEngine
 from voicemode.speech import SpeechRequest
 from voicemode.speech_server.answers import UNAVAILABLE, UnknownModel, error_json, json_response
-from voicemode.speech_server.asked import MU_LAW, Asked, Fields, json_fields
+from voicemode.speech_server.asked import MU_LAW, Asked, Fields, Wanted, json_fields
 from voicemode.speech_server.capped import body_of, while_there
 from voicemode.speech_server.engines import Warms
 from voicemode.speech_server.service import Service
+from voicemode.speech_server.uploads import decoded
 from voicemode.speech_server.utterance import encoder
 
 MOST_BODY_BYTES = 65_536
+MOST_PRELOAD_BYTES = 14_000_000
+"""One large recording, or several of ten seconds."""
 MOST_VOICES = 50
 """As many as the cache holds."""
 
@@ -91,29 +95,37 @@ async def voices(service: Service, request: Request) -> Response:
 
 async def preload(service: Service, request: Request) -> Response:
     """Voices into the cache before they are needed; each is told by itself, since one that fails spoils no other."""
-    fields = json_fields(await body_of(request, most=MOST_BODY_BYTES))
-    named = fields.names("voices" if "voices" in fields.given else "voice_ids", most=MOST_VOICES)
+    fields = json_fields(await body_of(request, most=MOST_PRELOAD_BYTES))
+    named = fields.voices("voices" if "voices" in fields.given else "voice_ids", most=MOST_VOICES)
     return await while_there(request.receive, _preloaded(service, fields, named))
 
 
-async def _preloaded(service: Service, fields: Fields, named: list[str]) -> Response:
+async def _preloaded(service: Service, fields: Fields, named: list[Wanted]) -> Response:
     engine = service.engines.choose(fields.text("model"))
-    told = await asyncio.gather(*(_load(service, engine, name) for name in named))
-    return json_response({"voices": dict(zip(named, told, strict=True))})
+    told = await asyncio.gather(*(_load(service, engine, wanted) for wanted in named))
+    return json_response({"voices": dict(zip((each.id for each in named), told, strict=True))})
 
 
-async def _load(service: Service, engine: TtsEngine, name: str) -> dict[str, object]:
+async def _load(service: Service, engine: TtsEngine, wanted: Wanted) -> dict[str, object]:
     try:
-        for cache in service.caches(engine):
+        caches = service.caches(engine)
+        if wanted.recording is not None:
+            if not caches:
+                raise UnknownVoice("No engine here speaks in the voice of a recording.")
+            sound = await asyncio.to_thread(
+                decoded, wanted.recording, SPEECH, longest=MOST_SECONDS, param="audio"
+            )
+            for cache in caches:
+                cache.put(wanted.id, sound)
+        for cache in caches:
             with suppress(UnknownVoice):  # Its own voice, or another engine's.
-                held = await cache.get(name)
-                return _held(held)
+                return _held(await cache.get(wanted.id))
         for each in service.engines.behind(engine):
             if isinstance(each, Preloads):
                 with suppress(UnknownVoice):
-                    return _held(await each.preload(name))
-        if name not in {each.id for each in await engine.voices()}:
-            raise UnknownVoice(f"No engine here has the voice {name[:64]!r}.")
+                    return _held(await each.preload(wanted.id))
+        if wanted.id not in {each.id for each in await engine.voices()}:
+            raise UnknownVoice(f"No engine here has the voice {wanted.id[:64]!r}.")
     except VoiceModeError as error:
         return {"status": "error", "error": error_json(error)}
     return {"status": "ready", "level": "engine", "ms": 0.0}

@@ -22,14 +22,14 @@ from voicemode.rendering import NewSplitter, pieces_of
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest
 from voicemode.speech_server.admission import Progress
 from voicemode.speech_server.asked import Asked
-from voicemode.speech_server.utterance import CHUNK_BYTES, Stages, Take
+from voicemode.speech_server.utterance import CHUNK_BYTES, READ_AT_ONCE, Stages, Take
 
 MOST_TRIES = 3
 OGG = b"OggS"
 
 
 class RelayedOpus:
-    """A whole text as one Ogg/Opus stream. Raises `InvalidRequest` when there is nothing to say."""
+    """A whole text as one Ogg/Opus stream."""
 
     def __init__(
         self, engine: TtsEngine, asked: Asked, text: str, *, new_splitter: NewSplitter, progress: Progress
@@ -46,15 +46,22 @@ class RelayedOpus:
             language=asked.language,
             delivery=asked.delivery,
         )
-        self._pieces = pieces_of(text, new_splitter(self._request))
+        self._text = text
+        self._new_splitter = new_splitter
+        self._pieces: list[str] = []
         self._relay = OpusRelay(engine.name)
         self._next: ReadAhead | None = None
 
     async def prepare(self) -> None:
         """Returns when the first sound is there. Raises `VoiceModeError` when there will be none."""
+        splitter = self._new_splitter(self._request)
+        if len(self._text) > READ_AT_ONCE:
+            self._pieces = await asyncio.to_thread(pieces_of, self._text, splitter)
+        else:
+            self._pieces = pieces_of(self._text, splitter)
         self._next = self._ask(0)
         try:
-            await self._next.opened()
+            await self._opened(self._next)
         except BaseException:
             await self.drop()
             raise
@@ -73,6 +80,7 @@ class RelayedOpus:
         ahead, self._next = self._next, None
         if ahead is not None:
             await ahead.close()
+        self.stages.generation = self._progress.waited
         self.stages.total = clock.monotonic() - self._progress.began
         self.stages.sound = self._progress.sound
 
@@ -82,10 +90,9 @@ class RelayedOpus:
             ahead, self._next = self._next or self._ask(number), None
             if ahead.read:
                 self._ask_next(number + 1)
-            began = clock.monotonic()
             async with ahead:
                 try:
-                    audio = await ahead.opened()
+                    audio = await self._opened(ahead)
                     self.stages.engine, self.stages.voice = audio.engine, audio.voice
                     async for data, seconds in self._packets(audio, ahead):
                         if not sent and number:
@@ -98,9 +105,15 @@ class RelayedOpus:
                     if sent or tried == MOST_TRIES:
                         raise
                     continue
-            self.stages.generation += clock.monotonic() - began
             self.stages.pieces += 1
             return
+
+    async def _opened(self, ahead: ReadAhead) -> EncodedAudio:
+        began = clock.monotonic()
+        try:
+            return await ahead.opened()
+        finally:
+            self._progress.waited += clock.monotonic() - began
 
     async def _packets(self, audio: EncodedAudio, ahead: ReadAhead) -> AsyncIterator[tuple[bytes, float]]:
         """Ogg/Opus bytes of a piece, and the seconds of sound in them; encoded here where need be."""
@@ -128,6 +141,7 @@ class RelayedOpus:
                     self.stages.transcoding += clock.monotonic() - before
                     yield data, sum(frame.seconds for frame in frames)
             await asyncio.sleep(0)
+            await self._progress.give_way(clock.monotonic())
             began = clock.monotonic()
         if decoder is not None and encoder is not None:
             frames = await asyncio.to_thread(decoder.flush)

@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from voicemode.codecs import open_decoder
-from voicemode.errors import BadContent, VoiceModeError
+from voicemode.errors import VoiceModeError
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine
-from voicemode.speech import AudioFormat, EncodedAudio, Transcript, TranscriptionRequest
+from voicemode.speech import Transcript, TranscriptionRequest
 from voicemode.speech_server.answers import BadArgument, error_json, json_response, refusal, sse
 from voicemode.speech_server.capped import Left, body_of, while_there
 from voicemode.speech_server.segments import SUBTITLE_SECONDS, WHOLE_SECONDS, Segment, cut, merged
 from voicemode.speech_server.service import Hearing, Service
 from voicemode.speech_server.speech import Started
 from voicemode.speech_server.subtitles import Line, srt, vtt
+from voicemode.speech_server.uploads import decoded
 from voicemode.text import clean_transcript
 
 MOST_BODY_BYTES = 26_500_000
@@ -34,7 +34,6 @@ MOST_BODY_BYTES = 26_500_000
 LONGEST_SECONDS = 3_600
 """An hour of sound is 115 MB in memory, and a small file can hold days."""
 
-DECODED_AT_ONCE = 65_536
 AHEAD = 2
 """Segments that are transcribed beside the one that is next: the words come sooner, the engine is not stormed."""
 
@@ -89,7 +88,7 @@ class TranscriptionRoute:
 
 async def _answer(engine: SttEngine, upload: Upload, account: Hearing, started: Started) -> Response | None:
     """The whole answer, or None where it has gone out as events."""
-    recording = await asyncio.to_thread(decoded, upload.data)
+    recording = await asyncio.to_thread(decoded, upload.data, LISTENING, longest=LONGEST_SECONDS)
     account.seconds = recording.seconds
     timed = upload.stream or upload.format in TIMED
     segments = await asyncio.to_thread(cut, recording, longest=SUBTITLE_SECONDS if timed else WHOLE_SECONDS)
@@ -176,35 +175,6 @@ async def uploaded(request: Request) -> Upload:
         )
     finally:
         await form.close()
-
-
-def decoded(data: bytes) -> Frame:
-    """An upload as the recogniser's samples. Raises `BadArgument`. For a thread."""
-
-    async def nothing() -> AsyncIterator[bytes]:
-        return
-        yield b""
-
-    # wav always begins with its mark: what has none of any format is refused rather than heard as noise.
-    audio = EncodedAudio(chunks=nothing(), format=AudioFormat.WAV, engine="The file", voice="")
-    decoder = open_decoder(audio, LISTENING)
-    sound = bytearray()
-    try:
-        for start in range(0, len(data), DECODED_AT_ONCE):
-            for frame in decoder.feed(data[start : start + DECODED_AT_ONCE]):
-                sound += frame.data
-            if len(sound) > LONGEST_SECONDS * LISTENING.rate * LISTENING.bytes_per_sample:
-                raise BadArgument(
-                    f"The recording is longer than {LONGEST_SECONDS // 60} minutes.",
-                    param="file",
-                    status=413,
-                    hint="Send it in parts.",
-                )
-        for frame in decoder.flush():
-            sound += frame.data
-    except BadContent as error:
-        raise BadArgument(f"The file cannot be read as sound: {error.message}", param="file") from error
-    return Frame(data=bytes(sound), format=LISTENING)
 
 
 def _format(name: str) -> TranscriptFormat:

@@ -26,6 +26,8 @@ RATE = 22_050
 MOST_CHILDREN = 16
 """Requests that are served at once; one more waits. A child takes 12 MB."""
 KEPT_WARM = 2
+SPARE_SECONDS = 10.0
+"""For so long what was started for a crowd waits for the next one: starting takes longer than a sentence."""
 START_SECONDS = 10.0
 """Limit for a child to become ready, and for the first sound: a thousand times what either takes."""
 CLOSE_SECONDS = 2.0
@@ -65,6 +67,7 @@ class EmbeddedVoice:
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._killed: set[Child] = set()
+        self._alarm: asyncio.TimerHandle | None = None
         self._rate = RATE
         self._catalogue: Catalogue | None = None
         self._closed = False
@@ -101,6 +104,8 @@ class EmbeddedVoice:
     async def close(self) -> None:
         """Kills every child, and returns when the system has let go of them."""
         self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
         for child in (*self._idle, *self._busy):
             self._give_back(child, fit=False)
         self._idle.clear()
@@ -187,11 +192,22 @@ class EmbeddedVoice:
     def _give_back(self, child: Child, *, fit: bool) -> None:
         """`fit`: it has said all of its last text. Anything else has to be stopped, and stopping is killing."""
         self._busy.discard(child)
-        if fit and child.alive and not self._closed and len(self._idle) < KEPT_WARM:
+        if fit and child.alive and not self._closed:
             self._idle.append(child)
+            if len(self._idle) > KEPT_WARM:
+                self._thin_out_later()
         else:
             child.kill()
             self._killed = {killed for killed in (*self._killed, child) if not killed.reaped}
+
+    def _thin_out_later(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(SPARE_SECONDS, self._thin_out)
+
+    def _thin_out(self) -> None:
+        while len(self._idle) > KEPT_WARM:
+            self._give_back(self._idle.pop(0), fit=False)
 
     def _drop(self, child: Child | None) -> None:
         if child is not None:
