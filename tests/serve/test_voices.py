@@ -85,7 +85,9 @@ async def test_a_voice_comes_from_disk_from_what_was_handed_over_or_from_far_awa
     again = (await http.post("/preload", json={"voices": ["alice", "bob", "carol"]})).json()["voices"]
     assert {each["level"] for each in again.values()} == {"memory"}
     for name, hertz in (("alice", 330), ("bob", 550), ("carol", 660)):
-        assert await loading_ms(http, name) == (0.0, pytest.approx(hertz, abs=3))
+        loading, found = await loading_ms(http, name)
+        assert loading == 0.0
+        assert found == pytest.approx(hertz, abs=3)
     assert [path for path, _ in far.asked].count("/voices/carol.wav") == 1
     listed = {each["id"] for each in (await http.get("/v1/audio/voices")).json()["voices"]}
     assert {"default", "alice", "bob", "carol"} <= listed
