@@ -8,9 +8,10 @@ from array import array
 import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
-from voicemode.echo import EchoGate
+from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.laying import BREAK_SECONDS, Steady
-from voicemode.own_sound import OwnSound, Tap
+from voicemode.levels import decibels
+from voicemode.own_sound import FOUND_SECONDS, EchoGates, OwnSound, Tap
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 STEREO = PcmFormat(rate=48_000, channels=2)
 PIECE = LISTENING.samples(0.01)
+QUIET = Frame(data=LISTENING.silence(PIECE), format=LISTENING)
 
 
 class FakeCanceller:
@@ -26,7 +28,7 @@ class FakeCanceller:
     def __init__(self) -> None:
         self.played: list[Frame] = []
         self.closed = False
-        self.words = Frame(data=LISTENING.silence(PIECE), format=LISTENING)
+        self.words = QUIET
 
     @property
     def format(self) -> PcmFormat:
@@ -83,11 +85,12 @@ async def test_the_canceller_gets_what_the_loudspeaker_gets_and_nothing_before_o
     before = await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 1))
     canceller = FakeCanceller()
     clock = Clock()
-    own = OwnSound(tap, canceller, EchoGate(), now=clock)
+    own = OwnSound(tap, canceller, EchoGates(), now=clock)
     sound = await pulled(tap, speaker, fmt, noise(fmt, 0.2, 1_000, 2))
     assert canceller.played == [], "the loudspeaker's thread only puts it down"
-    clock.now += 1.0
-    own.near(Frame(data=LISTENING.silence(PIECE), format=LISTENING))
+    for _ in range(25):
+        clock.now += 0.01
+        own.near(QUIET)
     own.close()
     await pulled(tap, speaker, fmt, noise(fmt, 0.1, 1_000, 3))
     assert canceller.closed
@@ -118,15 +121,15 @@ def conversation(own: OwnSound, clock: Clock, *, seconds: float, loss: float, se
 @pytest.mark.spec("LSN-59")
 def test_our_echo_is_not_free_and_a_louder_voice_is_once_the_way_between_them_is_known() -> None:
     clock = Clock()
-    gate = EchoGate()
-    own = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gate, now=clock)
+    gates = EchoGates()
+    own = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gates, now=clock)
     assert not own.clean
     assert conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0) <= 4
     assert own.clean
     assert own.frame_samples == PIECE
     assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
     own.close()
-    again = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gate, now=clock)
+    again = OwnSound(Tap(FakeLoudspeaker()), FakeCanceller(), gates, now=clock)
     assert again.clean, "the gate has learnt the room, whoever opens the microphone"
 
 
@@ -134,15 +137,14 @@ def test_our_echo_is_not_free_and_a_louder_voice_is_once_the_way_between_them_is
 def test_a_burst_of_microphone_frames_finds_each_what_was_pulled_before_it() -> None:
     clock = Clock()
     canceller = FakeCanceller()
-    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGate(), now=clock)
-    piece = Frame(data=LISTENING.silence(PIECE), format=LISTENING)
-    own.near(piece)
+    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
+    own.near(QUIET)
     for _ in range(5):
         clock.now += 0.01
         own.far(Frame(data=SPEECH.silence(240), format=SPEECH))
     given = []
     for _ in range(5):
-        own.near(piece)
+        own.near(QUIET)
         given.append(len(canceller.played))
     assert given == [1, 2, 3, 4, 5]
 
@@ -169,13 +171,55 @@ def test_after_a_break_the_time_is_counted_from_there() -> None:
 def test_what_is_pulled_ahead_meets_the_microphone_when_its_turn_to_sound_comes() -> None:
     canceller, clock = FakeCanceller(), Clock()
     tap = Tap(FakeLoudspeaker())
-    own = OwnSound(tap, canceller, EchoGate(), now=clock)
+    own = OwnSound(tap, canceller, EchoGates(), now=clock)
     block = Frame(data=SPEECH.silence(SPEECH.samples(0.02)), format=SPEECH)
     for _ in range(3):  # At one moment: the loudspeaker begins to hold more.
         own.far(block)
     met = []
     for _ in range(6):
         clock.now += 0.01
-        own.near(Frame(data=LISTENING.silence(PIECE), format=LISTENING))
+        own.near(QUIET)
         met.append(len(canceller.played))
     assert met == [1, 2, 2, 3, 3, 3], "before a frame goes what begins to sound by its end"
+
+
+class HardCanceller(FakeCanceller):
+    """Leaves nothing of anybody but in the words."""
+
+    def near(self, frame: Frame) -> Frame:
+        super().near(frame)
+        return QUIET
+
+
+@pytest.mark.spec("LSN-59")
+def test_who_talks_over_us_is_found_in_the_words_where_the_canceller_quiets_them_with_us() -> None:
+    clock = Clock()
+    own = OwnSound(Tap(FakeLoudspeaker()), HardCanceller(), EchoGates(), now=clock)
+    assert conversation(own, clock, seconds=FOUND_SECONDS - 0.1, loss=0.1, seed=2, user=20_000) == 0
+    assert conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0) <= 8
+    assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
+
+
+@pytest.mark.spec("LSN-59")
+@pytest.mark.parametrize(
+    "anew", [False, True], ids=["the ear is opened first", "the microphone is opened anew"]
+)
+def test_what_was_played_while_no_microphone_was_open_is_not_taken_for_what_comes_next(anew: bool) -> None:
+    """A loudspeaker that is open pulls all the time: the echo would come before what was given 0.5 s ahead of it."""
+    clock, canceller = Clock(), WebRtcCanceller()
+    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
+    if anew:
+        own.near(QUIET)
+    for _ in range(50):
+        clock.now += 0.01
+        own.far(Frame(data=SPEECH.silence(240), format=SPEECH))
+    played = [noise(LISTENING, 0.01, 8_000, seed) for seed in range(300)]
+    left = []
+    for number, piece in enumerate(played):
+        clock.now += 0.01
+        own.far(Frame(data=piece, format=LISTENING))
+        echo = played[number - 12] if number >= 12 else QUIET.data
+        heard = Frame(data=array("h", (value // 4 for value in array("h", echo))).tobytes(), format=LISTENING)
+        left.append(decibels(heard) - decibels(own.near(heard)))
+    own.close()
+    assert sum(left[200:]) / 100 > 20.0

@@ -69,16 +69,16 @@ _VERDICTS = {
 class InterruptionRules:
     """Seconds of microphone time.
 
-    `suspect` of voice in a row pauses us (a tap or a click is shorter): beside an echo of -10 dB a
-    detector finds little more of a word in the 350 ms after which we should be silent. In the first `guard` seconds,
-    while an echo canceller still adapts, it takes `guarded`. `confirm` of voice in all is an interruption while it goes
-    on, whatever it says; "yeah, okay" lasts less, and who is not believed yet has silenced us all the same. Silence for
+    `suspect` of voice in a row pauses us (a tap or a click is shorter): beside an echo of -10 dB a detector finds
+    little more of a word in the 350 ms after which we should be silent. What begins in the first `guard` seconds, while
+    an echo canceller still adapts, takes `guarded`. `confirm` of voice in all is an interruption while it goes on,
+    whatever it says; "yeah, okay" lasts less, and who is not believed yet has silenced us all the same. Silence for
     `quiet`, or where words are awaited for `patience`, ends the doubt: `enough` of voice in which nobody has failed to
     find words (a cough lasts 0.2–0.4 s) was an interruption, less was none.
     """
 
     suspect: float = 0.12
-    guard: float = 1.0
+    guard: float = 1.25
     guarded: float = 0.4
     confirm: float = 1.2
     enough: float = 0.55
@@ -137,7 +137,7 @@ class Interruption:
             self._run_from = began
         self._run += seconds
         rules = self._rules
-        wanted = rules.guarded if self.now <= rules.guard else rules.suspect
+        wanted = rules.guarded if self._run_from < rules.guard else rules.suspect
         if self._run < wanted - 1e-9:
             return None
         self.voice = self._run

@@ -3,9 +3,11 @@ left of it is known for what it is."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 
 from voicemode import clock
 from voicemode.echo import EchoGate, Path
@@ -19,6 +21,15 @@ PIECE_SECONDS = 0.01
 
 LONGEST_WAIT = 2_000
 """Pulled blocks that may wait for a microphone frame: some seconds, for a microphone that gives none."""
+
+AUDIBLE_DECIBELS = -50.0
+
+HOLE_SECONDS = 0.05
+"""Between two microphone frames: the microphone was opened anew."""
+
+FOUND_SECONDS = 1.25
+"""Of our sound until the words are nearly free of it (5-10 dB in the first second, 12 and more then, decision 0010):
+before that a rest of us would be taken for somebody else."""
 
 CATCHING_UP = 2e-4
 """A loudspeaker that once pulled late is not taken to be late for ever."""
@@ -42,8 +53,16 @@ class Tap:
         return self._open_sink(format, shown, lost)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EchoGates:
+    """One for each of a canceller's two answers. They outlive the openings of the microphone."""
+
+    quieted: EchoGate = field(default_factory=EchoGate)
+    words: EchoGate = field(default_factory=EchoGate)
+
+
 class OwnSound:
-    """The `Echo` of one opening of the microphone: a canceller, and behind it a gate, which outlives it.
+    """The `Echo` of one opening of the microphone: a canceller, and gates behind it.
 
     `free` and `clean` are about the frame that `near` was given last.
     """
@@ -52,17 +71,20 @@ class OwnSound:
         self,
         tap: Tap,
         canceller: EchoCanceller,
-        gate: EchoGate,
+        gates: EchoGates,
         *,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self._tap = tap
         self._canceller = canceller
-        self._gate = gate
+        self._gates = gates
         self._now = now
         self._pulled: deque[tuple[Frame, float]] = deque(maxlen=LONGEST_WAIT)
         self._pulled_to = 0.0
         self._steady = Steady()
+        self._heard_to = -math.inf
+        self._met = 0.0
+        """Seconds of audible sound of ours that the canceller has been given."""
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
         tap.listener = self.far
@@ -74,7 +96,7 @@ class OwnSound:
     @property
     def clean(self) -> bool:
         """While nothing is known of the way from loudspeaker to microphone, every voice may be ours."""
-        return self._gate.path is not Path.UNKNOWN
+        return self._gates.quieted.path is not Path.UNKNOWN
 
     @property
     def free(self) -> bool:
@@ -93,18 +115,39 @@ class OwnSound:
     def near(self, frame: Frame) -> Frame:
         """What was pulled until then goes before it, and no more: a burst of frames finds each its own.
 
-        Whether it is free is judged by what the canceller leaves of the echo, which is least. Given back is the words:
-        the canceller takes the beginning of a voice with the echo, which is then neither found nor understood.
+        What the canceller quiets most has least of us, but of a user who talks over us it often has nothing either; the
+        words have all of the user and a rest of us. Free is what stands out in one of them. Given back are the words:
+        what the quieting takes of a voice's beginning is neither found nor understood.
         """
         began = self._steady.began(self._now(), frame.seconds)
+        if began - self._heard_to > HOLE_SECONDS:
+            self._forget(began)
+        self._heard_to = began + frame.seconds
         while self._pulled and self._pulled[0][1] <= began + frame.seconds:
-            played, at = self._pulled.popleft()
-            self._canceller.far(played)
-            if any(played.data):
-                self._gate.played(decibels(played), at, played.seconds)
+            self._meet(*self._pulled.popleft())
+        gates = self._gates
         self.quieted = self._canceller.near(frame)
-        self._more = self._gate.heard(decibels(self.quieted), began).more
-        return self._canceller.words
+        words = self._canceller.words
+        in_quieted = gates.quieted.heard(decibels(self.quieted), began).more
+        in_words = gates.words.heard(decibels(words), began).more
+        self._more = in_quieted or (in_words and self._met >= FOUND_SECONDS)
+        return words
+
+    def _meet(self, played: Frame, at: float) -> None:
+        self._canceller.far(played)
+        if not any(played.data):
+            return
+        level = decibels(played)
+        if level > AUDIBLE_DECIBELS:
+            self._met += played.seconds
+        for gate in (self._gates.quieted, self._gates.words):
+            gate.played(level, at, played.seconds)
+
+    def _forget(self, began: float) -> None:
+        """What was pulled while no microphone was open. Cancellers go by the order of what they are given: all of it at
+        once would be taken for what is played next, and its echo would come before it."""
+        while self._pulled and self._pulled[0][1] + self._pulled[0][0].seconds <= began:
+            self._pulled.popleft()
 
     def close(self) -> None:
         if self._tap.listener == self.far:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.canceller import WebRtcCanceller
-from voicemode.echo import EchoGate
 from voicemode.errors import EngineUnavailable
 from voicemode.meanwhile import Meanwhile
-from voicemode.own_sound import OwnSound, Tap
+from voicemode.own_sound import EchoGates, OwnSound, Tap
 from voicemode.ports import EchoCanceller, OpenSink
 from voicemode.taps import KeptCanceller, Microphone, kept_sink
 from voicemode.thinking import thinking_sound
@@ -35,7 +34,7 @@ class SoundEnds:
     ) -> None:
         self._kept = kept
         self._warned = on_warning
-        self._gate = EchoGate()
+        self._gates = EchoGates()
         self._tap = Tap(kept_sink(card.open_sink, kept) if kept else card.open_sink)
         speaker: OpenSink = panned(self._tap, settings.pan) if settings.pan else self._tap
         self.meanwhile = Meanwhile(speaker, thinking_sound) if settings.thinking_sound else None
@@ -48,7 +47,7 @@ class SoundEnds:
             canceller: EchoCanceller = WebRtcCanceller()
             if self._kept is not None:
                 canceller = KeptCanceller(canceller, self._kept, self.microphone.captured)
-            return OwnSound(self._tap, canceller, self._gate)
+            return OwnSound(self._tap, canceller, self._gates)
         except EngineUnavailable as error:
             self._warned(str(error))
             return None
