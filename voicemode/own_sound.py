@@ -22,6 +22,9 @@ PIECE_SECONDS = 0.01
 LONGEST_WAIT = 2_000
 """Pulled blocks that may wait for a microphone frame: some seconds, for a microphone that gives none."""
 
+HINT_DECIBELS = 3.0
+"""Where the canceller has left something by mistake, as it does for moments after our pauses, the words are as ever."""
+
 AUDIBLE_DECIBELS = -50.0
 
 HOLE_SECONDS = 0.05
@@ -116,8 +119,8 @@ class OwnSound:
         """What was pulled until then goes before it, and no more: a burst of frames finds each its own.
 
         What the canceller quiets most has least of us, but of a user who talks over us it often has nothing either; the
-        words have all of the user and a rest of us. Free is what stands out in one of them. Given back are the words:
-        what the quieting takes of a voice's beginning is neither found nor understood.
+        words have all of the user and a rest of us. Free is what stands out in the words, or in both a little. Given
+        back are the words: what the quieting takes of a voice's beginning is neither found nor understood.
         """
         began = self._steady.began(self._now(), frame.seconds)
         if began - self._heard_to > HOLE_SECONDS:
@@ -125,13 +128,17 @@ class OwnSound:
         self._heard_to = began + frame.seconds
         while self._pulled and self._pulled[0][1] <= began + frame.seconds:
             self._meet(*self._pulled.popleft())
-        gates = self._gates
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
-        in_quieted = gates.quieted.heard(decibels(self.quieted), began).more
-        in_words = gates.words.heard(decibels(words), began).more
-        self._more = in_quieted or (in_words and self._met >= FOUND_SECONDS)
+        self._more = self._stands_out(self.quieted, words, began)
         return words
+
+    def _stands_out(self, quieted: Frame, words: Frame, began: float) -> bool:
+        in_quieted = self._gates.quieted.heard(decibels(quieted), began)
+        in_words = self._gates.words.heard(decibels(words), began)
+        if self._met < FOUND_SECONDS:
+            return in_quieted.more
+        return in_words.more or (in_quieted.more and in_words.excess > HINT_DECIBELS)
 
     def _meet(self, played: Frame, at: float) -> None:
         self._canceller.far(played)

@@ -21,16 +21,16 @@ from scripts.measuring.rows import (
     TTFB_SECONDS,
     Plan,
     Row,
-    message,
     note,
 )
 from scripts.measuring.stage import Seen, Stage
 from tests.support import voice
-from tests.support.human_voice import HumanVoice
+from tests.support.human_voice import HumanVoice, sound
 from tests.support.room import Echo, Room
 from tests.support.speakers import Speech, Survived, counting, survived
 from voicemode import clock
 from voicemode.logbook import read_events
+from voicemode.pcm import SPEECH
 
 TRANSCRIBE_SECONDS = 0.3
 """The transcription server's own time: a good cloud's, and the same for all."""
@@ -43,9 +43,10 @@ LIKENESS = 0.7
 """The peer's upload is mp3."""
 LOUD, FAINT = 10.0, 20.0
 ECHO_DELAY_MS = 100.0
-INTERRUPTED_SECONDS = 6.0
-INTERRUPT_AFTER_SECONDS = 2.5
-"""An echo canceller that has just begun to listen may ask for patience."""
+INTERRUPT_AFTER_SECONDS = (2.5, 2.63, 2.76, 2.89, 3.02, 3.15, 3.28)
+"""One after the other: on words and between them. A canceller that has just begun to listen may ask for patience."""
+LEFT_SECONDS = 0.5
+"""Who is silent later than so long before the end has not been interrupted."""
 MOST_MOVES = 20
 """Of the walls, in the row echo."""
 CLOSING_SECONDS = 1.0
@@ -59,6 +60,15 @@ PROSE = (
     "you rather finish the other branch first? There is one more thing. The server was restarted at noon, and since "
     "then the queue has been empty; nobody has noticed, because the page shows old numbers until it is loaded again."
 )
+
+
+UNBROKEN = (
+    "The test suite has passed on all three systems and one warning is left that comes from a library we do not own",
+    "I looked at the function that you asked about and it reads the file once for its length and once for its words",
+    "Reading it once would be faster and it would take four lines less so that is what I would change before the rest",
+    "The server was restarted at noon and since then the queue has been empty but the page still shows the old numbers",
+)
+"""Without a pause that could be taken for silence."""
 
 
 class _Told(BaseModel):
@@ -152,13 +162,19 @@ def _kept(seen: Seen, speech: Speech) -> Survived:
 
 
 def interrupting(plan: Plan) -> list[Row]:
-    """The user talks over it on a loudspeaker; nobody else here can be interrupted by voice."""
+    """The user talks over it on a loudspeaker; nobody else here can be interrupted by voice.
+
+    It speaks in a person's voice: the word-coded one is a few steady tones, from which no canceller learns a room.
+    """
     row = Row(name="interruption by voice → silence, echo of −10 dB", unit="ms", goal="≤ 350 ms")
-    plan.stage.service.behave(time_to_first_byte_s=TTFB_SECONDS, pace=None)
     plan.stage.service.behave(route="transcriptions", time_to_first_byte_s=TRANSCRIBE_SECONDS)
     ours = [contender for contender in plan.listeners if contender.name == "voicemode"]
     echo = Echo(loss_db=LOUD, delay_ms=ECHO_DELAY_MS)
-    with Room(plan.stage.card, echo=echo) as room, plan.stage.hosts(ours, "pcm", BARGE_IN) as hosts:
+    with (
+        HumanVoice() as human,
+        Room(plan.stage.card, echo=echo) as room,
+        plan.stage.hosts(ours, "pcm", {**BARGE_IN, "VOICEMODE_TTS_BASE_URLS": human.base_url}) as hosts,
+    ):
         note(f"interrupt: the path of the echo is {room.path}")
         for run in range(plan.runs + 1):
             for contender in ours:
@@ -173,17 +189,18 @@ def interrupting(plan: Plan) -> list[Row]:
 
 def _interrupted(stage: Stage, room: Room, host: Host, contender: Contender, run: int) -> float | None:
     """Seconds from the user's first voiced moment to the last audible sample; None when it spoke to its end."""
-    text = message(run, INTERRUPTED_SECONDS).replace(".", "")
+    text = UNBROKEN[run % len(UNBROKEN)]
+    after = INTERRUPT_AFTER_SECONDS[run % len(INTERRUPT_AFTER_SECONDS)]
     speech = counting(5, first=run)
     before = stage.recording.position
     answer = host.call(contender.asks, contender.question(text))
     first = stage.recording.wait_for_sound(FIRST_SOUND_LIMIT, after=before)
     began = stage.recording.time_of(first)
-    placed = room.say(speech, at=began + INTERRUPT_AFTER_SECONDS - speech.starts_s)
+    placed = room.say(speech, at=began + after - speech.starts_s)
     last = stage.recording.wait_for_silence(QUIET_SECONDS, END_LIMIT)
     _over(answer)
     end = stage.recording.time_of(last - 1)
-    if end - began > voice.timetable(text)[-1].end - 0.2:
+    if end - began > SPEECH.seconds(len(sound(text)) // SPEECH.bytes_per_sample) - LEFT_SECONDS:
         return None
     return end - room.moment(placed, speech.starts_s)
 
