@@ -191,7 +191,7 @@ class HardCanceller(FakeCanceller):
         return QUIET
 
 
-@pytest.mark.spec("LSN-59")
+@pytest.mark.spec("LSN-87")
 def test_who_talks_over_us_is_found_in_the_words_where_the_canceller_quiets_them_with_us() -> None:
     clock = Clock()
     own = OwnSound(Tap(FakeLoudspeaker()), HardCanceller(), EchoGates(), now=clock)
