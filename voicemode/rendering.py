@@ -87,7 +87,7 @@ class Rendering:
         none. Of a text that is still being written it waits for the first piece."""
         self._begin_reading()
         if not await self._has(0):
-            raise nothing_to_say("")
+            raise nothing_to_say()
         self._next = self._ask(0)
         await self._next.opened()
 
@@ -309,9 +309,10 @@ def pieces_of(text: str, splitter: Splitter) -> list[str]:
     return pieces
 
 
-def nothing_to_say(text: str) -> InvalidRequest:
-    shown = text.strip()[:40]
+def nothing_to_say(text: str | None = None) -> InvalidRequest:
+    """`text` None: it was read in parts, and nothing of it is kept."""
+    shown = "the text" if text is None else repr(text.strip()[:40])
     return InvalidRequest(
-        f"There is nothing to say in {shown!r}." if shown else "The message is empty.",
+        f"There is nothing to say in {shown}." if text is None or text.strip() else "The message is empty.",
         hint="Give a message with words in it.",
     )

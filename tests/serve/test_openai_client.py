@@ -7,16 +7,19 @@ import base64
 import json
 from typing import Literal
 
+import httpx2
 import openai
 import pytest
 
 from tests.serve.house import WordEar, WordVoice, house, words_in
 from tests.support import voice
 from tests.support.encoding import decode, encode, wav
+from tests.support.fakes import until
 from voicemode.codecs.ogg import Packet, Pages
 from voicemode.events import SpeechServed, TranscriptServed
 from voicemode.pcm import SPEECH, Frame
 from voicemode.speech import AudioFormat, SpeechRequest
+from voicemode.speech_server.utterance import READ_AT_ONCE, in_parts
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +70,44 @@ async def test_sound_is_sent_while_it_is_made(
             async for chunk in chunks:
                 sound += chunk
     assert words_in(sound if to == "pcm" else decode(sound).data) == voice.words(TEXT)
+
+
+@pytest.mark.parametrize("to", ["pcm", "opus"])
+@pytest.mark.spec("SRV-49")
+async def test_a_long_text_is_said_word_for_word_and_one_without_words_is_refused(
+    to: Literal["pcm", "opus"],
+) -> None:
+    words = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf")
+    text = " ".join(f"{words[at % 7]} {words[at % 5]} {words[at % 3]}." for at in range(60))
+    async with house() as server, server.client() as client:
+        say = client.audio.speech.create
+        answer = await say(model="tts-1", voice="ann", input=text, response_format=to)
+        heard = answer.content if to == "pcm" else decode(answer.content).data
+        assert words_in(heard) == voice.words(text)
+        with pytest.raises(openai.BadRequestError, match="nothing to say"):
+            await say(model="tts-1", voice="ann", input="😀 " * 600, response_format=to)
+
+
+@pytest.mark.spec("SRV-49")
+async def test_others_run_while_a_long_text_is_read() -> None:
+    """Reading goes on beside the first sound: a text of the longest length would hold up everybody for 0.6 s."""
+    text = "A sentence of some length that is followed by others. " * 200
+    read = 0
+    async for part in in_parts(text):
+        read += len(part)
+        assert len(part) <= READ_AT_ONCE
+    assert read == len(text)
+    gate = asyncio.Semaphore(0)
+    engine = WordVoice(gate=gate)
+    async with house(engine) as server:
+        body = {"input": text, "response_format": "pcm"}
+        async with httpx2.AsyncClient(base_url=server.url) as http:
+            asking = asyncio.create_task(http.post("/v1/audio/speech", json=body))
+            await until(lambda: engine.open == 1)
+            assert (await http.get("/health")).json()["active_streams"] == 1
+            asking.cancel()
+            await asyncio.wait({asking})
+        await until(lambda: engine.open == 0)
 
 
 @pytest.mark.spec("SRV-3")

@@ -15,7 +15,7 @@ from voicemode.cluster.manners import Manners, OwnNames
 from voicemode.cluster.remote import Behind, RemoteEar, RemoteVoice
 from voicemode.engines.first import FirstTranscription
 from voicemode.settings_files import load_config, working_folder
-from voicemode.speech_server.composing import Composed, composed, warm_encoders
+from voicemode.speech_server.composing import Composed, composed, warm_codecs
 from voicemode.speech_server.serve import LIMITS
 from voicemode.speech_server.web import web
 
@@ -62,7 +62,7 @@ async def open_front(
         )
         token, origins = config.server.token, config.speech_server.origins
         application = web(made.service, made.figures, hosts=OwnNames(), token=token, origins=origins)
-        await asyncio.to_thread(warm_encoders)
+        await asyncio.to_thread(warm_codecs)
         looking = asyncio.create_task(_look(running, [*voices, *ears], ingress))
         stack.callback(looking.cancel)
         return Front(Manners(application, token=token, limits=LIMITS), made, stack.pop_all())

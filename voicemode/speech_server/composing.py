@@ -11,16 +11,18 @@ from dataclasses import asdict, dataclass
 
 from voicemode import clock
 from voicemode.app import App
-from voicemode.codecs.encoding import open_encoder
 from voicemode.eventlog import event_name
 from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
+from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.sentences import CLAUSES
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import FIRST_LIMIT, Admission
+from voicemode.speech_server.asked import MU_LAW, Asked
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
 from voicemode.speech_server.service import MOST_HEARINGS, Service
+from voicemode.speech_server.utterance import encoder
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +75,14 @@ def composed(
     return Composed(service=service, figures=figures, drain_seconds=settings.drain_s)
 
 
-def warm_encoders() -> None:
-    """The first client need not wait until PyAV is imported."""
-    open_encoder(AudioFormat.MP3)
+def warm_codecs() -> None:
+    """The first client need not wait until PyAV is imported and resampler and codecs have been opened once: 0.5 s."""
+    odd = PcmFormat(rate=22_050)
+    silence = Frame(data=odd.silence(odd.samples(0.2)), format=odd)
+    for name in (*AudioFormat, MU_LAW):
+        stage = encoder(Asked(format=name))
+        stage.feed(silence)
+        stage.flush()
 
 
 def _log(event: Event) -> None:

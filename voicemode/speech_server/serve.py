@@ -17,7 +17,7 @@ from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
 from voicemode.speech_server.admission import FIRST_LIMIT
-from voicemode.speech_server.composing import Composed, composed, warm_encoders
+from voicemode.speech_server.composing import Composed, composed, warm_codecs
 from voicemode.speech_server.engines import Warms, first_guess, picked
 from voicemode.speech_server.web import web
 
@@ -47,7 +47,7 @@ async def serve_speech(
         app = await stack.enter_async_context(open_app(config, environment))
         named = config.speech_server.engines
         engines = picked(app.line_up.speakers, named)
-        await asyncio.gather(app.warm(), asyncio.to_thread(warm_encoders), _warm(engines if named else ()))
+        await asyncio.gather(app.warm(), asyncio.to_thread(warm_codecs), _warm(engines if named else ()))
         first = await first_guess(engines)
         server = await stack.enter_async_context(serving(app, engines=engines, first=first))
         # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
