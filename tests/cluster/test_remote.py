@@ -83,6 +83,21 @@ async def test_an_engine_behind_replicas_keeps_every_promise_of_an_engine() -> N
             await engine.close()
 
 
+@pytest.mark.spec("CLU-11")
+def test_the_embedded_voice_speaks_on_the_loop_that_replicas_have() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def speak() -> bytes:
+        voice = EmbeddedVoice()
+        try:
+            _, sound = await said(voice, SpeechRequest(text="Hello there. " * 100))
+            return sound
+        finally:
+            await voice.close()
+
+    assert len(uvloop.run(speak())) > 4_000_000
+
+
 @pytest.mark.spec("CLU-3")
 async def test_everything_an_engine_says_of_its_sound_arrives() -> None:
     told: list[Trouble] = []
