@@ -88,6 +88,15 @@ async def test_cancelling_stops_it_between_two_chunks(engine: ChatterboxVoice, p
     assert len(model.said) <= before + 1
 
 
+@pytest.mark.spec("SRV-36")
+async def test_how_many_streams_it_holds_is_seen_when_it_is_warmed(engine: ChatterboxVoice) -> None:
+    assert await engine.holds() is None
+    await engine.warm()
+    holds = await engine.holds()
+    assert holds is not None
+    assert holds > 0
+
+
 async def test_the_presets_reach_the_model(engine: ChatterboxVoice, package: Any) -> None:
     for preset in Preset:
         how = delivery(preset)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from array import array
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,28 @@ async def test_a_child_is_kept_warm_from_one_request_to_the_next(voice: Embedded
     await said(voice, SpeechRequest(text=SENTENCE))
     assert len(before) == 1
     assert voice.pids == before
+
+
+async def test_what_a_crowd_has_started_serves_the_next_one_and_goes_when_none_comes() -> None:
+    async def crowd(voice: EmbeddedVoice) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(4):
+                audio = await stack.enter_async_context(voice.synthesize(SpeechRequest(text=SENTENCE)))
+                async for _ in audio.chunks:
+                    pass
+
+    patient, hasty = EmbeddedVoice(), EmbeddedVoice(spare_seconds=0.05)
+    try:
+        await crowd(patient)
+        before = patient.pids
+        await crowd(patient)
+        assert len(before) == 4
+        assert patient.pids == before
+        await crowd(hasty)
+        await comes_true(lambda: len(hasty.pids) == 2)
+    finally:
+        await patient.close()
+        await hasty.close()
 
 
 async def test_an_idle_child_that_was_killed_is_replaced_unnoticed(voice: EmbeddedVoice) -> None:

@@ -32,7 +32,7 @@ from voicemode.engines.neural.voice import NeuralVoice
 from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import EngineError, EngineUnavailable, StreamBroken, UnknownVoice
 from voicemode.models.catalogue import Family
-from voicemode.models.store import Installed, at, measured
+from voicemode.models.store import Installed, Measured, at, keep_measured, measured
 from voicemode.speech import SpeechRequest
 
 pytestmark = pytest.mark.anyio
@@ -247,6 +247,15 @@ async def test_threads_are_chosen_by_trying_and_remembered(tmp_path: Path, kind:
     assert found.factor > 0
     assert found.first_seconds > 0
     assert measured(model) == found
+
+
+@pytest.mark.spec("SRV-36")
+async def test_how_many_streams_a_voice_holds_is_what_was_measured(tmp_path: Path) -> None:
+    model = damaged(tmp_path, "piper")
+    async with voice(model) as engine:
+        assert await engine.holds() is None
+        keep_measured(model, Measured(threads=1, factor=0.2, first_seconds=0.1, cores=os.cpu_count() or 1))
+        assert await engine.holds() == pytest.approx(5.0)
 
 
 @pytest.mark.spec("NEU-2")

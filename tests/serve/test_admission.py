@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.serve.house import WordVoice
 from tests.support.fakes import until
-from voicemode.speech_server.admission import Admission, Draining, Full, Progress
+from voicemode.speech_server.admission import FIRST_LIMIT, Admission, Draining, Full, Progress
+from voicemode.speech_server.engines import first_guess
 
 
 class Clock:
@@ -235,6 +237,24 @@ async def test_once_the_limit_is_known_nobody_waits_for_it() -> None:
         with pytest.raises(Full):
             await admission.place().__aenter__()
     assert admission.active == 0
+
+
+class Known(WordVoice):
+    def __init__(self, holds: float | None) -> None:
+        super().__init__()
+        self._holds = holds
+
+    async def holds(self) -> float | None:
+        return self._holds
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SRV-36")
+async def test_the_first_guess_is_what_the_first_engine_was_measured_to_hold() -> None:
+    assert await first_guess([Known(3.5), WordVoice()]) == 3.5
+    assert await first_guess([Known(None), Known(3.5)]) == FIRST_LIMIT
+    assert await first_guess([WordVoice(), Known(3.5)]) == FIRST_LIMIT
+    assert Admission(most=4, first=0.3, now=Clock()).limit == 1
 
 
 @given(st.lists(st.tuples(st.floats(0.2, 5.0), st.integers(1, 40)), max_size=20))

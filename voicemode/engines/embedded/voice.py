@@ -61,12 +61,19 @@ def installed_files() -> EspeakFiles:
 class EmbeddedVoice:
     """A `TtsEngine`. `files` None looks for the wheel when the first child is started."""
 
-    def __init__(self, *, files: EspeakFiles | None = None, most: int = MOST_CHILDREN) -> None:
+    def __init__(
+        self,
+        *,
+        files: EspeakFiles | None = None,
+        most: int = MOST_CHILDREN,
+        spare_seconds: float = SPARE_SECONDS,
+    ) -> None:
         self._files = files
         self._slots = asyncio.Semaphore(most)
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._killed: set[Child] = set()
+        self._spare_seconds = spare_seconds
         self._alarm: asyncio.TimerHandle | None = None
         self._rate = RATE
         self._catalogue: Catalogue | None = None
@@ -203,7 +210,7 @@ class EmbeddedVoice:
     def _thin_out_later(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_later(SPARE_SECONDS, self._thin_out)
+        self._alarm = asyncio.get_running_loop().call_later(self._spare_seconds, self._thin_out)
 
     def _thin_out(self) -> None:
         while len(self._idle) > KEPT_WARM:
