@@ -127,3 +127,23 @@ def test_pieces_of_another_length_may_follow() -> None:
     linear.heard(frame)
     linear.played(Frame(data=SPEECH.silence(240), format=SPEECH))
     assert linear.heard(frame) == frame
+
+
+@pytest.mark.spec("LSN-79")
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_blocks_that_come_later_from_some_moment_on_are_met_with_patience(late: int) -> None:
+    """Two pieces at once, as a loudspeaker pulls them; each pair a hair too late for its frame would lose every other
+    piece."""
+    played = own_speech()
+    heard = echo(played, delay_ms=120, loss_db=10)
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    linear, out, given = LinearFilter(), b"", 0
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        due = number - (late if number >= 100 else 0)
+        while given <= due and given + 2 <= len(pieces):
+            linear.played(pieces[given])
+            linear.played(pieces[given + 1])
+            given += 2
+        out += linear.heard(frame).data
+    after = slice(4 * RATE, 6 * RATE)
+    assert level(wave(out)[after]) < level(heard[after]) - 8

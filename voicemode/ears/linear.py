@@ -45,6 +45,14 @@ MOST_AHEAD = 50
 MOST_OWED = 10
 """Pieces that may come late; after that nothing was played, and the next one begins anew."""
 
+CUSHION = 1
+"""Frames that the first piece waits. A loudspeaker pulls 20 ms at once: without it the second block may come a hair too
+late for its frame, and so may all that follow, each half lost."""
+
+OFTEN = 3
+OFTEN_FRAMES = 100
+"""So many gaps within so many frames are no accident: from then on one piece more is kept waiting."""
+
 
 class LinearFilter:
     """`played` pieces of 10 ms at any rate, in order, then `heard` a frame: it gives the frame without their echo."""
@@ -60,17 +68,29 @@ class LinearFilter:
         self._other: Wave = np.zeros(BLOCK + 1)
         self._waiting: deque[Frame] = deque(maxlen=MOST_AHEAD)
         self._last: Wave | None = None
+        self._rest = CUSHION
         self._owed = 0
         self._owing = False
+        self._gaps: deque[int] = deque(maxlen=OFTEN)
+        self._frames = 0
         self._next = 0
 
     def played(self, piece: Frame) -> None:
-        """A piece that comes late stands for one for which silence was taken: the filter counts by them."""
-        if self._owed and not self._waiting:
+        """A piece that comes late stands for one for which silence was taken: the filter counts by them. Where that
+        happens often it is kept instead, and later ones are in time."""
+        late = self._owed and not self._waiting
+        if late:
             self._owed -= 1
-        else:
-            self._waiting.append(piece)
-            self._owing = True
+        if late and not self._too_often():
+            return
+        self._waiting.append(piece)
+        self._owing = True
+
+    def _too_often(self) -> bool:
+        often = len(self._gaps) == OFTEN and self._frames - self._gaps[0] < OFTEN_FRAMES
+        if often:
+            self._gaps.clear()
+        return often
 
     def heard(self, frame: Frame) -> Frame:
         np, bins = self._np, BLOCK
@@ -86,14 +106,23 @@ class LinearFilter:
         """One block further, in step with the microphone."""
         np = self._np
         self._played = np.roll(self._played, 1, axis=0)
-        if self._waiting:
+        self._frames += 1
+        if self._waiting and self._rest <= 0:
             self._played[0] = self._spectrum(self._waiting.popleft())
-        else:
-            self._played[0] = 0.0
-            self._last = None
-            self._owed += self._owing
-            if self._owed > MOST_OWED:
-                self._owed, self._owing = 0, False
+            return
+        self._played[0] = 0.0
+        self._last = None
+        if self._waiting:
+            self._rest -= 1
+        elif self._owing:
+            self._owe()
+
+    def _owe(self) -> None:
+        if not self._owed:
+            self._gaps.append(self._frames)
+        self._owed += 1
+        if self._owed > MOST_OWED:
+            self._rest, self._owed, self._owing = CUSHION, 0, False
 
     def _spectrum(self, piece: Frame) -> Bins:
         """Of the piece and the one before it, up to 8 kHz: bins are 50 Hz apart at every rate."""
