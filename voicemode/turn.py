@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from voicemode.aftersound import DOUBT_SECONDS, SOFT_SECONDS, AfterSound
+from voicemode.levels import QUIETEST
 from voicemode.patience import Patience, PatienceRules
 
 SHORTEST_LISTEN_SECONDS, LONGEST_LISTEN_SECONDS = 0.5, 600.0
@@ -89,11 +91,6 @@ class TurnRules:
         return PatienceRules(usual=self.silence, least=self.silence_least, most=self.silence_most)
 
 
-DOUBT_SECONDS = 0.1
-"""Where a voice is soft a detector is unsure for so long: a sound that follows it without a gap is its end, and one
-at the end of a silence may be its beginning."""
-
-
 class Turn:
     """One turn of listening. `feed` every frame in order; it gives the reason once the turn has ended.
 
@@ -107,6 +104,7 @@ class Turn:
         self._overhang = overhang
         self._held_to = 0.0
         """The last that was called voice; behind it `voice_to` may be a soft end."""
+        self._after = AfterSound()
         self._patience = patience or Patience(rules.patience)
         self.state = TurnState.WAITING
         self.why: Why | None = None
@@ -118,17 +116,28 @@ class Turn:
         self._run_from = 0.0
         self._alive = False
 
-    def feed(self, seconds: float, *, voice: bool, zeros: bool, sound: bool = False) -> Why | None:
+    def feed(
+        self,
+        seconds: float,
+        *,
+        voice: bool,
+        zeros: bool,
+        sound: bool = False,
+        maybe: bool = False,
+        level: float = QUIETEST,
+    ) -> Why | None:
         """One frame of `seconds`: does it hold voice; is it nothing but digital zeros; is it a sound that a voice could
-        be, whatever the detector says?"""
+        be, whatever the detector says; does the detector say that it may be one; how loud is it, in dB?"""
         if self.state is TurnState.ENDED:
             return self.why
         self._alive = self._alive or not zeros
         began, self.now = self.now, self.now + seconds
         self._count(began, seconds, voice=voice)
+        if self._held_to:
+            self._after.heard(seconds, level=level, soft=sound)
         if sound and not voice:
             self._heard_sound(began)
-        for step in self._steps(seconds, voice=voice, sound=sound):
+        for step in self._steps(seconds, voice=voice, maybe=maybe):
             self._move(step)
         return self.why
 
@@ -151,14 +160,20 @@ class Turn:
         else:
             self._run = max(self._run - 2 * seconds, 0.0)
 
-    def _steps(self, seconds: float, *, voice: bool, sound: bool) -> list[Step]:
+    @property
+    def last_voice(self) -> float | None:
+        """When the voice ended, as far as can be said by now: `voice_to`, or before it, where what followed the voice
+        was the room and no soft end."""
+        return None if self.voice_to is None else min(self._held_to + self._after.soft_end(), self.voice_to)
+
+    def _steps(self, seconds: float, *, voice: bool, maybe: bool) -> list[Step]:
         rules = self._rules
         steps: list[Step] = []
         if voice and self._run >= (rules.onset if self.state is TurnState.WAITING else rules.resume) - 1e-9:
             steps.append(Step.VOICE)
         elif not voice:
             steps.append(Step.QUIET)
-        if not voice and self._silence_over(seconds, sound=sound):
+        if not voice and self._silence_over(seconds, maybe=maybe):
             steps.append(Step.SILENCE_OVER)
         # Even where the user's patience ends earlier: zeros are never "nobody spoke".
         if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:
@@ -169,19 +184,22 @@ class Turn:
             steps.append(Step.MAXIMUM)
         return steps
 
-    def _silence_over(self, seconds: float, *, sound: bool) -> bool:
+    def _silence_over(self, seconds: float, *, maybe: bool) -> bool:
         """With the frame that is nearest to the limit: the neural detector's are of 32 ms."""
         limit = self._patience.limit()
         if self.voice_to is None or limit is None or self.now < self._rules.minimum - 1e-9:
             return False
         unheard = self.now - self._held_to + self._overhang
-        silent = unheard if self.voice_to <= self._held_to else self.now - self.voice_to
-        doubtful = sound and unheard < limit + DOUBT_SECONDS - seconds / 2
+        if unheard < limit - seconds / 2:
+            return False
+        soft = self._after.soft_end()
+        silent = self.now - self._held_to - soft if soft else unheard
+        doubtful = silent < limit + DOUBT_SECONDS - seconds / 2 and (maybe or self._after.begins())
         return silent >= limit - seconds / 2 and not doubtful
 
     def _heard_sound(self, began: float) -> None:
         if self.state is not TurnState.WAITING and self.voice_to is not None:
-            soon = self.now <= self._held_to + DOUBT_SECONDS + 1e-9
+            soon = self.now <= self._held_to + SOFT_SECONDS + 1e-9
             if soon and began <= self.voice_to + 1e-9:
                 self.voice_to = self.now
 
@@ -205,3 +223,4 @@ class Turn:
             self.voiced -= max(pause, 0.0)
         self.voiced += self.now - self.voice_to
         self.voice_to = self._held_to = self.now
+        self._after.clear()

@@ -24,7 +24,7 @@ from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.guessing import Guess
 from voicemode.levels import Room, decibels
-from voicemode.listening import VOICE, Hearing, Judged, ListeningPorts
+from voicemode.listening import MAYBE, VOICE, Hearing, Judged, ListeningPorts
 from voicemode.pcm import LISTENING, Framer
 from voicemode.ports import Vad
 from voicemode.turn import TurnRules
@@ -73,9 +73,12 @@ def heard(vad: Vad, samples: Wave) -> list[Judged]:
     """As `Ear` judges them."""
     room, out, at = Room(), [], 0.0
     for frame in Framer(LISTENING, vad.frame_samples).feed(sound(samples)):
-        voice = vad.feed(frame) >= VOICE
-        margin = room.feed(decibels(frame), frame.seconds, voice=voice)
-        out.append(Judged(frame=frame, began=at, voice=voice, margin=margin))
+        probability, level = vad.feed(frame), decibels(frame)
+        voice = probability >= VOICE
+        margin = room.feed(level, frame.seconds, voice=voice)
+        out.append(
+            Judged(frame=frame, began=at, voice=voice, maybe=probability >= MAYBE, level=level, margin=margin)
+        )
         at += frame.seconds
     return out
 
@@ -154,6 +157,8 @@ def row(name: str, behind: Wave, make: Callable[[], Vad], said: list[Sentence]) 
 
 
 def told(row: Row) -> str:
+    if not row.late:
+        return f"| {row.name} | | | | {row.never} |"
     late = 1000 * np.array(row.late)
     spread = " / ".join(f"{np.percentile(late, at):+.0f}" for at in (0, 5, 50, 95, 100))
     near = np.mean(np.abs(late) <= 100)
