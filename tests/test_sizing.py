@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from scripts.sizing import Load, Service, enough, simulate, table
+from scripts.sizing import Load, Seen, Service, enough, seen, simulate, table
 
 
 def erlang_c_wait(per_second: float, takes: float, servers: int) -> float:
@@ -52,3 +52,46 @@ def test_nobody_waits_where_nearly_nobody_comes() -> None:
     assert got.replicas == 1
     assert got.first_p50 == pytest.approx(0.3)
     assert table(Service(first=0.3, factor=0.5), [0.01], 4.0, 0.5).count("\n") == 2
+
+
+LINE = (
+    'voicemode.speech_server.composing: {{"event": "speech_served", "route": "/v1/audio/speech", '
+    '"outcome": "{outcome}", "first": {first}, "total": {total}}}'
+)
+
+
+@pytest.mark.spec("SPT-81")
+def test_what_requests_took_is_read_from_the_servers_own_lines() -> None:
+    lines = [
+        "Serving at http://127.0.0.1:8880",
+        LINE.format(outcome="finished", first=0.2, total=1.5),
+        LINE.format(outcome="left", first=0.2, total=0.3),
+        LINE.format(outcome="finished", first="null", total=0.1),
+        "(replica) " + LINE.format(outcome="finished", first=0.4, total=0.4),
+    ]
+    assert seen(lines).times == ((0.2, 1.5), (0.4, 0.4))
+    with pytest.raises(ValueError, match="no line"):
+        seen(lines[:1])
+
+
+@pytest.mark.spec("SPT-81")
+def test_measured_requests_that_are_all_alike_give_what_the_formula_gives() -> None:
+    """M/D/1 (Pollaczek and Khinchine): the mean wait is half of what it is where lengths are exponential."""
+    load, takes = Load(per_second=0.7, sound=1.0), 1.0
+    waits = [
+        simulate(load, Seen(times=((0.3, takes),)), 1, requests=60_000, seed=seed).mean_wait
+        for seed in range(4)
+    ]
+    busy = load.per_second * takes
+    assert sum(waits) / len(waits) == pytest.approx(busy * takes / (2 * (1 - busy)), rel=0.12)
+
+
+@pytest.mark.spec("SPT-81")
+def test_enough_for_measured_requests_counts_the_slow_first_chunks_too() -> None:
+    load = Load(per_second=0.5, sound=1.0)
+    times = ((0.1, 1.0),) * 90 + ((0.9, 3.0),) * 10
+    got = enough(load, Seen(times=times), 1.2)
+    assert 0.9 <= got.first_p95 <= 1.2
+    assert got.first_p50 < 0.3
+    with pytest.raises(ValueError, match=r"0\.9 s"):
+        enough(load, Seen(times=times), 0.5)
