@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ray import serve
 from ray.exceptions import ActorUnavailableError, RayActorError
+from ray.serve.config import RequestRouterConfig
 from ray.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -26,6 +27,9 @@ INGRESS = "ingress"
 
 DRAIN_SECONDS = 90.0
 """How long Ray lets a replica that has to go finish what it is saying."""
+LONGEST_BACKOFF_SECONDS = 0.05
+"""Until a router asks again whether a replica is free. Ray's own half a second is time in which one is idle and a user
+waits."""
 MOST_STARTS = 3
 """An engine that does not start is told soon; Ray would try 20 times."""
 
@@ -45,6 +49,7 @@ def _deployment(kind: type[Any], deployed: Deployed, plan: Plan) -> Any:
 
 def _options(options: Mapping[str, object]) -> dict[str, Any]:
     return {
+        "request_router_config": RequestRouterConfig(max_backoff_s=LONGEST_BACKOFF_SECONDS),
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,
         "max_constructor_retry_count": MOST_STARTS,
         **options,

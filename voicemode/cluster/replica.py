@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -38,8 +39,9 @@ class SpeechReplica:
                 await self._held(request.voice)
             async with self._engine.synthesize(replace(request, tell=troubles.append)) as audio:
                 yield head_of(audio, troubles)
-                async for chunk in audio.chunks:
-                    yield chunk
+                async with _gathered(audio.chunks) as parts:
+                    async for part in parts:
+                        yield part
                 yield Tail(reworded=audio.reworded())
         except VoiceModeError as error:
             yield failed(error, troubles)
@@ -88,6 +90,41 @@ class SpeechReplica:
     def _cache(self) -> VoiceCache[object] | None:
         cache = getattr(self._engine, "cache", None)
         return cache if isinstance(cache, VoiceCache) else None
+
+
+@asynccontextmanager
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The same bytes, all that is there at a time: an item costs the cluster a millisecond, and engines may say 60 ms
+    of sound at a time. Nothing is held back. Leaving the block stops reading."""
+    here = bytearray()
+    fresh = asyncio.Event()
+
+    async def read() -> None:
+        try:
+            async for chunk in chunks:
+                here.extend(chunk)
+                fresh.set()
+        finally:
+            fresh.set()
+
+    async def parts() -> AsyncIterator[bytes]:
+        while not reading.done() or here:
+            await fresh.wait()
+            fresh.clear()
+            if here:
+                part = bytes(here)
+                here.clear()
+                yield part
+        await reading  # Raises what broke the stream.
+
+    reading = asyncio.create_task(read())
+    try:
+        yield parts()
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
+        if not reading.cancelled():
+            reading.exception()  # Looked at, so that it is not reported as forgotten.
 
 
 class HearingReplica:
