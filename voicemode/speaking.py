@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS = 0.1
 """Decoded sound is handed to the buffer in parts of this size, so that a large frame cannot overfill it."""
 
-REOPENING_SECONDS = 4.0
+REOPENING_SECONDS = 3.0
 """How long another loudspeaker is looked for when one has gone: a headset that comes back takes 2 s."""
 
 LOOK_AGAIN_SECONDS = 0.1

@@ -22,8 +22,9 @@ from voicemode.ports import SttEngine, TtsEngine
 from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest
 
 LIMIT_SECONDS = 30.0
-STOP_SECONDS = 0.1
-"""How soon after a cancel nothing may be at work any more."""
+STOP_SECONDS = 0.5
+"""How soon after a cancel nothing may be at work any more. It takes a hundredth of that; a machine that is busy with
+other work takes its time to end a process. What went on working would take seconds."""
 
 AtWork = Callable[[], int]
 """How many connections or processes are busy for the engine right now."""

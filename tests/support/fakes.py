@@ -26,7 +26,7 @@ WORD = 2_400
 """Samples of one word of `FakeVoice`: 100 ms at 24 kHz."""
 
 
-async def until(condition: Callable[[], bool], limit_seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit_seconds: float = 30.0) -> None:
     """Lets everything else run until `condition` holds."""
     async with asyncio.timeout(limit_seconds):
         while not condition():  # noqa: ASYNC110  (there is no event to wait for: the fakes run on this loop)

@@ -48,7 +48,8 @@ def one_call() -> Iterator[None]:
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
     """PortAudio writes the line of its source code at which a device refused to descriptor 2; what matters of it is in
-    its error. Under the library's lock: one at a time."""
+    its error. Under the library's lock: one at a time. What its own thread writes when a device vanishes, three lines,
+    comes at no call of ours, and its own hook for such lines (PaUtil_SetDebugPrintFunction) is not exported."""
     try:
         kept = os.dup(2)
     except OSError:  # It is closed.
