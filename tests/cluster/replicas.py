@@ -190,6 +190,7 @@ def _behind(replicas: Sequence[Replica], *, name: str, ongoing: int, waiting: in
         replicas=handle,
         behind=Behind(
             name=name,
+            deployment=name,
             replicas=handle,
             room=Room(ongoing=ongoing, waiting=waiting),
             gone=lambda error: isinstance(error, Gone),

@@ -45,7 +45,7 @@ def test_rays_words_reach_ray() -> None:
                     "health_check_period_s": 5,
                 }
             },
-            "recognisers": {"pocketsphinx": {"num_replicas": 1}},
+            "recognisers": {"words": {"num_replicas": 1}},
             "settings": {"VOICEMODE_SPEECH_STREAMS": 512, "VOICEMODE_READ_MARKDOWN": False},
             "ingress": {"num_replicas": 2},
             "local": {"num_cpus": 2},
@@ -59,7 +59,8 @@ def test_rays_words_reach_ray() -> None:
         "health_check_period_s": 5,
     }
     assert (words.import_path, words.voices, words.waiting) == ("my.voices:make", 7, 3)
-    assert [each.name for each in plan.recognisers] == ["pocketsphinx"]
+    assert [(each.name, each.deployment) for each in plan.recognisers] == [("words", "hearing-words")]
+    assert words.deployment == "words"
     assert plan.settings == {"VOICEMODE_SPEECH_STREAMS": "512", "VOICEMODE_READ_MARKDOWN": "false"}
     assert plan.ingress == {"num_replicas": 2, "max_ongoing_requests": 512}
     assert plan.local == {"num_cpus": 2}
@@ -73,6 +74,7 @@ def test_rays_words_reach_ray() -> None:
         ({"engine": {}}, "Did you mean engines"),
         ({"engines": ["embedded"]}, r"args\.engines is \['embedded'\]"),
         ({"engines": {"a b": {}}}, "cannot be called 'a b'"),
+        ({"engines": {"ingress": {}}}, "cannot be called 'ingress'"),
         ({"engines": {"a": 3}}, r"args\.engines\.a is 3"),
         ({"engines": {"a": {"num_gpu": 1}}}, r"args\.engines\.a\.num_gpu is unknown.*Did you mean num_gpus"),
         ({"engines": {"a": {"import_path": "a.b"}}}, r"a\.import_path is 'a\.b'; it must be package"),

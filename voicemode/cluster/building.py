@@ -17,13 +17,11 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from voicemode.cluster.ingress import Front, open_front
-from voicemode.cluster.plan import Deployed, Plan
+from voicemode.cluster.plan import INGRESS, Deployed, Plan
 from voicemode.cluster.remote import Behind, Reply
 from voicemode.cluster.replica import HearingReplica, SpeechReplica, open_ear, open_voice
 from voicemode.cluster.room import Room
 from voicemode.speech import SpeechRequest
-
-INGRESS = "ingress"
 
 DRAIN_SECONDS = 90.0
 """How long Ray lets a replica that has to go finish what it is saying."""
@@ -44,7 +42,9 @@ def build(plan: Plan) -> Any:
 
 def _deployment(kind: type[Any], deployed: Deployed, plan: Plan) -> Any:
     deployment = serve.deployment(kind)
-    return deployment.options(name=deployed.name, **_options(deployed.options)).bind(deployed, plan.settings)
+    return deployment.options(name=deployed.deployment, **_options(deployed.options)).bind(
+        deployed, plan.settings
+    )
 
 
 def _options(options: Mapping[str, object]) -> dict[str, Any]:
@@ -122,6 +122,7 @@ class HandleReplicas:
 def _behind(deployed: Deployed, handle: DeploymentHandle) -> Behind:
     return Behind(
         name=deployed.name,
+        deployment=deployed.deployment,
         replicas=HandleReplicas(handle),
         room=Room(ongoing=deployed.ongoing, waiting=deployed.waiting),
         gone=_gone,

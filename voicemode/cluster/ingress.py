@@ -78,5 +78,5 @@ async def _look(running: Running, behind: Sequence[Behind], ingress: str) -> Non
             logger.warning("The cluster does not say how many replicas run: %s", error)
         else:
             for each in behind:
-                each.room.told(replicas=replicas.get(each.name, 0), ingresses=replicas.get(ingress, 1))
+                each.room.told(replicas=replicas.get(each.deployment, 0), ingresses=replicas.get(ingress, 1))
         await asyncio.sleep(LOOK_SECONDS)

@@ -44,6 +44,8 @@ AIM = 0.7
 """Of what a replica takes: above it Ray starts another one. A replica needs seconds until it speaks, so it has to be
 begun before the others are full."""
 
+INGRESS = "ingress"
+"""The deployment that clients reach; no engine can be called so."""
 INGRESS_ONGOING = 512
 """Streams that one ingress takes from Ray; how many it serves is the server's own to say."""
 
@@ -53,7 +55,7 @@ _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployed:
-    """An engine and its replicas.
+    """An engine and its replicas; `deployment` is their name on the cluster.
 
     `import_path` is a function that makes the engine from the environment; empty: one of voicemode's own, by `name`.
     `voices` are kept warm on a replica (0: loading a voice is no work); `waiting` requests may stand in line beside
@@ -61,6 +63,7 @@ class Deployed:
     """
 
     name: str
+    deployment: str
     import_path: str = ""
     voices: int = 0
     waiting: int = USUAL_ONGOING
@@ -104,15 +107,16 @@ def plan_of(args: Mapping[str, object]) -> Plan:
 
 def _deployments(args: Options, key: str) -> tuple[Deployed, ...]:
     return tuple(
-        _deployed(name, {} if given is None else given, f"args.{key}.{name}")
+        _deployed(name, {} if given is None else given, f"args.{key}.{name}", hears=key == "recognisers")
         for name, given in _mapping(args, key, f"args.{key}").items()
     )
 
 
-def _deployed(name: str, given: object, place: str) -> Deployed:
-    if not _NAME.fullmatch(name):
+def _deployed(name: str, given: object, place: str, *, hears: bool) -> Deployed:
+    if not _NAME.fullmatch(name) or name == INGRESS:
         raise ConfigurationError(
-            f"{place}: an engine cannot be called {name[:64]!r}.", hint="Use letters, digits and _ . : -"
+            f"{place}: an engine cannot be called {name[:64]!r}.",
+            hint="Use letters, digits and _ . : -, and not the name of the ingress.",
         )
     if not isinstance(given, Mapping):
         raise ConfigurationError(
@@ -130,6 +134,8 @@ def _deployed(name: str, given: object, place: str) -> Deployed:
     usual_voices = MOST_VOICES if name == CHATTERBOX else 0
     return Deployed(
         name=name,
+        # One name may speak and listen: the embedded voice and the embedded ear have one.
+        deployment=f"hearing-{name}" if hears else name,
         import_path=_import_path(given, place),
         voices=_number(given, "voices", place, usual_voices, most=MOST_VOICES),
         waiting=_number(given, "waiting", place, ongoing, most=10_000),

@@ -50,6 +50,7 @@ class Behind:
     went away (any other is a failure in it). `affine`: a voice is warm where it was used before."""
 
     name: str
+    deployment: str
     replicas: Replicas
     room: Room
     gone: Callable[[Exception], bool]
