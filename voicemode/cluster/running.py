@@ -186,7 +186,9 @@ class _Cluster:
             )
         except (RayServeException, RuntimeError, ValueError, TypeError) as error:
             raise EngineUnavailable(
-                f"The application does not start: {error}", engine="ray", hint="See `serve status`."
+                f"The application does not start: {error}",
+                engine="ray",
+                hint="What its replicas said stands above.",
             ) from error
 
     def stop(self) -> None:
