@@ -50,6 +50,24 @@ def test_each_underrun_doubles_the_mark_up_to_the_limit() -> None:
     assert watched.count(Moment.RESUMED) == 3
 
 
+@pytest.mark.spec("SPK-19", "EVT-20")
+def test_a_silence_is_told_where_it_begins_and_ends_in_what_the_device_pulled() -> None:
+    watched = Watched()
+    made = playback(fill=10, watch=watched)
+    made.write(sound(0, 30))
+    made.pull(20)
+    assert len(spoken(made.pull(20))) == 10
+    made.pull(20)
+    made.write(sound(30, 40))
+    assert watched.count(Moment.RESUMED) == 0
+    made.pull(20)
+    assert list(zip(watched.moments, watched.after, strict=True)) == [
+        ((Moment.FIRST_AUDIO, 0), 20),
+        ((Moment.RAN_DRY, 30), 10),
+        ((Moment.RESUMED, 30), 20),
+    ]
+
+
 @pytest.mark.spec("PLY-28")
 def test_a_silence_while_nothing_is_on_order_is_nobodys_lateness() -> None:
     watched = Watched()

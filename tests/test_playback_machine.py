@@ -187,7 +187,7 @@ def test_a_writer_and_a_device_in_two_threads_lose_nothing(channels: int) -> Non
     over = threading.Event()
     room = threading.Event()
 
-    def watch(moment: Moment, position: int) -> None:
+    def watch(moment: Moment, position: int, after: int) -> None:
         if moment is Moment.ROOM:
             room.set()
         elif moment is Moment.OVER:

@@ -175,7 +175,7 @@ class FirstAudio(Event):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Underrun(Event):
     """The sound ran dry at `position` samples because more came too late, and went on once `refill` seconds were there:
-    `at` is when the silence began. Told when the sound goes on: a silence after which nothing came is none."""
+    `at` is when the silence was heard to begin. Told when the sound goes on: a silence after which nothing came is none."""
 
     position: int
     refill: float

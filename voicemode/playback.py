@@ -76,8 +76,12 @@ class Moment(Enum):
     OVER = "over"
 
 
-Watch = Callable[[Moment, int], None]
-"""(moment, position in samples of speech at which it happened)."""
+Watch = Callable[[Moment, int, int], None]
+"""(moment, position in samples of speech at which it happened, how many samples of sound and silence the device has
+pulled from there on: by so much the moment is heard sooner than what it pulls next)."""
+
+BEGINNINGS = frozenset({Moment.FIRST_AUDIO, Moment.RESUMED})
+"""They happen at the first sample of a pull; the others behind the last of its speech."""
 
 REFILL_GROWTH = 2.0
 """Each underrun doubles the mark: the link has shown that the last one was too small."""
@@ -108,7 +112,7 @@ class Playback:
         self._size = fmt.bytes_per_sample
         self._limit = max(fmt.samples(limit_seconds), 1)
         self._mark = min(fmt.samples(fill_seconds), self._limit)
-        self._watch: Watch = watch or (lambda moment, position: None)
+        self._watch: Watch = watch or (lambda moment, position, after: None)
         self._lock = threading.Lock()
         self._state = State.FILLING
         self._buffer = bytearray()
@@ -127,6 +131,8 @@ class Playback:
         self._remembered = fmt.samples(LONGEST_LATENCY_SECONDS) * self._size
         self._base = 0
         self._sounded = False
+        self._goes_on = False
+        """With the next pull sound follows a silence."""
         self._levels = 0
         self._blocks = 0
 
@@ -272,8 +278,9 @@ class Playback:
             if not self._buffer and self._state is State.DRAINING:
                 self._drain(samples - given, moments)
             position = self._given
-        if moments:
-            self._tell(moments, position)
+        for moment in moments:
+            begins = moment in BEGINNINGS
+            self._watch(moment, position - given if begins else position, samples - (0 if begins else given))
         return data if given == samples else data + bytes((samples - given) * self._size)
 
     def _give(self, size: int, moments: list[Moment]) -> bytes:
@@ -296,6 +303,9 @@ class Playback:
         if not self._sounded:
             self._sounded = True
             moments.append(Moment.FIRST_AUDIO)
+        elif self._goes_on:
+            moments.append(Moment.RESUMED)
+        self._goes_on = False
         self._given += len(data) // self._size
         self._blocks += 1
         self._levels += len(self._buffer) // self._size
@@ -375,16 +385,16 @@ class Playback:
         self._state = after
         if after is State.PAUSED:
             moments.append(Moment.PAUSED)
-        elif before is State.REBUFFERING and self._goes_on(after):
-            moments.append(Moment.RESUMED)
+        elif before is State.REBUFFERING and self._follows(after):
+            self._goes_on = True
         elif after in (State.DONE, State.CUT):
             moments.append(Moment.OVER)
 
-    def _goes_on(self, after: State) -> bool:
+    def _follows(self, after: State) -> bool:
         """Sound follows the silence, and not only what is held back until the end is known to be one."""
         least = self.format.samples(FADE_SECONDS) if after is State.DRAINING else 0
         return after in SOUNDING and self.buffered > least
 
     def _tell(self, moments: list[Moment], position: int) -> None:
         for moment in moments:
-            self._watch(moment, position)
+            self._watch(moment, position, 0)

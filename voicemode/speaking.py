@@ -322,19 +322,19 @@ class Utterance:
 
     # What the device reports, from its thread.
 
-    def _watch(self, moment: Moment, position: int) -> None:
-        _tell(self._loop, partial(self._on_moment, moment, position, clock.monotonic()))
+    def _watch(self, moment: Moment, position: int, after: int) -> None:
+        _tell(self._loop, partial(self._on_moment, moment, position, after, clock.monotonic()))
 
     def _on_lost(self, error: VoiceModeError) -> None:
         _tell(self._loop, partial(self._device_lost, error))
 
-    def _on_moment(self, moment: Moment, position: int, at: float) -> None:
+    def _on_moment(self, moment: Moment, position: int, after: int, at: float) -> None:
+        # When it is heard: a device's latency is that of the last sample it pulled.
+        at += max(self.playback.latency - self.playback.format.seconds(after), 0.0)
         if moment is Moment.OVER:
             self._changed.set()
         elif moment is Moment.FIRST_AUDIO:
-            # A device's latency is that of the last sample it pulled, and `position` is how many it pulled.
-            later = max(self.playback.latency - self.playback.format.seconds(position), 0.0)
-            self._emit(FirstAudio(at=at + later, turn=self.turn))
+            self._emit(FirstAudio(at=at, turn=self.turn))
             self.started.set()
         elif moment is Moment.RAN_DRY:
             refill = self.playback.refill_seconds
@@ -472,7 +472,7 @@ async def play(ports: SpeakingPorts, sound: Frame) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def watch(moment: Moment, position: int) -> None:
+    def watch(moment: Moment, position: int, after: int) -> None:
         if moment is Moment.OVER:
             _tell(loop, over.set)
 

@@ -186,7 +186,7 @@ async def play_all(open_sink: OpenSink, sound: bytes) -> Playback:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def watch(moment: Moment, position: int) -> None:
+    def watch(moment: Moment, position: int, after: int) -> None:
         if moment is Moment.OVER:
             loop.call_soon_threadsafe(over.set)
 

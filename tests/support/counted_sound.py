@@ -31,9 +31,12 @@ def spoken(data: bytes) -> list[int]:
 class Watched:
     def __init__(self) -> None:
         self.moments: list[tuple[Moment, int]] = []
+        self.after: list[int] = []
+        """Of each, how many samples were pulled from there on."""
 
-    def __call__(self, moment: Moment, position: int) -> None:
+    def __call__(self, moment: Moment, position: int, after: int) -> None:
         self.moments.append((moment, position))
+        self.after.append(after)
 
     def count(self, moment: Moment) -> int:
         return sum(seen is moment for seen, _ in self.moments)
