@@ -289,4 +289,4 @@ class _Attention:
             return
         ended = self._own.ended
         deaf = 0.0 if self._before or ended is None else max(sound.began - ended, 0.0)
-        self._ports.emit(ListeningStarted(at=clock.monotonic(), turn=self._turn, deaf=round(deaf, 4)))
+        self._ports.emit(ListeningStarted(at=sound.began, turn=self._turn, deaf=round(deaf, 4)))

@@ -175,7 +175,8 @@ class FirstAudio(Event):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Underrun(Event):
     """The sound ran dry at `position` samples because more came too late, and went on once `refill` seconds were there:
-    `at` is when the silence was heard to begin. Told when the sound goes on: a silence after which nothing came is none."""
+    `at` is when the silence was heard to begin. Told when the sound goes on: a silence after which nothing came is
+    none."""
 
     position: int
     refill: float
@@ -245,15 +246,15 @@ class InterruptionJudged(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VoiceStarted(Event):
-    """Voice opened the turn; `position` is where it began, in seconds of microphone time."""
+    """Voice opened the turn: `at` is when it began at the microphone, `position` seconds into what was listened to."""
 
     position: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TurnEnded(Event):
-    """The turn machine ended: `why` is silence, no_speech, maximum or dead; `seconds` of voice recorded; the last voice
-    was `silence` seconds ago, None where nobody spoke."""
+    """The turn machine ended, `at` on the microphone's clock: `why` is silence, no_speech, maximum or dead; `seconds`
+    of voice recorded; the last voice was `silence` seconds ago, None where nobody spoke."""
 
     why: str
     seconds: float

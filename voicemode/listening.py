@@ -174,15 +174,18 @@ class Ear:
         framer, quieter = (Framer(self.format, self._vad.frame_samples) for _ in range(2))
         pieces = Framer(self.format, self._echo.frame_samples) if self._echo is not None else None
         free = False
+        waiting = 0.0
+        """Seconds that came and have not been given on."""
         async for block in source:
+            waiting += block.seconds
             heard = pieces.feed(block.data) if pieces is not None else [block]
             for piece in heard:
                 cleaned = self._echo.near(piece) if self._echo is not None else piece
                 free = free or self._echo is None or self._echo.free
                 quieted = self._echo.quieted if self._echo is not None else piece
                 for frame, other in zip(framer.feed(cleaned.data), quieter.feed(quieted.data), strict=True):
-                    began = self._captured() - frame.seconds
-                    yield Sound(frame=frame, began=began, free=free, quieted=other)
+                    yield Sound(frame=frame, began=self._captured() - waiting, free=free, quieted=other)
+                    waiting -= frame.seconds
                     free = False
 
     def judge(self, sound: Sound) -> Judged:
@@ -233,6 +236,8 @@ class Hearing:
         self._machine = Turn(rules, self._patience, overhang=overhang)
         self._kept = bytearray()
         self._opened: float | None = None
+        self._heard_to: float | None = None
+        """When the end of the last frame was at the microphone (monotonic seconds)."""
         self._margins = 0.0
         self._voices = 0
         """Frames of voice, and by how many dB all of them stand out of the room."""
@@ -280,7 +285,8 @@ class Hearing:
         self._untold = False
         position = self._machine.voice_from
         if position is not None:
-            self._ports.emit(VoiceStarted(at=clock.monotonic(), turn=self._turn, position=position))
+            at = self._now - self._machine.now + position
+            self._ports.emit(VoiceStarted(at=at, turn=self._turn, position=position))
 
     def speech(self) -> Frame | None:
         """What was said, with its lead and tail; None while nobody has spoken."""
@@ -310,9 +316,7 @@ class Hearing:
         why = machine.why or (Why.SILENCE if speech else Why.NO_SPEECH)
         seconds = speech.seconds if speech else 0.0
         silence = None if machine.last_voice is None else round(machine.now - machine.last_voice, 4)
-        self._ports.emit(
-            TurnEnded(at=clock.monotonic(), turn=self._turn, why=why, seconds=seconds, silence=silence)
-        )
+        self._ports.emit(TurnEnded(at=self._now, turn=self._turn, why=why, seconds=seconds, silence=silence))
         if why is Why.DEAD:
             raise MicrophoneSilent(
                 f"The microphone was open for {machine.now:.1f} s and delivered nothing but zeros.",
@@ -328,6 +332,12 @@ class Hearing:
             interrupted=interrupted,
             hushed=hushed,
         )
+
+    @property
+    def _now(self) -> float:
+        """On the microphone's clock (monotonic seconds): what happens to the sound happens then, however late it is
+        judged."""
+        return clock.monotonic() if self._heard_to is None else self._heard_to
 
     @property
     def _margin(self) -> float:
@@ -346,6 +356,7 @@ class Hearing:
     def _keep(self, judged: Judged) -> None:
         if self._opened is None:
             self._opened = judged.began
+        self._heard_to = judged.began + judged.frame.seconds
         self._kept += judged.frame.data
 
     def _heed_the_words(self) -> None:

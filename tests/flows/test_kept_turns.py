@@ -9,10 +9,10 @@ import pytest
 
 from tests.flows.kept_world import AWAY_SECONDS, BEGAN, KeptWorld, names, of_kind, sound, the_turn
 from tests.flows.world import ANSWER, REQUEST, World, over
-from tests.support.fakes import WORD, FakeEar, FakeLoudspeaker, FakeVoice, until, words_as_sound
+from tests.support.fakes import SPOKEN, WORD, FakeEar, FakeLoudspeaker, FakeVoice, until, words_as_sound
 from voicemode.chimes import ChimeRules
 from voicemode.errors import EndpointUnreachable, StreamBroken
-from voicemode.events import FirstAudio
+from voicemode.events import FirstAudio, ListeningStarted, TurnEnded, VoiceStarted
 from voicemode.pcm import LISTENING, SPEECH
 from voicemode.recordings import Recordings
 
@@ -86,6 +86,29 @@ async def test_every_file_says_when_its_first_sample_was(tmp_path: Path) -> None
     files = {file["kind"]: sound(path.with_name(file["name"])) for file in told["files"]}
     into = files["mic"].index(files["stt"]) / 2 / LISTENING.rate
     assert position["stt"] == pytest.approx(position["mic"] + into, abs=1e-3)
+
+
+@pytest.mark.spec("EVT-20")
+async def test_the_users_voice_is_in_the_microphones_file_where_the_log_says(tmp_path: Path) -> None:
+    world = World()
+    with Recordings(tmp_path) as recordings:
+        kept = KeptWorld(world, recordings)
+        call = kept.conversation().converse("how are you?", REQUEST)
+        await over(call)
+        _, told = the_turn(tmp_path)
+    (file,) = of_kind(told, "mic")
+    blocks = kept.microphones[0].read
+    spoken = [number for number, block in enumerate(blocks) if block == SPOKEN]
+    started, ended, listening = (
+        next(event for event in world.of(call.handle) if isinstance(event, kind))
+        for kind in (VoiceStarted, TurnEnded, ListeningStarted)
+    )
+    assert started.at - file["position"] == pytest.approx(spoken[0] * 0.01, abs=1e-3)
+    assert ended.at - file["position"] == pytest.approx(len(blocks) * 0.01, abs=1e-3)
+    assert ended.silence is not None
+    last = ended.at - ended.silence - file["position"]
+    assert last == pytest.approx((spoken[-1] + 1) * 0.01, abs=1e-3)
+    assert (listening.at - file["position"]) * 100 == pytest.approx(round((listening.at - BEGAN) * 100) - 700)
 
 
 @pytest.mark.spec("REC-11")

@@ -39,12 +39,12 @@ def ear(*, silence: float = 0.5, engine: FakeEar | None = None) -> tuple[Listeni
     return ports, shelf
 
 
-def logged() -> list[Event]:
+def logged(*, recorded: float = 1.09) -> list[Event]:
     """What the log has of the turn: it ended in the pause."""
     return [
-        replace(event, at=102.3 + ENDED, silence=0.5, seconds=0.99)
+        replace(event, at=102.3 + ENDED, silence=0.5, seconds=recorded)
         if isinstance(event, TurnEnded)
-        else replace(event, at=102.3 + 0.49)
+        else replace(event, at=102.3 + 0.4)
         if isinstance(event, VoiceStarted)
         else event
         for event in GOOD
@@ -88,13 +88,24 @@ async def test_more_patience_hears_what_came_after_the_pause(tmp_path: Path) -> 
 
 
 async def test_what_came_while_the_assistant_spoke_is_not_listened_to(tmp_path: Path) -> None:
-    write(tmp_path, logged())
+    write(tmp_path, logged(recorded=1.19))
     before = [ECHO] * 200
     record(tmp_path, kind="mic", turn="t1", data=b"".join([*before, *SAID]), at=100.3)
     ports, _ = ear(engine=FakeEar("Yes."))
     found = await replayed(tmp_path, ports)
     assert found.began == pytest.approx(2.0)
-    assert found.now.noticed == pytest.approx(2.0 + 0.49, abs=0.03)
+    assert found.now.voice == pytest.approx(2.0 + 0.4, abs=0.03)
+    assert differences(found) == []
+
+
+async def test_what_the_canceller_left_is_what_is_listened_to(tmp_path: Path) -> None:
+    write(tmp_path, logged(recorded=0.99))
+    before = [ROOM] * 200
+    record(tmp_path, kind="mic", turn="t1", data=b"".join([*[ECHO] * 200, *[SPOKEN] * 350]), at=100.3)
+    record(tmp_path, kind="clean", turn="t1", data=b"".join([*before, *SAID]), at=100.3)
+    ports, _ = ear(engine=FakeEar("Yes."))
+    found = await replayed(tmp_path, ports)
+    assert found.sound.kind == "clean"
     assert differences(found) == []
 
 

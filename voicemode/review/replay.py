@@ -6,12 +6,12 @@ from __future__ import annotations
 import asyncio
 import wave
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from voicemode import events
+from voicemode import clock, events
 from voicemode.capturing import capture
 from voicemode.codecs.convert import Converter
 from voicemode.errors import InvalidRequest, VoiceModeError
@@ -26,8 +26,9 @@ from voicemode.transcribing import guessing, transcribe
 
 E = TypeVar("E", bound=Event)
 
-KINDS = ("mic", "stt")
-BLOCK_SECONDS = 0.02
+KINDS = ("clean", "mic", "stt")
+"""What the detector heard comes first: the microphone without our own sound, where that was taken out."""
+
 SAME_SECONDS = 0.04
 BEFORE_SECONDS = 1.0
 """Of what came before an interruption: a voice's beginning, and the room it stands out of."""
@@ -35,11 +36,11 @@ BEFORE_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """One way in which a turn went. Moments are seconds of the recording; `noticed` is when the voice was sure, `last`
-    the last of it, `ended` when the turn was over, `why` for what reason. `words` None: there were none to be had, and
+    """One way in which a turn went. Moments are seconds of the recording; `voice` is the first of the user's voice,
+    `last` the last of it, `ended` when the turn was over, `why` for what reason. `words` None: there were none, and
     `problem` says why."""
 
-    noticed: float | None
+    voice: float | None
     last: float | None
     ended: float | None
     why: str
@@ -65,10 +66,14 @@ async def replay(
     """`ear` is how this machine listens now; of it the microphone, the recordings and the events are left alone. Raises
     `InvalidRequest` where the microphone was not recorded."""
     sound = _recorded(sounds, turn)
-    audio = await asyncio.to_thread(_read, sound)
-    began = _listening_from(turn, sound)
-    now = await _listened(turn.id, audio, began, ear, language)
-    return Replayed(turn=turn.id, sound=sound, began=began, then=_then(turn, sound), now=now)
+    take = _Take(
+        audio=await asyncio.to_thread(_read, sound),
+        began=_listening_from(turn, sound),
+        after_us=_after_us(turn, sound),
+        taken_out=sound.kind == "clean",
+    )
+    now = await _listened(turn.id, take, ear, language)
+    return Replayed(turn=turn.id, sound=sound, began=take.began, then=_then(turn, sound), now=now)
 
 
 # What there was.
@@ -102,22 +107,35 @@ def _listening_from(turn: LoggedTurn, sound: KeptSound) -> float:
     return max(moment - (sound.position or 0.0), 0.0)
 
 
+def _after_us(turn: LoggedTurn, sound: KeptSound) -> bool:
+    """Whether the microphone was open beside our own message, which went on to its end."""
+    kinds = {type(event) for event in turn.events}
+    return sound.kind != "stt" and events.ListeningStarted in kinds and events.InterruptionJudged not in kinds
+
+
 def _then(turn: LoggedTurn, sound: KeptSound) -> Bounds:
-    origin = sound.position or 0.0
-    ended = _last(turn.events, events.TurnEnded)
-    voice = next((event for event in turn.events if isinstance(event, events.VoiceStarted)), None)
     words = _last(turn.events, events.Transcribed)
-    last = None
-    if ended is not None and ended.silence is not None:
-        last = ended.at - ended.silence - origin
+    return _bounds(
+        turn.events,
+        sound.position or 0.0,
+        words=None if words is None else words.text,
+        problem="" if words is not None else "There was no transcript.",
+    )
+
+
+def _bounds(seen: Sequence[Event], origin: float, *, words: str | None, problem: str) -> Bounds:
+    """`origin` is where the recording begins on the events' clock."""
+    ended = _last(seen, events.TurnEnded)
+    voice = next((event for event in seen if isinstance(event, events.VoiceStarted)), None)
+    silence = ended.silence if ended is not None else None
     return Bounds(
-        noticed=None if voice is None else round(voice.at - origin, 3),
-        last=None if last is None else round(last, 3),
+        voice=None if voice is None else round(voice.at - origin, 3),
+        last=None if ended is None or silence is None else round(ended.at - silence - origin, 3),
         ended=None if ended is None else round(ended.at - origin, 3),
         why=ended.why if ended is not None else "",
         recorded=None if ended is None else round(ended.seconds, 3),
-        words=None if words is None else words.text,
-        problem="" if words is not None else "There was no transcript.",
+        words=words,
+        problem=problem,
     )
 
 
@@ -125,16 +143,22 @@ def _then(turn: LoggedTurn, sound: KeptSound) -> Bounds:
 
 
 class _Tape:
-    """The recording as a microphone that is read as fast as somebody listens. After its end there is silence, so that a
-    turn which would be longer now can end."""
+    """The recording as a microphone that is read as fast as somebody listens; its clock is in seconds of the recording.
+    After its end there is silence, so that a turn which would be longer now can end."""
 
-    def __init__(self, audio: Frame, began: float, silence: float) -> None:
+    def __init__(self, audio: Frame, began: float, silence: float, *, block: int) -> None:
         self._audio = audio
         self._began = began
         self._silence = silence
+        self._block = block
+        """Samples at a time: a frame of the detector, so that each has the time at which it was captured."""
         self.guess: Guess | None = None
-        """Its answer is waited for: the time that a recogniser takes is none of the recording's."""
+        """While it is asked the recording goes on at its own pace: what the words say of the silence then comes when it
+        came."""
         self.played = began
+
+    def captured(self) -> float:
+        return self.played
 
     @asynccontextmanager
     async def open(self, format: PcmFormat) -> AsyncIterator[AsyncIterator[Frame]]:  # noqa: A002
@@ -147,13 +171,41 @@ class _Tape:
             _converted, replace(self._audio, data=self._audio.data[skipped:]), fmt
         )
         whole = heard + fmt.silence(fmt.samples(self._silence))
-        size = fmt.samples(BLOCK_SECONDS) * fmt.bytes_per_sample
+        size = self._block * fmt.bytes_per_sample
+        ahead = clock.monotonic() - self.played
         for at in range(0, len(whole), size):
             frame = Frame(data=whole[at : at + size], format=fmt)
             self.played += frame.seconds
             yield frame
-            if self.guess is not None:
-                await self.guess.settled()
+            if self.guess is None or not self.guess.asking:
+                ahead = clock.monotonic() - self.played
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(self.played + ahead - clock.monotonic(), 0.0)):
+                    await self.guess.settled()
+
+
+class _OwnSpeech:
+    """Our message, which sounded until `until` seconds of the recording: nothing of it can be stopped any more."""
+
+    nearly_said = True
+    ended = None
+
+    def __init__(self, tape: _Tape, until: float, frame_seconds: float) -> None:
+        self._tape = tape
+        self._until = until - frame_seconds / 2
+        self._frame_seconds = frame_seconds
+
+    @property
+    def said(self) -> bool:
+        """By the frame that was captured last."""
+        return self._tape.played - self._frame_seconds >= self._until
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def cut(self) -> None: ...
 
 
 def _converted(audio: Frame, fmt: PcmFormat) -> bytes:
@@ -161,6 +213,24 @@ def _converted(audio: Frame, fmt: PcmFormat) -> bytes:
         return audio.data
     converter = Converter(fmt)
     return b"".join(frame.data for frame in (*converter.feed(audio), *converter.flush()))
+
+
+class _TakenOut:
+    """The `Echo` of a recording that our own sound has been taken out of, as far as that went: what is left of it may
+    still be taken for a voice."""
+
+    clean = False
+    free = True
+
+    def __init__(self, frame_samples: int) -> None:
+        self.frame_samples = frame_samples
+        self.quieted: Frame
+
+    def near(self, frame: Frame) -> Frame:
+        self.quieted = frame
+        return frame
+
+    def close(self) -> None: ...
 
 
 class _NoRecording:
@@ -176,26 +246,39 @@ class _NoRecording:
         return None
 
 
-async def _listened(
-    turn: str, audio: Frame, began: float, ear: ListeningPorts, language: str | None
-) -> Bounds:
-    tape = _Tape(audio, began, (ear.rules.silence_most + 1.0) if ear.rules.silence is not None else 0.0)
-    seen: list[tuple[float, Event]] = []
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Take:
+    """What is listened to, from `began` on. `after_us`: until then we spoke, and the microphone was open; `taken_out`:
+    our own sound was taken out of it."""
+
+    audio: Frame
+    began: float
+    after_us: bool
+    taken_out: bool
+
+
+async def _listened(turn: str, take: _Take, ear: ListeningPorts, language: str | None) -> Bounds:
+    silence = (ear.rules.silence_most + 1.0) if ear.rules.silence is not None else 0.0
+    vad = await asyncio.to_thread(ear.open_vad)
+    tape = _Tape(take.audio, 0.0 if take.after_us else take.began, silence, block=vad.frame_samples)
+    seen: list[Event] = []
     ports = replace(
         ear,
         open_source=tape.open,
+        open_vad=lambda: vad,
+        captured=tape.captured,
         begin_recording=lambda *, kind, turn, format: _NoRecording(),  # noqa: A006
-        emit=lambda event: seen.append((tape.played, event)),
+        emit=seen.append,
         barge_in=False,
-        open_echo=None,
+        open_echo=(lambda: _TakenOut(vad.frame_samples)) if take.taken_out else None,
         stop_ear=None,
         keep_recording=False,
     )
     words, problem = None, ""
+    own = _OwnSpeech(tape, take.began, vad.format.seconds(vad.frame_samples)) if take.after_us else None
     async with guessing(ports, turn=turn, language=language) as guess:
         tape.guess = guess
-        captured = await capture(ports, turn=turn, rules=ports.rules, guess=guess)
-        ended = round(tape.played, 3)
+        captured = await capture(ports, turn=turn, rules=ports.rules, guess=guess, own=own)
         if captured.audio is None:
             problem = "Nobody spoke."
         else:
@@ -205,18 +288,7 @@ async def _listened(
                 problem = str(heard.failure) if heard.failure is not None else ""
             except VoiceModeError as error:
                 problem = str(error)
-    over = [event for _, event in seen if isinstance(event, events.TurnEnded)]
-    noticed = next((at for at, event in seen if isinstance(event, events.VoiceStarted)), None)
-    silence = over[-1].silence if over else None
-    return Bounds(
-        noticed=None if noticed is None else round(noticed, 3),
-        last=None if silence is None else round(ended - silence, 3),
-        ended=ended,
-        why=captured.why,
-        recorded=captured.audio.seconds if captured.audio is not None else 0.0,
-        words=words,
-        problem=problem,
-    )
+    return _bounds(seen, 0.0, words=words, problem=problem)
 
 
 def _last(seen: Iterable[Event], kind: type[E]) -> E | None:
@@ -227,7 +299,7 @@ def _last(seen: Iterable[Event], kind: type[E]) -> E | None:
 # How it is told.
 
 ROWS = (
-    ("voice noticed", "noticed"),
+    ("first voice", "voice"),
     ("last voice", "last"),
     ("end of turn", "ended"),
     ("recorded", "recorded"),
