@@ -16,11 +16,13 @@ from tests.live.host import environment
 from tests.review.material import archive, record, wall, write
 from tests.support import voice
 from tests.support.browser import Browser, find_browser
+from tests.support.encoding import encode
 from tests.support.many_turns import write as write_many
 from tests.test_turn_story import GOOD
 from voicemode.events import PlaybackResumed, Transcribed, Underrun
-from voicemode.pcm import LISTENING, SPEECH
+from voicemode.pcm import LISTENING, SPEECH, Frame
 from voicemode.review.one_file import Caps, one_file
+from voicemode.speech import AudioFormat
 
 pytestmark = [
     pytest.mark.skipif(find_browser() is None, reason="needs chromium: scripts/system_packages.sh"),
@@ -134,6 +136,58 @@ def test_a_turn_tells_what_went_wrong_and_shows_it_on_one_axis(page: Browser) ->
         " if (data[(y * wave.width + x) * 4 + 3]) return x + wave.getBoundingClientRect().left; })()"
     )
     assert page.run(ink) == pytest.approx(lefts["speaking"], abs=3)
+
+
+@pytest.mark.spec("REV-2", "REV-14")
+@pytest.mark.parametrize("whole", [False, True])
+def test_streams_are_drawn_as_they_came_and_an_underrun_is_the_hole_in_the_loudspeakers_sound(
+    browser: Browser, tmp_path: Path, whole: bool
+) -> None:
+    """Whole or torn: of what broke off there is what came, but for Ogg, of which Chromium wants the end."""
+    dry = [
+        Underrun(at=101.0, turn="t1", position=16_000, refill=0.3),
+        PlaybackResumed(at=101.6, turn="t1", position=16_000),
+    ]
+    write(tmp_path, sorted([*GOOD, *dry], key=lambda event: event.at))
+    said = voice.speak("Deploy now", SPEECH.rate)
+    tone = b"\x00\x20\x00\xe0" * (SPEECH.samples(0.7) // 2)
+    hole = tone + SPEECH.silence(SPEECH.samples(0.6)) + tone
+    record(tmp_path, kind="sink", turn="t1", data=hole, at=100.3, fmt=SPEECH)
+    record(tmp_path, kind="mic", turn="t1", data=voice.speak("Yes please", LISTENING.rate), at=102.9)
+    (month,) = (tmp_path / "recordings").glob("*/*")
+    formats = ("mp3", "opus", "flac", "aac")
+    for number, name in enumerate(formats):
+        data = encode(Frame(data=said, format=SPEECH), AudioFormat(name))
+        kept = data if whole else data[: len(data) * 2 // 3]
+        (month / f"20261128-100000-30{number}_t1_stream-{number}.{name}").write_bytes(kept)
+    (month / "20261128-100000-309_t1_stream-9.bin").write_bytes(b"no sound at all" * 40)
+    with served(tmp_path) as address:
+        browser.open(f"{address}#t1")
+        browser.wait(f"{CHOSEN} === 't1' && {DRAWN} && document.querySelector('.state').textContent === ''")
+        names = browser.run("[...document.querySelectorAll('.track strong')].map((each) => each.textContent)")
+        drawn = [number for number, name in enumerate(formats, 1) if whole or name != "opus"]
+        assert names == ["loudspeaker", *(f"stream, piece {each}" for each in drawn), "microphone"]
+        lengths = browser.run(
+            "[...document.querySelectorAll('.track .kind')].map((each) => parseFloat(each.textContent.split(' · ')[1]))"
+        )
+        seconds = len(said) / 2 / SPEECH.rate
+        assert [length for length in lengths[1:-1] if not seconds * 0.5 <= length <= seconds + 0.15] == []
+        assert "stream-9.bin. This browser cannot decode it." in browser.run(
+            "document.querySelector('.notes').textContent"
+        )
+        holes = browser.run(
+            "(() => { const wave = document.querySelector('canvas.wave'); const { width, height } = wave;"
+            "const data = wave.getContext('2d').getImageData(0, 0, width, height).data;"
+            "const inked = (x) => { let count = 0;"
+            " for (let y = 0; y < height; y += 1) count += data[(y * width + x) * 4 + 3] > 0; return count > 2; };"
+            "const left = wave.getBoundingClientRect().left;"
+            "const bar = [...document.querySelectorAll('.bar')].find((each) => each.span.name === 'underrun');"
+            "const { left: from, right: to } = bar.getBoundingClientRect();"
+            "return { inside: [0.2, 0.5, 0.8].map((share) => inked(Math.round(from + (to - from) * share - left))),"
+            " before: inked(Math.round(from - left) - 4), after: inked(Math.round(to - left) + 4) }; })()"
+        )
+        assert holes == {"inside": [False] * 3, "before": True, "after": True}
+        assert browser.seen.complaints == []
 
 
 @pytest.mark.spec("REV-9")

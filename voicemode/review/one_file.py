@@ -50,7 +50,7 @@ def one_file(archive: Archive, *, caps: Caps = CAPS) -> Made:
         rows.append({**asdict(row), "sound": has})
         full[turn.id] = whole(turn, kept)
         for number, sound in enumerate(kept):
-            if not sound.is_wav or sound.bytes > room:
+            if sound.bytes > room:
                 left += 1
                 continue
             room -= sound.bytes
@@ -58,11 +58,10 @@ def one_file(archive: Archive, *, caps: Caps = CAPS) -> Made:
     notes = []
     older = archive.count() - len(rows)
     if older > 0:
-        notes.append(f"{older:,} older turns are not in this file")
+        notes.append(f"{_counted(older, 'older turn')} not in this file")
     if left:
         notes.append(
-            f"{left:,} sounds are not in this file, which holds {caps.sound_bytes / 1e6:.0f} MB of the newest turns' "
-            "WAVs"
+            f"{_counted(left, 'sound')} not in this file, which holds {caps.sound_bytes / 1e6:.0f} MB of the newest"
         )
     left_out = f"{'; '.join(notes)}." if notes else ""
     data = {
@@ -72,6 +71,10 @@ def one_file(archive: Archive, *, caps: Caps = CAPS) -> Made:
         "left_out": left_out,
     }
     return Made(html=_page(data, sounds), turns=len(rows), sounds=len(sounds), left_out=left_out)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}s are" if number != 1 else f"1 {what} is"
 
 
 def _base64(sound: KeptSound) -> str:

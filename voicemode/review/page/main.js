@@ -44,8 +44,8 @@
     const more = complete ? "" : " …";
     by("count").textContent =
       shown.length === rows.length
-        ? `${review.number(rows.length)} turns${more}`
-        : `${review.number(shown.length)} of ${review.number(rows.length)} turns${more}`;
+        ? `${review.turns(rows.length)}${more}`
+        : `${review.number(shown.length)} of ${review.turns(rows.length)}${more}`;
     for (const button of by("filters").querySelectorAll("button[data-filter]")) {
       button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
     }

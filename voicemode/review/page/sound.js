@@ -1,18 +1,50 @@
-// Samples out of WAVs, and what is drawn of them: peaks and spectra.
+// Samples out of files, and what is drawn of them: peaks and spectra.
 "use strict";
 
 (() => {
   const PCM = 1;
   const EXTENSIBLE = 0xfffe;
 
-  // 16-bit WAV → { rate, channels: [Float32Array], seconds }. A header that promises more than there is ends early.
-  review.decode = (buffer) => {
+  const DECODED_RATE = 24000;
+
+  // → { rate, channels: [Float32Array], seconds, peak }. What is no WAV is decoded by the browser, if it can.
+  review.decode = async (buffer) => {
+    const sound = isWav(buffer) ? fromWav(buffer) : await compressed(buffer);
+    return { ...sound, peak: peakOf(sound.channels[0]) };
+  };
+
+  const word = (buffer, at) => String.fromCharCode(...new Uint8Array(buffer, at, 4));
+
+  const isWav = (buffer) => buffer.byteLength >= 12 && word(buffer, 0) === "RIFF" && word(buffer, 8) === "WAVE";
+
+  const compressed = async (buffer) => {
+    let decoded;
+    try {
+      decoded = await new OfflineAudioContext(1, 1, DECODED_RATE).decodeAudioData(buffer);
+    } catch {
+      throw new Error("This browser cannot decode it.");
+    }
+    const channels = Array.from({ length: decoded.numberOfChannels }, (_, number) => decoded.getChannelData(number));
+    return { rate: decoded.sampleRate, channels, seconds: decoded.duration };
+  };
+
+  // By how much a soft sound is drawn larger, so that its shape is seen.
+  const FULL = 0.9;
+  const LARGEST = 20;
+  review.gain = (sound) => (sound.peak > FULL / 2 ? 1 : Math.min(FULL / Math.max(sound.peak, 1e-6), LARGEST));
+
+  const peakOf = (samples) => {
+    let most = 0;
+    for (const value of samples) most = Math.max(most, Math.abs(value));
+    return most;
+  };
+
+  // A header that promises more than there is ends early.
+  const fromWav = (buffer) => {
     const view = new DataView(buffer);
-    const word = (at) => String.fromCharCode(...new Uint8Array(buffer, at, 4));
-    if (buffer.byteLength < 12 || word(0) !== "RIFF" || word(8) !== "WAVE") throw new Error("This is no WAV.");
     let format = null;
     for (let at = 12; at + 8 <= buffer.byteLength; ) {
-      const name = word(at);
+      const name = word(buffer, at);
       const size = Math.min(view.getUint32(at + 4, true), buffer.byteLength - at - 8);
       if (name === "fmt ") {
         const kind = view.getUint16(at + 8, true);

@@ -5,6 +5,7 @@
   const { element } = review;
   const WAVE = 60;
   const SPECTRUM = 76;
+  const SMALL = 0.6;
   const HIGHEST = 8000;
   const QUIET = -92;
   const LOUD = -28;
@@ -77,7 +78,8 @@
       const wave = element("canvas", { class: "wave" });
       const spectrum = element("canvas", { class: "spectrum" });
       const box = element("div", { class: "strip" }, wave, spectrum);
-      this.rows.append(element("div", { class: `row track ${track.ours ? "ours" : "theirs"}` }, head, box));
+      const size = track.small ? " small" : "";
+      this.rows.append(element("div", { class: `row track ${track.ours ? "ours" : "theirs"}${size}` }, head, box));
       this.tracks.push({ ...track, wave, spectrum });
     }
 
@@ -266,8 +268,8 @@
       return canvas.getContext("2d");
     }
 
-    _drawWave({ sound, start, ours, wave }) {
-      const pen = this._canvas(wave, WAVE);
+    _drawWave({ sound, start, ours, gain, small, wave }) {
+      const pen = this._canvas(wave, small ? WAVE * SMALL : WAVE);
       const { width, height } = wave;
       const { low, high } = review.peaks(sound, this.view.from - start, this.view.to - start, width);
       const middle = height / 2;
@@ -278,8 +280,8 @@
       pen.fillStyle = review.colour(ours ? "ours" : "theirs");
       pen.beginPath();
       for (let column = Math.floor(first); column < last; column += 1) {
-        const top = middle - high[column] * middle;
-        pen.rect(column, top, 1, Math.max(middle - low[column] * middle - top, 1));
+        const top = middle - high[column] * gain * middle;
+        pen.rect(column, top, 1, Math.max(middle - low[column] * gain * middle - top, 1));
       }
       pen.fill();
     }
@@ -288,8 +290,8 @@
     _drawSpectra(drawing) {
       const work = [];
       const palette = colours();
-      for (const { sound, start, spectrum } of this.tracks) {
-        const pen = this._canvas(spectrum, SPECTRUM);
+      for (const { sound, start, small, spectrum } of this.tracks) {
+        const pen = this._canvas(spectrum, small ? SPECTRUM * SMALL : SPECTRUM);
         pen.fillStyle = `rgb(${palette.slice(0, 3).join()})`;
         const first = Math.max(Math.floor(this.x(start)), 0);
         const last = Math.min(Math.ceil(this.x(start + sound.seconds)), this.width);

@@ -177,12 +177,15 @@
     }
 
     _notes(turn) {
-      const others = turn.sounds.filter((sound) => !sound.rate);
       const torn = turn.sounds.filter((sound) => !sound.complete);
-      const notes = [];
-      if (torn.length) notes.push(`Not complete: ${torn.map((sound) => sound.name).join(", ")}.`);
-      if (others.length) notes.push(`Also kept, not drawn: ${others.map((sound) => sound.name).join(", ")}.`);
-      return element("p", { class: "notes", hidden: !notes.length }, notes.join(" "));
+      this.notes = element("p", { class: "notes", hidden: true });
+      if (torn.length) this._note(`Not complete: ${torn.map((sound) => sound.name).join(", ")}.`);
+      return this.notes;
+    }
+
+    _note(text) {
+      this.notes.append(`${text} `);
+      this.notes.hidden = false;
     }
 
     _figures(turn) {
@@ -223,37 +226,39 @@
     // --- sound ---
 
     async _load(turn, asked) {
-      const drawn = turn.sounds.filter((sound) => sound.rate);
-      const kinds = drawn.map((sound) => sound.kind);
+      const kinds = turn.sounds.map((sound) => sound.kind);
       const heard = [OURS, THEIRS].map((order) => order.find((kind) => kinds.includes(kind)));
-      const problems = [];
-      for (const about of drawn) {
+      const sorted = [...turn.sounds].sort((one, other) => review.place(one.kind) - review.place(other.kind));
+      for (const about of sorted) {
         try {
-          const sound = review.decode(await review.source.sound(turn.id, about.number));
+          const sound = await review.decode(await review.source.sound(turn.id, about.number));
           if (asked !== this._asked) return;
           this._add(turn, about, sound, heard.includes(about.kind));
         } catch (problem) {
-          problems.push(`${review.sound(about.kind)}: ${problem.message}`);
+          if (asked !== this._asked) return;
+          this._note(`Not drawn: ${about.name}. ${problem.message}`);
         }
-        if (asked !== this._asked) return;
       }
-      if (turn.sounds.length) this.state.textContent = problems.join(" ");
+      if (turn.sounds.length) this.state.textContent = "";
       this.button.disabled = !this.player.canPlay;
       this.timeline.draw();
     }
 
+    // What is not heard at first is there to be compared with, and smaller.
     _add(turn, about, sound, audible) {
       const number = this.player.tracks.length;
       const ours = review.isOurs(about.kind);
       const box = element("input", { type: "checkbox", checked: audible, onchange: () => this.player.hear(number, box.checked) });
+      const gain = review.gain(sound);
+      const larger = gain > 1 ? ` · × ${gain.toFixed(gain < 10 ? 1 : 0)}` : "";
       const head = element(
         "div",
-        { class: "head", title: `${about.name}\n${about.rate} Hz, ${review.bytes(about.bytes)}, begins at ${review.seconds(about.start)}` },
+        { class: "head", title: `${about.name}\n${about.rate || sound.rate} Hz, ${review.bytes(about.bytes)}, begins at ${review.seconds(about.start)}${gain > 1 ? `\nso soft that it is drawn ${larger.slice(3)}` : ""}` },
         element("strong", {}, review.sound(about.kind)),
-        element("span", { class: "kind" }, `${about.kind} · ${review.seconds(about.seconds, 1)}`),
+        element("span", { class: "kind" }, `${about.kind} · ${review.seconds(sound.seconds, 1)}${larger}`),
         element("label", { class: "hear" }, box, element("kbd", {}, String(number + 1)), "hear"),
       );
-      this.timeline.addTrack({ sound, start: about.start, ours }, head);
+      this.timeline.addTrack({ sound, start: about.start, ours, gain, small: !audible }, head);
       this.player.add({ sound, start: about.start, audible });
     }
 

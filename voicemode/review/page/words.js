@@ -42,6 +42,7 @@ const review = {};
   review.date = (iso) => date.format(new Date(`${iso}T00:00:00Z`));
   review.when = (at) => whole.format(at);
   review.number = (value) => value.toLocaleString();
+  review.turns = (value) => `${review.number(value)} ${value === 1 ? "turn" : "turns"}`;
 
   review.OUTCOMES = {
     finished: "finished",
@@ -59,13 +60,19 @@ const review = {};
   review.outcome = (name) => review.OUTCOMES[name] || name;
 
   review.SOUNDS = {
-    tts: "our voice",
     sink: "loudspeaker",
+    tts: "our voice",
     mic: "microphone",
     clean: "without echo",
-    stt: "for the recogniser",
+    stt: "to recogniser",
   };
-  review.sound = (kind) => review.SOUNDS[kind] || (kind.startsWith("stream") ? "as it came" : kind);
+  review.sound = (kind) => {
+    const piece = /^stream-(\d+)/.exec(kind);
+    return piece ? `stream, piece ${Number(piece[1]) + 1}` : review.SOUNDS[kind] || kind;
+  };
+  // In the order of the way that they take: ours out of the loudspeaker, the user's into the recogniser.
+  const ORDER = ["sink", "tts", "stream", "mic", "clean", "stt"];
+  review.place = (kind) => ORDER.indexOf(kind.split("-")[0]);
   // Whose voice a sound holds: the page has a colour for each side.
   review.isOurs = (kind) => kind === "tts" || kind === "sink" || kind.startsWith("stream");
 
