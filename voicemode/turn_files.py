@@ -54,7 +54,7 @@ class TurnFile:
         self.path = path
         """Where the JSON is, or will be."""
         self.lost = False
-        """Nothing of it could be written so far."""
+        """There is no room for it."""
         self.files: dict[str, KeptFile] = {}
         self._head = dict(head)
         self._redacted = redacted
@@ -85,7 +85,11 @@ class TurnFile:
         """The JSON, if the turn is over; `last`: nothing more will be learnt."""
         if not self._over:
             return
-        _write(self.path, self._head, self._story, self.files.values())
+        try:
+            _write(self.path, self._head, self._story, self.files.values())
+        except OSError:
+            self.lost = True
+            raise
         self.lost = False
         if last and self._journal is not None:
             self._journal.abandon()

@@ -224,9 +224,9 @@ class _Turn:
 
     def paths(self) -> dict[str, Path]:
         """By kind; of several files of a kind the first."""
-        if self._file is None or self._file.lost:
+        if self._file is None:
             return {}
-        found = {"turn": self._file.path}
+        found = {} if self._file.lost else {"turn": self._file.path}
         sounds: list[Recording | SoundTrack] = [*self._listed, *self._tracks]
         for each in sounds:
             found.setdefault(each.kind, each.path)

@@ -86,6 +86,22 @@ def test_a_disk_that_fills_up_cuts_the_sounds_short_and_the_json_says_which(tmp_
 
 
 @pytest.mark.spec("REC-7", "REC-15")
+def test_a_disk_with_room_for_some_sound_and_not_for_the_json_is_told_without_it(tmp_path: Path) -> None:
+    told = conversed(tmp_path, 900)
+    assert told == {
+        "heard": QUESTION,
+        "transcript": "yes",
+        "sounded": True,
+        "files": ["mic", "sink"],
+        "warnings": 1,
+    }
+    assert not [name for name in names(tmp_path) if name.endswith("_turn.json")]
+    sounds = list(tmp_path.rglob("*.wav"))
+    assert sounds
+    assert [path.name for path in sounds if len(sound(path)) != path.stat().st_size - 44] == []
+
+
+@pytest.mark.spec("REC-7", "REC-15")
 def test_a_disk_without_room_for_anything_leaves_the_conversation_whole(tmp_path: Path) -> None:
     told = conversed(tmp_path, 0)
     assert told == {"heard": QUESTION, "transcript": "yes", "sounded": True, "files": [], "warnings": 1}

@@ -99,10 +99,10 @@ async def test_the_users_voice_is_in_the_microphones_file_where_the_log_says(tmp
     (file,) = of_kind(told, "mic")
     blocks = kept.microphones[0].read
     spoken = [number for number, block in enumerate(blocks) if block == SPOKEN]
-    started, ended, listening = (
-        next(event for event in world.of(call.handle) if isinstance(event, kind))
-        for kind in (VoiceStarted, TurnEnded, ListeningStarted)
-    )
+    seen = world.of(call.handle)
+    (started,) = (event for event in seen if isinstance(event, VoiceStarted))
+    (ended,) = (event for event in seen if isinstance(event, TurnEnded))
+    (listening,) = (event for event in seen if isinstance(event, ListeningStarted))
     assert started.at - file["position"] == pytest.approx(spoken[0] * 0.01, abs=1e-3)
     assert ended.at - file["position"] == pytest.approx(len(blocks) * 0.01, abs=1e-3)
     assert ended.silence is not None
