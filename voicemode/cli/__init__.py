@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
@@ -16,12 +15,13 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
-from voicemode.cli.showing import ask_leave
 from voicemode.cli.streams import show
-from voicemode.cli.words import Command, Look, parser
 from voicemode.errors import VoiceModeError
 
 if TYPE_CHECKING:
+    import argparse
+
+    from voicemode.cli.words import Command, Look
     from voicemode.config import Config
     from voicemode.settings import Problem
 
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script."""
     _take_stderr()
+    given = sys.argv[1:] if arguments is None else arguments
     as_json = False
     try:
-        options = _parsed(arguments)
+        options = _parsed(given)
         as_json = getattr(options, "json", False) is True  # Not the file that some commands write it to.
         logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
         _find_audio_server()
@@ -50,22 +51,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """None: without a command it is the MCP server, which would keep the words of all others in memory (1 MB)."""
+    if not arguments:
+        return None
+    from voicemode.cli.words import parser
+
     try:
-        return parser().parse_args(arguments)
+        options = parser().parse_args(arguments)
+        return options if options.command else None
     except SystemExit:
         show("", end="")  # The help.
         raise
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace | None) -> int:
     from voicemode.settings_files import folders, load_config, working_folder
     from voicemode.variables import Debug
 
     config = load_config(os.environ, working_folder())
     if config.log.debug is not Debug.FALSE:
         logging.getLogger("voicemode").setLevel(logging.DEBUG)
-    if options.command in (None, "mcp"):
+    if options is None or options.command == "mcp":
         return _serve(config, options)
     if options.command == "serve":
         return _serve_ray(config, options) if options.ray else _serve_speech(config, options)
@@ -74,6 +81,8 @@ def _run(options: argparse.Namespace) -> int:
         _tell(config.problems)
         return look(config, folders(config, os.environ), options)
     if options.command == "doctor":
+        from voicemode.cli.showing import ask_leave
+
         ask_leave(options, config)
     command: Command = options.run
     return asyncio.run(_with_app(config, command, options))
@@ -99,9 +108,8 @@ async def _with_app(config: Config, command: Command, options: argparse.Namespac
         return await command(app, options)
 
 
-def _serve(config: Config, options: argparse.Namespace) -> int:
-    http = getattr(options, "http", False)
-    if options.command and not http and (options.host or options.port is not None):
+def _serve(config: Config, options: argparse.Namespace | None) -> int:
+    if options is not None and not options.http and (options.host or options.port is not None):
         print("voicemode: --host and --port are those of `voicemode mcp --http`.", file=sys.stderr)
         return USAGE
     # Imports make half a million objects that stay: looking among them for garbage takes a tenth of the start.
@@ -114,7 +122,7 @@ def _serve(config: Config, options: argparse.Namespace) -> int:
     gc.enable()
     for problem in config.problems:
         logging.getLogger(__name__).warning("%s", problem)
-    if not http:
+    if options is None or not options.http:
         asyncio.run(serve_stdio(config, os.environ))
         return DONE
     settings = config.server

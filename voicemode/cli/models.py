@@ -24,6 +24,29 @@ BETWEEN_SECONDS = 0.1
 """Between two pictures of a bar."""
 
 
+def add_options(made: argparse.ArgumentParser) -> None:
+    made.set_defaults(what="list")
+    what = made.add_subparsers(metavar="WHAT")
+
+    def action(name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
+        one = what.add_parser(name, help=explained, description=explained)
+        # Without a default of its own: the command's own --json stays.
+        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
+        if name != "list":
+            one.add_argument("model", metavar="NAME", nargs=nargs, help="see `voicemode models`")
+        one.set_defaults(what=name)
+        return one
+
+    action("list", "what can be had: size, licence, languages, and how fast it is here")
+    fetching = action("install", "fetch a model, prove it and measure it")
+    fetching.add_argument(
+        "--accept-licence", action="store_true", help="agree to what the model's licence asks, where it asks"
+    )
+    action("remove", "delete a model")
+    action("path", "the folder of the models, or of one", "?")
+    action("measure", "measure again how fast an installed model is", "?")
+
+
 async def models(app: App, options: argparse.Namespace) -> int:
     """The command: `options.what` is what is to be done."""
     return await {

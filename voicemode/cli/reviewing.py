@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from voicemode.cli.exits import DONE
 from voicemode.cli.log_options import LAST
 from voicemode.cli.streams import show
+from voicemode.cli.values import port
 from voicemode.errors import InvalidRequest, VoiceModeError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ HOST = "127.0.0.1"
 TOKEN_BYTES = 24
 
 
-def add_options(made: argparse.ArgumentParser, port: Callable[[str], int]) -> None:
+def add_options(made: argparse.ArgumentParser) -> None:
     what = made.add_mutually_exclusive_group()
     what.add_argument(
         "--html", metavar="FILE", type=Path, help="write the page as one file that opens anywhere"

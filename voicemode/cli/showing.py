@@ -25,6 +25,25 @@ SHORT_ADVICE = 90
 """Characters that are read again sooner than looked up."""
 
 
+def add_doctor_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--sound",
+        action="store_true",
+        help="open the microphone for a second, then play a quiet sound and listen to it: whether you are heard, and "
+        "whether you can talk over the assistant",
+    )
+    made.add_argument(
+        "--endpoints",
+        action="store_true",
+        help="measure speech services elsewhere too, in every format (less than a cent at OpenAI)",
+    )
+    made.add_argument(
+        "--report",
+        action="store_true",
+        help="Markdown to paste into an issue, without secrets, your name or your machine's",
+    )
+
+
 def ask_leave(options: argparse.Namespace, config: Config) -> None:
     """Whether the doctor may play and listen, and whether it may let others work who cost money: who is at the terminal
     is asked, nobody else."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
 from voicemode.cli.streams import show, standard_input
+from voicemode.cli.values import listen_seconds, speed
 from voicemode.terminal import KEY_NAMES, key_terminal, watched
 
 if TYPE_CHECKING:
@@ -24,6 +25,25 @@ if TYPE_CHECKING:
 
 SPEAKING = ("waiting", "starting", "speaking", "paused")
 """States of a call that has a message, before its answer is listened to."""
+
+
+def add_saying_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("text", metavar="TEXT")
+    made.add_argument("--voice", help="voice id (see `voicemode voices`)")
+    made.add_argument("--speed", type=speed, help="0.25 to 4; 1 is normal")
+    made.add_argument("--instructions", help="tone, where the voice can follow one")
+
+
+def add_hearing_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--language", help="language of the answer, e.g. en")
+    made.add_argument(
+        "--max-listen", type=listen_seconds, metavar="SECONDS", help="longest time the microphone is open"
+    )
+    made.add_argument(
+        "--push-to-talk",
+        action="store_true",
+        help="press Space to talk and again when you are done (at a terminal)",
+    )
 
 
 class _Once:

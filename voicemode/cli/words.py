@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,13 @@ from voicemode import __version__
 from voicemode.cli.bench import bench, bench_options
 from voicemode.cli.log_options import add_options as add_events_options
 from voicemode.cli.logs import show_events
+from voicemode.cli.models import add_options as add_models_options
 from voicemode.cli.models import models
 from voicemode.cli.reviewing import add_options as add_review_options
 from voicemode.cli.reviewing import review
-from voicemode.cli.showing import show_config, show_findings, show_voices
-from voicemode.cli.talking import converse, listen, speak
-from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS
+from voicemode.cli.showing import add_doctor_options, show_config, show_findings, show_voices
+from voicemode.cli.talking import add_hearing_options, add_saying_options, converse, listen, speak
+from voicemode.cli.values import port
 
 if TYPE_CHECKING:
     from voicemode.app import App
@@ -55,13 +55,13 @@ def parser() -> argparse.ArgumentParser:
         "--http", action="store_true", help="streamable HTTP instead of standard input and output"
     )
     mcp.add_argument("--host", help="address to listen on (default: VOICEMODE_SERVE_HOST)")
-    mcp.add_argument("--port", type=_port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
+    mcp.add_argument("--port", type=port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
 
     serving = commands.add_parser(
         "serve", help="a speech server for other programs: OpenAI's audio API and WebSockets"
     )
     serving.add_argument("--host", help="address to listen on (default: VOICEMODE_SPEECH_HOST)")
-    serving.add_argument("--port", type=_port, help="port (default: VOICEMODE_SPEECH_PORT; 0: a free one)")
+    serving.add_argument("--port", type=port, help="port (default: VOICEMODE_SPEECH_PORT; 0: a free one)")
     serving.add_argument(
         "--engine",
         action="append",
@@ -86,22 +86,11 @@ def parser() -> argparse.ArgumentParser:
     both = command("converse", converse, "say a text, listen, print the answer")
     hearing = command("listen", listen, "listen once, print what was said")
     for each in (saying, both):
-        each.add_argument("text", metavar="TEXT")
-        each.add_argument("--voice", help="voice id (see `voicemode voices`)")
-        each.add_argument("--speed", type=_speed, help="0.25 to 4; 1 is normal")
-        each.add_argument("--instructions", help="tone, where the voice can follow one")
+        add_saying_options(each)
     for each in (both, hearing):
-        each.add_argument("--language", help="language of the answer, e.g. en")
-        each.add_argument(
-            "--max-listen", type=_listen, metavar="SECONDS", help="longest time the microphone is open"
-        )
-        each.add_argument(
-            "--push-to-talk",
-            action="store_true",
-            help="press Space to talk and again when you are done (at a terminal)",
-        )
+        add_hearing_options(each)
     command("voices", show_voices, "the voices of every engine that answers")
-    _models(
+    add_models_options(
         command("models", models, "neural voices and ears for this machine: list, install, remove, measure")
     )
     measuring = commands.add_parser("bench", help="measure how fast your own set-up speaks and understands")
@@ -109,7 +98,37 @@ def parser() -> argparse.ArgumentParser:
     bench_options(measuring)
     reviewing = commands.add_parser("review", help="a page of what happened in each turn", description=REVIEW)
     reviewing.set_defaults(look=review)
-    add_review_options(reviewing, _port)
+    add_review_options(reviewing)
+    command("config", show_config, "every variable, its value and where it comes from")
+    looking = commands.add_parser(
+        "events", help="what happened: the last turns, one turn, or live", description=EVENTS
+    )
+    looking.add_argument("--json", action="store_true", help="for programs: one JSON line per event")
+    looking.set_defaults(look=show_events)
+    add_events_options(looking)
+    doctor = command(
+        "doctor", show_findings, "check what speaking and listening need, and say how to mend it"
+    )
+    add_doctor_options(doctor)
+    return made
+
+    saying = command("speak", speak, "say a text; - reads it from standard input while it is written")
+    both = command("converse", converse, "say a text, listen, print the answer")
+    hearing = command("listen", listen, "listen once, print what was said")
+    for each in (saying, both):
+        add_saying_options(each)
+    for each in (both, hearing):
+        add_hearing_options(each)
+    command("voices", show_voices, "the voices of every engine that answers")
+    add_models_options(
+        command("models", models, "neural voices and ears for this machine: list, install, remove, measure")
+    )
+    measuring = commands.add_parser("bench", help="measure how fast your own set-up speaks and understands")
+    measuring.set_defaults(run=bench)
+    bench_options(measuring)
+    reviewing = commands.add_parser("review", help="a page of what happened in each turn", description=REVIEW)
+    reviewing.set_defaults(look=review)
+    add_review_options(reviewing)
     command("config", show_config, "every variable, its value and where it comes from")
     looking = commands.add_parser(
         "events", help="what happened: the last turns, one turn, or live", description=EVENTS
@@ -137,48 +156,3 @@ def parser() -> argparse.ArgumentParser:
         help="Markdown to paste into an issue, without secrets, your name or your machine's",
     )
     return made
-
-
-def _models(made: argparse.ArgumentParser) -> None:
-    made.set_defaults(what="list")
-    what = made.add_subparsers(metavar="WHAT")
-
-    def action(name: str, explained: str, nargs: str | None = None) -> argparse.ArgumentParser:
-        one = what.add_parser(name, help=explained, description=explained)
-        # Without a default of its own: the command's own --json stays.
-        one.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
-        if name != "list":
-            one.add_argument("model", metavar="NAME", nargs=nargs, help="see `voicemode models`")
-        one.set_defaults(what=name)
-        return one
-
-    action("list", "what can be had: size, licence, languages, and how fast it is here")
-    fetching = action("install", "fetch a model, prove it and measure it")
-    fetching.add_argument(
-        "--accept-licence", action="store_true", help="agree to what the model's licence asks, where it asks"
-    )
-    action("remove", "delete a model")
-    action("path", "the folder of the models, or of one", "?")
-    action("measure", "measure again how fast an installed model is", "?")
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) <= 65_535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port number from 0 to 65535")
-
-
-def _speed(text: str) -> float:
-    with suppress(ValueError):
-        if 0.25 <= (value := float(text)) <= 4.0:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0.25 and 4")
-
-
-def _listen(text: str) -> float:
-    with suppress(ValueError):
-        if SHORTEST_LISTEN_SECONDS <= (value := float(text)) <= LONGEST_LISTEN_SECONDS:
-            return value
-    raise argparse.ArgumentTypeError(
-        f"{text!r} is not a number of seconds from {SHORTEST_LISTEN_SECONDS:g} to {LONGEST_LISTEN_SECONDS:g}"
-    )
