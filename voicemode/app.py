@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from voicemode import clock
 from voicemode.chimes import ChimeRules
@@ -42,9 +43,11 @@ from voicemode.speech import SpeechRequest, Voice
 from voicemode.status import Engines, Status
 from voicemode.taps import KeptStreams
 from voicemode.turn import TurnRules
-from voicemode.turns import KeptTurns
 from voicemode.variables import BargeIn
 from voicemode.witnesses import Witnesses
+
+if TYPE_CHECKING:
+    from voicemode.turns import KeptTurns
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +79,7 @@ class App:
         self.witnesses = Witnesses(log)
         self.line_up = self._line_up()
         self.floor = MachineFloor(places.data, on_warning=self.witnesses.warn)
-        self.kept = KeptTurns(recordings, conversation=log.conversation) if config.keeps_audio else None
+        self.kept = self._kept_turns() if config.keeps_audio else None
         self._ends = SoundEnds(config.sound, card, self.kept, on_warning=self.witnesses.warn)
         self.meanwhile = self._ends.meanwhile
         if self.kept is not None:
@@ -239,6 +242,11 @@ class App:
 
     def _line_up(self) -> LineUp:
         return LineUp(self.config, self.places)
+
+    def _kept_turns(self) -> KeptTurns:
+        from voicemode.turns import KeptTurns
+
+        return KeptTurns(self.recordings, conversation=self.log.conversation)
 
     def _conversation(self, ear: ListeningPorts) -> Conversation:
         sound = self.config.sound

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from voicemode.kinds import is_loopback, is_loopback_host
 from voicemode.peer_names import is_peer_name
 from voicemode.settings import Origin, Problem, Reader, Resolved, rows
+from voicemode.similar import similar
 from voicemode.variables import (
     OPENAI,
     Debug,
@@ -244,7 +244,7 @@ def _unknown(layer: Mapping[str, str], origin: Origin, reader: Reader) -> None:
     for name in strangers:
         if name in idle:
             continue
-        near = get_close_matches(name, known, n=1, cutoff=0.8)
+        near = similar(name, known, most=1, cutoff=0.8)
         advice = f"Did you mean {near[0]}?" if near else "`voicemode config` lists those that exist."
         reader.add(
             name, "", near[0] if near else "", origin, f"{name} in the {origin} is not a variable. {advice}"

@@ -7,20 +7,15 @@ import json
 from contextlib import suppress
 from dataclasses import replace
 
-from voicemode.codecs import open_decoder
+from voicemode.codecs import load, open_decoder
 from voicemode.config import Config
 from voicemode.endpoints import usable
-from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
-from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
-from voicemode.engines.far_voices import far_voices
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.engines.http_probe import Purpose
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
-from voicemode.engines.realtime import RealtimeSpeech
-from voicemode.engines.system import SystemVoice
 from voicemode.errors import VoiceModeError
 from voicemode.models.store import Store
 from voicemode.own_models import OwnModels
@@ -36,6 +31,8 @@ from voicemode.status import (
     system_voice,
 )
 
+CHATTERBOX = "chatterbox"
+
 
 class LineUp:
     """`speech` and `transcription` are what flows ask; `speakers` are those who speak, each by itself; `word_ear` also
@@ -47,6 +44,7 @@ class LineUp:
         self._speech_endpoints = usable(config, config.speech_endpoints(), config.speech.voices)
         self._transcription_endpoints = usable(config, config.transcription_endpoints(), ())
         self._servers = [OpenAiSpeech(endpoint) for endpoint in self._speech_endpoints]
+        self._clouds = self._realtime()
         self._embedded = EmbeddedVoice()
         self.word_ear = EmbeddedEar()
         self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
@@ -85,7 +83,7 @@ class LineUp:
         """Whether somebody is paid for what it does."""
         endpoints = (*self._speech_endpoints, *self._transcription_endpoints)
         paid = {each.name for each in endpoints if each.api_key and not each.loopback}
-        return engine.name in paid or isinstance(engine, RealtimeSpeech)
+        return engine.name in paid or engine in self._clouds
 
     def formats(self, engine: TtsEngine) -> tuple[AudioFormat, ...]:
         """What it can be asked for."""
@@ -94,31 +92,35 @@ class LineUp:
     def _speakers(self) -> list[TtsEngine]:
         """Servers, then what is installed here, or the other way round where that is named; the system's own voice
         where it is better than the embedded one, which always answers."""
-        servers: list[TtsEngine] = [*self._servers, *self._realtime()]
+        servers = [*self._servers, *self._clouds]
         own = self.models.voices
         engines = [*own, *servers] if self.models.voices_first else [*servers, *own]
         if SYSTEM_VOICE:
+            from voicemode.engines.system import SystemVoice
+
             engines.append(SystemVoice())
         # Behind the voice that always answers: only who names it gets a model of two gigabytes.
         named = [self._chatterbox()] if CHATTERBOX in self._config.speech_server.engines else []
         return [*engines, self._embedded, *named]
 
-    def _chatterbox(self) -> ChatterboxVoice:
+    def _chatterbox(self) -> TtsEngine:
+        from voicemode.engines.chatterbox.voice import ChatterboxVoice
+        from voicemode.engines.far_voices import far_voices
+
         far = self._config.speech_server.voices_url
         return ChatterboxVoice(
             folders=[self._places.data / "voices"], remote=far_voices(far) if far else None
         )
 
-    def _realtime(self) -> list[RealtimeSpeech]:
+    def _realtime(self) -> list[TtsEngine]:
         """The cloud's next voice, behind its present one."""
         model = self._config.speech.realtime_model
-        if model.lower() == "none":
+        clouds = [each for each in self._speech_endpoints if each.is_openai and each.api_key]
+        if model.lower() == "none" or not clouds:
             return []
-        return [
-            RealtimeSpeech(replace(each, models=(model,)))
-            for each in self._speech_endpoints
-            if each.is_openai and each.api_key
-        ]
+        from voicemode.engines.realtime import RealtimeSpeech
+
+        return [RealtimeSpeech(replace(each, models=(model,))) for each in clouds]
 
     def _phrases(self, engine: TtsEngine) -> PhraseCache:
         """What servers and models have said more than once comes from disk, at once, while a model may still be
@@ -145,5 +147,4 @@ class LineUp:
         return engines if self._config.listening.base_urls else [*engines, self.word_ear]
 
     async def _warm_codecs(self) -> None:
-        if self._config.speech.audio_format not in (AudioFormat.PCM, AudioFormat.WAV):
-            await asyncio.to_thread(__import__, "av")
+        await asyncio.to_thread(load, self._config.speech.audio_format)

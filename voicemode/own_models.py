@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from voicemode.config import Config
 from voicemode.engines.neural.choice import chosen_ears, chosen_voices
-from voicemode.engines.neural.ear import NeuralEar
-from voicemode.engines.neural.measuring import measure
-from voicemode.engines.neural.reading import Ipa
-from voicemode.engines.neural.voice import NeuralVoice
 from voicemode.models.store import Installed, Measured, Store, measured
 from voicemode.status import EngineStatus, neural_states
+
+if TYPE_CHECKING:
+    from voicemode.engines.neural.ear import NeuralEar
+    from voicemode.engines.neural.reading import Ipa
+    from voicemode.engines.neural.voice import NeuralVoice
 
 
 class OwnModels:
@@ -26,21 +28,8 @@ class OwnModels:
         self._ipa = ipa
         self._voices = chosen_voices(store, settings.voice)
         self._ears = chosen_ears(store, settings.ear)
-        self.voices = [
-            NeuralVoice(
-                model,
-                ipa=ipa,
-                preferred=config.speech.voices,
-                threads=settings.threads,
-                idle_seconds=settings.idle_s,
-            )
-            for model in self._voices.models
-        ]
-        self.ear = (
-            NeuralEar(self._ears.models, threads=settings.threads, idle_seconds=settings.idle_s)
-            if self._ears.models
-            else None
-        )
+        self.voices = [self._voice(model) for model in self._voices.models]
+        self.ear = self._ear() if self._ears.models else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,6 +57,24 @@ class OwnModels:
             steps += [self.ear.warm, partial(self._measure_once, self._ears.models[0])]
         return steps
 
+    def _voice(self, model: Installed) -> NeuralVoice:
+        from voicemode.engines.neural.voice import NeuralVoice
+
+        settings = self._config.neural
+        return NeuralVoice(
+            model,
+            ipa=self._ipa,
+            preferred=self._config.speech.voices,
+            threads=settings.threads,
+            idle_seconds=settings.idle_s,
+        )
+
+    def _ear(self) -> NeuralEar:
+        from voicemode.engines.neural.ear import NeuralEar
+
+        settings = self._config.neural
+        return NeuralEar(self._ears.models, threads=settings.threads, idle_seconds=settings.idle_s)
+
     async def _measure_once(self, model: Installed) -> None:
         """For the next time it is loaded: what was installed without the library, or lies in a folder of the user's."""
         if await asyncio.to_thread(measured, model) is None:
@@ -75,6 +82,8 @@ class OwnModels:
 
     async def measure(self, model: Installed) -> Measured:
         """How fast a model is here; kept beside it. Raises `EngineError`."""
+        from voicemode.engines.neural.measuring import measure
+
         return await measure(model, ipa=self._ipa)
 
     def with_voices(self, servers: tuple[EngineStatus, ...]) -> tuple[EngineStatus, ...]:

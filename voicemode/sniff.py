@@ -29,6 +29,15 @@ _ADTS_RATES = 13
 
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex", b"fishead")
 _MAGICS = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3")
+_OGG_PAGE_HEADER, _OGG_LACING = 27, 255
+
+_CONTAINERS = (
+    (4, b"ftyp", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"FORM", "aiff"),
+    (0, b".snd", "au"),
+    (0, b"caff", "caf"),
+)
 
 
 def sniff(head: bytes) -> AudioFormat | None:
@@ -187,3 +196,16 @@ def _is_prose(text: str) -> bool:
 def _excerpt(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
+
+
+def container(head: bytes) -> str:
+    """PyAV's name for the container that `head` (8 bytes or more) begins and that cannot be read while it arrives;
+    empty when it is none of these."""
+    return next((name for at, magic, name in _CONTAINERS if head[at : at + 4] == magic), "")
+
+
+def first_ogg_packet(head: bytes) -> bytes | None:
+    """The first 8 bytes of the first packet of an Ogg stream; None when `head` is too short."""
+    lacings = head[26] if len(head) >= _OGG_PAGE_HEADER else _OGG_LACING
+    start = _OGG_PAGE_HEADER + lacings
+    return head[start : start + 8] if len(head) >= start + 8 else None

@@ -7,18 +7,19 @@ a flow ─> mixed (thinking sound) ─> panned ─> Tap (the canceller's copy) �
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from voicemode.devices.mixers import mixed, panned
 from voicemode.devices.soundcard import SoundCard
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.errors import EngineUnavailable
-from voicemode.meanwhile import Meanwhile
 from voicemode.own_sound import EchoGates, OwnSound, Tap
 from voicemode.ports import EchoCanceller, OpenSink
 from voicemode.taps import KeptCanceller, Microphone, kept_sink
-from voicemode.thinking import thinking_sound
-from voicemode.turns import KeptTurns
 from voicemode.variables import SoundSettings
+
+if TYPE_CHECKING:
+    from voicemode.meanwhile import Meanwhile
+    from voicemode.turns import KeptTurns
 
 
 class SoundEnds:
@@ -36,10 +37,24 @@ class SoundEnds:
         self._warned = on_warning
         self._gates = EchoGates()
         self._tap = Tap(kept_sink(card.open_sink, kept) if kept else card.open_sink)
-        speaker: OpenSink = panned(self._tap, settings.pan) if settings.pan else self._tap
-        self.meanwhile = Meanwhile(speaker, thinking_sound) if settings.thinking_sound else None
-        self.open_sink = mixed(speaker, thinking_sound) if self.meanwhile else speaker
+        self.meanwhile: Meanwhile | None = None
+        self.open_sink = (
+            self._beside(self._tap, settings) if settings.pan or settings.thinking_sound else self._tap
+        )
         self.microphone = Microphone(card.open_source, kept)
+
+    def _beside(self, speaker: OpenSink, settings: SoundSettings) -> OpenSink:
+        """The loudspeaker with what few users want of it: a place in stereo, a sound while the assistant works."""
+        from voicemode.devices.mixers import mixed, panned
+        from voicemode.meanwhile import Meanwhile
+        from voicemode.thinking import thinking_sound
+
+        if settings.pan:
+            speaker = panned(speaker, settings.pan)
+        if settings.thinking_sound:
+            self.meanwhile = Meanwhile(speaker, thinking_sound)
+            speaker = mixed(speaker, thinking_sound)
+        return speaker
 
     def open_echo(self) -> OwnSound | None:
         """Without a canceller nobody can talk over a message, and everything else goes on."""

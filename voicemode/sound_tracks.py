@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from voicemode.codecs.opening import HEAD_BYTES
-from voicemode.codecs.whole import container
 from voicemode.growing import GrowingFile
 from voicemode.laying import Timeline
 from voicemode.pcm import PcmFormat
 from voicemode.recordings import Recordings
-from voicemode.sniff import SNIFF_BYTES, sniff, undecided
+from voicemode.sniff import SNIFF_BYTES, container, sniff, undecided
 from voicemode.speech import AudioFormat, EncodedAudio
 from voicemode.turn_files import KeptFile, TurnFile
 from voicemode.wav_file import WavFile

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from voicemode import clock
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import EchoCanceller, Lost, OpenSink, Pull, Sink, TtsEngine
-from voicemode.sound_tracks import Block, SoundTrack
 from voicemode.speech import EncodedAudio, SpeechRequest, Voice
-from voicemode.turns import KeptStream, KeptTurns
+
+if TYPE_CHECKING:
+    from voicemode.sound_tracks import Block, SoundTrack
+    from voicemode.turns import KeptStream, KeptTurns
 
 TOGETHER_SECONDS = 0.1
 """Of sound are handed to the recordings at a time: their thread wakes ten times a second for each side."""

@@ -19,10 +19,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from voicemode.private_files import FILE_MODE, make_folder, open_file
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 BOOK = "book"
 HELD = ".held"
@@ -88,6 +90,8 @@ class Line:
 
     async def _take_book(self) -> FileLock | None:
         """None when it cannot be had within the limit, and is still the same that could not be had at first."""
+        from filelock import Timeout
+
         lock = self._lock(BOOK)
         kept = self._which_book()
         for _ in range(BOOK_TRIES):
@@ -280,6 +284,8 @@ class Line:
             return True
 
     def _lock(self, name: str) -> FileLock:
+        from filelock import FileLock  # Half a megabyte, which no server needs before its first call.
+
         return FileLock(self.folder / name, mode=FILE_MODE, thread_local=False)
 
     def _held_lock(self) -> FileLock:

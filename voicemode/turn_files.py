@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import wave
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -153,6 +152,8 @@ def _read(data: bytes) -> tuple[dict[str, object], dict[str, object], dict[str, 
 
 
 def _found(sound: Path, noted: Mapping[str, KeptFile], audible: object) -> KeptFile:
+    import wave  # Only after a process that was killed.
+
     kind = sound.stem.split("_", 2)[2]
     file = noted.get(sound.name) or KeptFile(kind=kind, name=sound.name)
     if file.position is None and file.kind == TTS and isinstance(audible, float):

@@ -12,15 +12,8 @@ import pytest
 
 from tests.devices.test_fitting import FakeOutput, FakeSoundDevice
 from tests.devices.test_soundcard import FakeLibrary, FakeStream
-from voicemode.devices.default_output import (
-    CORE_AUDIO,
-    SYSTEM_OBJECT,
-    Address,
-    CoreAudio,
-    DefaultWatch,
-    Library,
-    system_default,
-)
+from voicemode.devices.core_audio import CORE_AUDIO, SYSTEM_OBJECT, Address, CoreAudio, Library
+from voicemode.devices.default_output import DefaultWatch, system_default
 from voicemode.devices.feed import Feed
 from voicemode.devices.portaudio import PortAudio
 from voicemode.devices.soundcard import SoundCard

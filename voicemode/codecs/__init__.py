@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from voicemode.codecs.opening import open_decoder
+from voicemode.codecs.opening import load, open_decoder
 
-__all__ = ["open_decoder"]
+__all__ = ["load", "open_decoder"]

@@ -47,12 +47,6 @@ class PageEnd:
     whole: bool
 
 
-def first_packet(head: bytes) -> bytes | None:
-    """The first 8 bytes of the first packet of an Ogg stream; None when `head` is too short."""
-    start = PAGE_HEADER + (head[26] if len(head) >= PAGE_HEADER else LACING)
-    return head[start : start + 8] if len(head) >= start + 8 else None
-
-
 class Pages:
     """Ogg bytes → packets, each as soon as its last byte is there. Garbage is skipped up to the next page."""
 

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from voicemode.codecs.convert import Converter
-from voicemode.codecs.flac import Flac
-from voicemode.codecs.mpeg import Aac, Mp3
-from voicemode.codecs.ogg import OggOpus, first_packet
-from voicemode.codecs.plain import Pcm, Wav
-from voicemode.codecs.whole import Whole, container
 from voicemode.errors import BadContent
-from voicemode.pcm import Frame, PcmFormat
+from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Stage
-from voicemode.sniff import ID3_HEADER, id3_size, not_sound, sniff, undecided
+from voicemode.sniff import ID3_HEADER, container, first_ogg_packet, id3_size, not_sound, sniff, undecided
 from voicemode.speech import AudioFormat, EncodedAudio
 
 Decoder = Stage[bytes, Frame]
-
-_DECODERS: dict[AudioFormat, Callable[[str], Decoder]] = {
-    AudioFormat.WAV: Wav,
-    AudioFormat.MP3: Mp3,
-    AudioFormat.AAC: Aac,
-    AudioFormat.OPUS: OggOpus,
-    AudioFormat.FLAC: Flac,
-}
 
 _MARKED = frozenset((AudioFormat.WAV, AudioFormat.OPUS, AudioFormat.FLAC))
 """Formats that always begin with their mark. mp3 and aac may begin in mid-stream; raw PCM has no mark."""
@@ -42,6 +29,13 @@ def open_decoder(audio: EncodedAudio, wanted: PcmFormat) -> Stage[bytes, Frame]:
     `feed` and `flush` raise `BadContent` when the bytes are no sound that can be decoded.
     """
     return _Opening(audio, wanted)
+
+
+def load(kind: AudioFormat) -> None:
+    """What decoding this kind needs, ahead of its first sound: PyAV takes 0.1 s."""
+    _decoder(kind, "", SPEECH)
+    if kind not in (AudioFormat.PCM, AudioFormat.WAV):
+        import_module("av")
 
 
 class _Opening:
@@ -102,12 +96,12 @@ class _Opening:
         found = sniff(head)
         if not final and (len(head) < HEAD_BYTES or (undecided(head) and not self._as_labelled(found))):
             return None
-        if found is AudioFormat.OPUS and first_packet(head) is None and not final:
+        if found is AudioFormat.OPUS and first_ogg_packet(head) is None and not final:
             return None
         if found is None:
             foreign = container(head)
             if foreign:
-                return Whole(foreign, self._audio.engine)
+                return self._whole(foreign)
             if not final and len(head) < TEXT_BYTES and _reads_as_text(head):
                 return None
             refused = not_sound(head[:TEXT_BYTES], "")
@@ -122,12 +116,14 @@ class _Opening:
         return found is AudioFormat.MP3 and self._audio.format is AudioFormat.MP3
 
     def _decoder_for(self, kind: AudioFormat, head: bytes) -> Decoder:
-        engine = self._audio.engine
-        if kind is AudioFormat.PCM:
-            return Pcm(self._audio.pcm)
-        if kind is AudioFormat.OPUS and first_packet(head) not in (None, b"OpusHead"):
-            return Whole("ogg", engine)
-        return _DECODERS[kind](engine)
+        if kind is AudioFormat.OPUS and first_ogg_packet(head) not in (None, b"OpusHead"):
+            return self._whole("ogg")
+        return _decoder(kind, self._audio.engine, self._audio.pcm)
+
+    def _whole(self, kind: str) -> Decoder:
+        from voicemode.codecs.whole import Whole
+
+        return Whole(kind, self._audio.engine)
 
     def _bad(self, what: str) -> BadContent:
         engine = self._audio.engine
@@ -136,6 +132,35 @@ class _Opening:
             engine=engine,
             hint="Check the engine's address and its log, or ask it for another format.",
         )
+
+
+def _decoder(kind: AudioFormat, engine: str, pcm: PcmFormat) -> Decoder:
+    """Few processes need more than one of these: each is loaded when it is needed."""
+    match kind:
+        case AudioFormat.PCM:
+            from voicemode.codecs.plain import Pcm
+
+            return Pcm(pcm)
+        case AudioFormat.WAV:
+            from voicemode.codecs.plain import Wav
+
+            return Wav(engine)
+        case AudioFormat.MP3:
+            from voicemode.codecs.mpeg import Mp3
+
+            return Mp3(engine)
+        case AudioFormat.AAC:
+            from voicemode.codecs.mpeg import Aac
+
+            return Aac(engine)
+        case AudioFormat.OPUS:
+            from voicemode.codecs.ogg import OggOpus
+
+            return OggOpus(engine)
+        case AudioFormat.FLAC:
+            from voicemode.codecs.flac import Flac
+
+            return Flac(engine)
 
 
 def _reads_as_text(head: bytes) -> bool:

@@ -12,19 +12,6 @@ from voicemode.pcm import Frame
 LARGEST = 256 << 20
 """Bytes held in memory at most: two days of speech, or somebody's joke."""
 
-_MAGICS = (
-    (4, b"ftyp", "mov"),
-    (0, b"\x1a\x45\xdf\xa3", "matroska"),
-    (0, b"FORM", "aiff"),
-    (0, b".snd", "au"),
-    (0, b"caff", "caf"),
-)
-
-
-def container(head: bytes) -> str:
-    """PyAV's name for the container that `head` (8 bytes or more) begins; empty when it is none of these."""
-    return next((name for at, magic, name in _MAGICS if head[at : at + 4] == magic), "")
-
 
 class Whole:
     """The bytes of a file in container `kind` → at the end, mono frames at the file's rate.

@@ -27,10 +27,7 @@ from voicemode.devices.diagnosis import Place, Trouble, advice
 from voicemode.devices.explaining import Explaining
 from voicemode.devices.feed import Feed
 from voicemode.devices.fitting import Resample
-from voicemode.devices.mini import load_miniaudio
-from voicemode.devices.pipes import load_pipes
 from voicemode.devices.place import Defaults, defaults
-from voicemode.devices.portaudio import load_portaudio
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
 from voicemode.errors import DeviceError, DeviceLost, NoDevice
@@ -48,12 +45,25 @@ _log = logging.getLogger(__name__)
 
 
 def standard_loaders(resample: Resample | None = None, platform: str = sys.platform) -> tuple[Loader, ...]:
-    """The libraries to try, best first. PortAudio's wheels for macOS and Windows have the library inside."""
+    """The libraries to try, best first, each loaded when it is tried. PortAudio's wheels for macOS and Windows have the
+    library inside."""
 
     def portaudio() -> Backend:
+        from voicemode.devices.portaudio import load_portaudio
+
         return load_portaudio(resample)
 
-    return (portaudio, load_miniaudio, load_pipes) if platform.startswith("linux") else (portaudio,)
+    def miniaudio() -> Backend:
+        from voicemode.devices.mini import load_miniaudio
+
+        return load_miniaudio()
+
+    def pipes() -> Backend:
+        from voicemode.devices.pipes import load_pipes
+
+        return load_pipes()
+
+    return (portaudio, miniaudio, pipes) if platform.startswith("linux") else (portaudio,)
 
 
 class _Closing:

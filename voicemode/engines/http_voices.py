@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 from collections.abc import Iterable
 
@@ -11,6 +10,7 @@ from voicemode import clock
 from voicemode.engines import http_errors
 from voicemode.engines.http_client import Ask, HttpClient, read_whole
 from voicemode.errors import BadContent, EndpointRefused, EndpointTimeout, StreamBroken, UnknownVoice
+from voicemode.similar import similar
 from voicemode.speech import Voice
 
 OPENAI_VOICES = (
@@ -122,7 +122,7 @@ class Voices:
 def near(wanted: str, ids: Iterable[str]) -> list[str]:
     """Up to five of `ids` that look like `wanted`, else the first five."""
     unique = list(dict.fromkeys(ids))
-    return difflib.get_close_matches(wanted, unique, n=5, cutoff=0.5) or unique[:5]
+    return similar(wanted, unique, most=5, cutoff=0.5) or unique[:5]
 
 
 def unknown_voice(wanted: str, ids: Iterable[str], *, where: str) -> UnknownVoice:

@@ -6,7 +6,6 @@ Each text is one run of a program that writes a WAV into a folder of its own; le
 from __future__ import annotations
 
 import asyncio
-import difflib
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import cast
 from voicemode.engines.system_dialects import DIALECTS, NAME, RATE, Dialect, Order
 from voicemode.errors import BadContent, EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
 from voicemode.pcm import PcmFormat
+from voicemode.similar import similar
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 
 PIECE_BYTES = 8_192
@@ -119,7 +119,7 @@ class SystemVoice:
                 if voice.id.casefold() == wanted:
                     return voice.id
             ids = [voice.id for voice in known]
-            near = difflib.get_close_matches(request.voice, ids, n=4, cutoff=0.5) or ids[:4]
+            near = similar(request.voice, ids, most=4, cutoff=0.5) or ids[:4]
             raise UnknownVoice(
                 f"The system has no voice {request.voice!r}.",
                 hint=f"Near: {', '.join(near)}. Leave the voice out for the system's own choice.",

@@ -18,10 +18,7 @@ from voicemode.app import App, open_app
 from voicemode.config import Config
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.ending import until_ended
-from voicemode.mcp_server.guard import http_app
 from voicemode.mcp_server.stdio import run_stdio
-
-__all__ = ["end_with_client", "http_app", "serve_http", "serve_stdio", "warm_when_idle"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +50,7 @@ async def serve_http(
     Does not return: the process ends. A door that cannot be opened is told before anything else is.
     """
     from voicemode.local_http.door import listen, open_door, url_of
+    from voicemode.mcp_server.guard import http_app
 
     settings = config.server
 

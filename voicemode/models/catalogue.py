@@ -6,12 +6,12 @@ whose checksum nobody has published says so with an empty one: the first downloa
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from voicemode.errors import InvalidRequest
+from voicemode.similar import similar
 
 RELEASES = "https://github.com/k2-fsa/sherpa-onnx/releases/download"
 
@@ -256,7 +256,7 @@ def find(name: str, models: Iterable[Model] = CATALOGUE) -> Model:
     known = {model.id: model for model in models}
     if wanted in known:
         return known[wanted]
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5) or list(known)
+    near = similar(wanted, known, most=3, cutoff=0.5) or list(known)
     raise InvalidRequest(
         f"There is no model {name[:64]!r}.",
         hint=f"Choose one of: {', '.join(near)}. `voicemode models` lists all.",

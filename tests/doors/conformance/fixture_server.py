@@ -20,7 +20,8 @@ from voicemode.app import open_app
 from voicemode.config import Config
 from voicemode.local_http.door import open_door
 from voicemode.mcp_server import build_server
-from voicemode.mcp_server.serve import end_with_client, http_app
+from voicemode.mcp_server.guard import http_app
+from voicemode.mcp_server.serve import end_with_client
 
 
 async def serve(*, stdio: bool, product: bool) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from voicemode.errors import UnknownVoice
+from voicemode.similar import similar
 from voicemode.speech import Voice
 
 DEFAULT_VOICE = "en-us"
@@ -73,7 +73,7 @@ class Catalogue:
 
     def _unknown(self, asked: str) -> UnknownVoice:
         ids = [voice.id for voice in self.voices()]
-        near = difflib.get_close_matches(asked.lower(), ids, n=4, cutoff=0.6) or [
+        near = similar(asked.lower(), ids, most=4, cutoff=0.6) or [
             "en-us",
             "en-gb",
             "en-us+f3",

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 WRONG_IN_DICTATION = 0.28
 """Share of the words wrong in sentences read aloud by real people (5 recordings, 60 words)."""
@@ -100,6 +99,8 @@ def likely_short(readings: Readings, seconds: float) -> float:
     For it: it explains the sound as well, the texts look alike, the other is unsure of itself (its mean
     posterior, which matched the share of right words within 0.1). Against it: more words, more sound.
     """
+    from difflib import SequenceMatcher
+
     short, dictation = _spoken(readings.short), _spoken(readings.dictation)
     frames = max(1.0, seconds * 100)
     better = (_acoustic(readings.short) - _acoustic(readings.dictation)) / frames

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicemode.engines.neural.worker import packages
 from voicemode.errors import ModelError, VoiceModeError
 from voicemode.models.catalogue import find
 from voicemode.models.store import Installed, Store, at
@@ -22,6 +21,13 @@ class Chosen:
     models: tuple[Installed, ...] = ()
     named: bool = False
     problem: str = ""
+
+
+def packages() -> Path:
+    """The folder of the library that models need; only where there are models, somebody asks for it."""
+    from voicemode.engines.neural import worker
+
+    return worker.packages()
 
 
 def chosen_voices(store: Store, name: str, *, library: Callable[[], object] = packages) -> Chosen:
