@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -19,19 +18,15 @@ from voicemode.conversation import Conversation
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.place import look_around
 from voicemode.devices.soundcard import SoundCard
-from voicemode.ears.canceller import canceller_installed
-from voicemode.ears.choice import open_vad
-from voicemode.echo_path import load
 from voicemode.errors import VoiceModeError
 from voicemode.eventlog import EventLog
 from voicemode.events import Warned
 from voicemode.floor import MachineFloor
-from voicemode.interruptible import Permission, permission
 from voicemode.line_up import LineUp
 from voicemode.links import Links
 from voicemode.listening import ListeningPorts
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import BeginRecording, Stage
+from voicemode.ports import BeginRecording, Stage, Vad
 from voicemode.pronunciation_files import splitters
 from voicemode.recordings import Recordings
 from voicemode.rendering import NewSplitter
@@ -40,13 +35,14 @@ from voicemode.settings_files import Folders, folders, working_folder
 from voicemode.sound_ends import SoundEnds
 from voicemode.speaking import SpeakingPorts
 from voicemode.speech import SpeechRequest, Voice
-from voicemode.status import Engines, Status
 from voicemode.taps import KeptStreams
 from voicemode.turn import TurnRules
 from voicemode.variables import BargeIn
 from voicemode.witnesses import Witnesses
 
 if TYPE_CHECKING:
+    from voicemode.interruptible import Permission
+    from voicemode.status import Engines, Status
     from voicemode.turns import KeptTurns
 
 logger = logging.getLogger(__name__)
@@ -120,6 +116,8 @@ class App:
 
     async def status(self, *, check: bool = False) -> Status:
         """`check` asks every endpoint; without it nothing leaves this machine."""
+        from voicemode.status import Status
+
         engines, devices = await asyncio.gather(self.engines(check=check), self.devices())
         return Status(
             speech=engines.speech,
@@ -152,6 +150,10 @@ class App:
     async def interruptible(self, devices: DeviceReport | None = None) -> Permission:
         """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between
         the devices that would be used decides."""
+        from voicemode.ears.canceller import canceller_installed
+        from voicemode.echo_path import load
+        from voicemode.interruptible import permission
+
         choice = self.config.listening.barge_in
         if choice is not BargeIn.AUTO:
             return permission(choice)
@@ -204,12 +206,11 @@ class App:
     def ear(self) -> ListeningPorts:
         """How this application listens."""
         settings, microphone = self.config.listening, self._ends.microphone
-        warned = self.witnesses.warn
         barge_in = settings.barge_in is not BargeIn.FALSE
         return ListeningPorts(
             open_source=microphone,
             captured=microphone.captured,
-            open_vad=partial(open_vad, settings.vad, settings.vad_aggressiveness, on_warning=warned),
+            open_vad=self._open_vad,
             engine=self.line_up.transcription,
             begin_recording=self._begin_recording,
             emit=self.witnesses.tell,
@@ -263,6 +264,12 @@ class App:
     @property
     def _begin_recording(self) -> BeginRecording:
         return self.kept.begin if self.kept else self.recordings.begin
+
+    def _open_vad(self) -> Vad:
+        from voicemode.ears.choice import open_vad
+
+        settings = self.config.listening
+        return open_vad(settings.vad, settings.vad_aggressiveness, on_warning=self.witnesses.warn)
 
     async def _interruptible_now(self) -> bool:
         return (await self.interruptible()).allowed

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from voicemode.codecs import load, open_decoder
 from voicemode.config import Config
@@ -13,7 +15,6 @@ from voicemode.endpoints import usable
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
-from voicemode.engines.http_probe import Purpose
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import VoiceModeError
@@ -22,16 +23,14 @@ from voicemode.own_models import OwnModels
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.settings_files import Folders
 from voicemode.speech import AudioFormat
-from voicemode.status import (
-    SYSTEM_VOICE,
-    Engines,
-    embedded_ear,
-    embedded_voice,
-    server_states,
-    system_voice,
-)
+
+if TYPE_CHECKING:
+    from voicemode.status import Engines
 
 CHATTERBOX = "chatterbox"
+
+SYSTEM_VOICE = sys.platform in ("darwin", "win32")
+"""These systems bring voices better than the embedded one."""
 
 
 class LineUp:
@@ -54,7 +53,11 @@ class LineUp:
 
     async def states(self, *, check: bool = False) -> Engines:
         """`check` asks every endpoint; without it nothing leaves this machine."""
+        from voicemode.engines.http_probe import Purpose
+        from voicemode.status import Engines, embedded_ear, embedded_voice, server_states, system_voice
+
         config = self._config
+        system = (system_voice(),) if SYSTEM_VOICE else ()
         speech, transcription = await asyncio.gather(
             server_states(self._speech_endpoints, Purpose.SPEECH, config.speech.base_urls, check=check),
             server_states(
@@ -62,7 +65,7 @@ class LineUp:
             ),
         )
         return Engines(
-            speech=(*self.models.with_voices(speech), *system_voice(), embedded_voice()),
+            speech=(*self.models.with_voices(speech), *system, embedded_voice()),
             transcription=(
                 *self.models.with_ears(transcription),
                 *(() if config.listening.base_urls else (embedded_ear(),)),
@@ -147,4 +150,6 @@ class LineUp:
         return engines if self._config.listening.base_urls else [*engines, self.word_ear]
 
     async def _warm_codecs(self) -> None:
-        await asyncio.to_thread(load, self._config.speech.audio_format)
+        wanted = self._config.speech.audio_format
+        if wanted not in (AudioFormat.PCM, AudioFormat.WAV):
+            await asyncio.to_thread(load, wanted)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from voicemode.config import Config
 from voicemode.engines.neural.choice import chosen_ears, chosen_voices
 from voicemode.models.store import Installed, Measured, Store, measured
-from voicemode.status import EngineStatus, neural_states
 
 if TYPE_CHECKING:
     from voicemode.engines.neural.ear import NeuralEar
     from voicemode.engines.neural.reading import Ipa
     from voicemode.engines.neural.voice import NeuralVoice
+    from voicemode.status import EngineStatus
 
 
 class OwnModels:
@@ -88,9 +88,13 @@ class OwnModels:
 
     def with_voices(self, servers: tuple[EngineStatus, ...]) -> tuple[EngineStatus, ...]:
         """Servers and models that speak, in the order in which they are asked."""
+        from voicemode.status import neural_states
+
         own = neural_states(self._voices, "voice")
         return (*own, *servers) if self.voices_first else (*servers, *own)
 
     def with_ears(self, servers: tuple[EngineStatus, ...]) -> tuple[EngineStatus, ...]:
+        from voicemode.status import neural_states
+
         own = neural_states(self._ears, "ear")
         return (*own, *servers) if self.ear_first else (*servers, *own)

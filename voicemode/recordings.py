@@ -27,7 +27,6 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.private_files import make_folder, write_whole
 from voicemode.redaction import Redactor
 from voicemode.speech import RecordingNote
-from voicemode.tidying import tidy
 from voicemode.wav_file import WavFile
 
 logger = logging.getLogger(__name__)
@@ -289,6 +288,10 @@ class Recordings:
         )
 
     def _tidy(self) -> None:
+        if not self.folder.is_dir():
+            return
+        from voicemode.tidying import tidy  # Most users keep no recordings.
+
         tidy(
             self.folder,
             now=self.wall().timestamp(),

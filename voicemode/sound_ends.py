@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voicemode.devices.soundcard import SoundCard
-from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.errors import EngineUnavailable
 from voicemode.own_sound import EchoGates, OwnSound, Tap
 from voicemode.ports import EchoCanceller, OpenSink
@@ -58,6 +57,8 @@ class SoundEnds:
 
     def open_echo(self) -> OwnSound | None:
         """Without a canceller nobody can talk over a message, and everything else goes on."""
+        from voicemode.ears.canceller import WebRtcCanceller
+
         try:
             canceller: EchoCanceller = WebRtcCanceller()
             if self._kept is not None:

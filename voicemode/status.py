@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from voicemode.devices.backend import DeviceReport
 from voicemode.engines.embedded.ear import installed_files as ear_files
-from voicemode.engines.embedded.judgement import DICTATION_NOTE
+from voicemode.engines.embedded.notes import DICTATION_NOTE
 from voicemode.engines.embedded.voice import installed_files as voice_files
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
 from voicemode.engines.neural.choice import Chosen
 from voicemode.errors import EngineUnavailable
-from voicemode.models.store import Installed, measured
 from voicemode.settings import Problem
 from voicemode.settings_files import Folders
 
-SYSTEM_VOICE = sys.platform in ("darwin", "win32")
-"""These systems bring voices better than the embedded one."""
+if TYPE_CHECKING:
+    from voicemode.models.store import Installed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +101,16 @@ def neural_states(chosen: Chosen, what: str) -> tuple[EngineStatus, ...]:
 
 
 def _speed(model: Installed) -> str:
+    from voicemode.models.store import measured
+
     found = measured(model)
     if found is None:
         return "not measured yet (`voicemode models measure`)"
     return f"a second of sound takes {found.factor:.2f} s with {found.threads} threads"
 
 
-def system_voice() -> tuple[EngineStatus, ...]:
-    if not SYSTEM_VOICE:
-        return ()
-    return (EngineStatus(name="the system's voice", kind="system", state="ready"),)
+def system_voice() -> EngineStatus:
+    return EngineStatus(name="the system's voice", kind="system", state="ready")
 
 
 def _server_status(state: EndpointState) -> EngineStatus:

@@ -18,6 +18,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,6 @@ class Line:
         self._alive: FileLock | None = None
         self._drawn = 0
         self._mine: set[Ticket] = set()
-        self._held = self._held_lock()
 
     @asynccontextmanager
     async def book(self) -> AsyncIterator[None]:
@@ -186,6 +186,8 @@ class Line:
 
     def is_robbed(self) -> bool:
         """Somebody has the floor and stands in no line: the folder was deleted, and nobody's place is back yet."""
+        from filelock import Timeout
+
         if self._tickets() or self._held.is_locked:
             return False
         try:
@@ -284,9 +286,17 @@ class Line:
             return True
 
     def _lock(self, name: str) -> FileLock:
-        from filelock import FileLock  # Half a megabyte, which no server needs before its first call.
+        return _lock(self.folder / name)
 
-        return FileLock(self.folder / name, mode=FILE_MODE, thread_local=False)
+    @cached_property
+    def _held(self) -> FileLock:
+        return self._held_lock()
 
     def _held_lock(self) -> FileLock:
-        return FileLock(self.folder.with_suffix(HELD), mode=FILE_MODE, thread_local=False)
+        return _lock(self.folder.with_suffix(HELD))
+
+
+def _lock(path: Path) -> FileLock:
+    from filelock import FileLock  # Half a megabyte, which no server needs before its first call.
+
+    return FileLock(path, mode=FILE_MODE, thread_local=False)

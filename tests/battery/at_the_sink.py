@@ -14,7 +14,8 @@ from tests.battery.reading_back import QuickSpeaker, whole_words
 from tests.support.fakes import Shelf, Watched
 from voicemode.codecs.opening import open_decoder
 from voicemode.engines.first import FirstSpeech
-from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech
+from voicemode.engines.http_endpoint import Endpoint, Limits
+from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.events import EndpointFailed
 from voicemode.links import Links
 from voicemode.pcm import SPEECH

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from tests.support.speech_server import RequestSeen, SpeechServer
-from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech, OpenAiTranscription
+from voicemode.engines.http_endpoint import Endpoint, Limits
+from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import TtsEngine
 from voicemode.speech import SpeechRequest, TranscriptionRequest

@@ -16,7 +16,8 @@ from scripts import tiny_models
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.neural.ear import NeuralEar
 from voicemode.engines.neural.voice import NeuralVoice
-from voicemode.models.catalogue import Family, Speaker, find
+from voicemode.models.catalogue import find
+from voicemode.models.model import Family, Speaker
 from voicemode.models.store import Installed, Store, at
 from voicemode.pcm import LISTENING, Frame
 

@@ -26,7 +26,8 @@ from voicemode.engines.embedded.ear import (
     listening,
 )
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
-from voicemode.engines.embedded.judgement import AGREED, SHORT_NOTE, Heard, joined, judge, read_words
+from voicemode.engines.embedded.judgement import AGREED, Heard, joined, judge, read_words
+from voicemode.engines.embedded.notes import SHORT_NOTE
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.errors import EngineUnavailable
 from voicemode.pcm import LISTENING, Frame, PcmFormat

@@ -14,7 +14,8 @@ from tests.support.speech_server import Accept, Behaviour, Content, SpeechServer
 from tests.support.voice import speak
 from voicemode import clock
 from voicemode.engines.first import FirstSpeech, FirstTranscription
-from voicemode.engines.openai_http import Endpoint, OpenAiSpeech, OpenAiTranscription
+from voicemode.engines.http_endpoint import Endpoint
+from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.errors import (
     EndpointRefused,
     EndpointUnreachable,

@@ -29,7 +29,8 @@ from tests.engines.http import (
 )
 from tests.support.speech_server import Accept, Behaviour, Content, Cut, Length, SpeechServer
 from tests.support.voice import speak
-from voicemode.engines.openai_http import Endpoint, Limits, OpenAiSpeech
+from voicemode.engines.http_endpoint import Endpoint, Limits
+from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.errors import (
     BadContent,
     ConfigurationError,

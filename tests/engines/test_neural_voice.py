@@ -31,7 +31,7 @@ from voicemode.engines.neural.reading import clauses, phonemes, pieces
 from voicemode.engines.neural.voice import NeuralVoice
 from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import EngineError, EngineUnavailable, StreamBroken, UnknownVoice
-from voicemode.models.catalogue import Family
+from voicemode.models.model import Family
 from voicemode.models.store import Installed, Measured, at, keep_measured, measured
 from voicemode.speech import SpeechRequest
 

@@ -25,7 +25,9 @@ from tests.engines.http import (
 from tests.support.encoding import encode
 from tests.support.speech_server import Accept, Behaviour, Length, Route, SpeechServer
 from tests.support.voice import speak
-from voicemode.engines.openai_http import Endpoint, Health, OpenAiSpeech, Purpose, probe
+from voicemode.engines.http_endpoint import Endpoint
+from voicemode.engines.http_probe import Health, Purpose, probe
+from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.errors import (
     ConfigurationError,
     EndpointRefused,

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 
-from voicemode.models.catalogue import Family, Model, Speaker
+from voicemode.models.model import Family, Model, Speaker
 
 WEIGHTS = random.Random(7).randbytes(1_500_000)
 FILES = {"voice.onnx": WEIGHTS, "tokens.txt": b"a 0\n"}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from voicemode.errors import InvalidRequest, ModelError
-from voicemode.models.catalogue import CATALOGUE, RELEASES, ROLES, Family, Model, find
+from voicemode.models.catalogue import CATALOGUE, find
+from voicemode.models.model import RELEASES, ROLES, Family, Model
 from voicemode.models.store import Measured, Store, at, keep_measured, measured
 
 

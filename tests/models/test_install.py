@@ -19,8 +19,8 @@ from tests.support.file_server import FileServer, Manner
 from tests.support.speech_server import closed_port
 from voicemode.engines.http_download import PATIENCE, fetched
 from voicemode.errors import ModelError
-from voicemode.models.catalogue import Model
 from voicemode.models.install import Progress, Step, install
+from voicemode.models.model import Model
 from voicemode.models.store import Installed, Store
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ from voicemode.cli.streams import agrees, show
 
 if TYPE_CHECKING:
     from voicemode.app import App
-    from voicemode.models.catalogue import Model
     from voicemode.models.install import Progress
+    from voicemode.models.model import Model
     from voicemode.models.store import Installed, Measured
 
 BAR_CHARACTERS = 24

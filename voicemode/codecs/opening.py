@@ -32,10 +32,9 @@ def open_decoder(audio: EncodedAudio, wanted: PcmFormat) -> Stage[bytes, Frame]:
 
 
 def load(kind: AudioFormat) -> None:
-    """What decoding this kind needs, ahead of its first sound: PyAV takes 0.1 s."""
+    """What decoding this compressed kind needs, ahead of its first sound: PyAV takes 0.1 s."""
     _decoder(kind, "", SPEECH)
-    if kind not in (AudioFormat.PCM, AudioFormat.WAV):
-        import_module("av")
+    import_module("av")
 
 
 class _Opening:

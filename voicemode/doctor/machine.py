@@ -12,7 +12,7 @@ from importlib import metadata, util
 from voicemode import __version__
 from voicemode.devices.diagnosis import Place, Trouble, advice
 from voicemode.doctor.finding import Finding, State
-from voicemode.engines.embedded.judgement import BETTER_EAR
+from voicemode.engines.embedded.notes import BETTER_EAR
 
 ENDS = {
     (3, 11): date(2027, 10, 31),

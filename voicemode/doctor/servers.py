@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicemode.doctor.finding import Finding, State
-from voicemode.engines.embedded.judgement import BETTER_EAR
+from voicemode.engines.embedded.notes import BETTER_EAR
 from voicemode.engines.http_probe import Health
 from voicemode.status import Engines, EngineStatus
 

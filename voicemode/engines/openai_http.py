@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from voicemode.engines import http_errors
 from voicemode.engines.http_body import SoundBody, most_seconds
 from voicemode.engines.http_client import Ask, HttpClient, read_whole
-from voicemode.engines.http_endpoint import Endpoint, Limits
-from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
+from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.http_voices import Voices
 from voicemode.errors import BadContent, EndpointRefused, InvalidRequest
 from voicemode.pcm import SPEECH, PcmFormat
@@ -27,17 +26,6 @@ from voicemode.speech import (
     Voice,
 )
 from voicemode.wav import wav_bytes
-
-__all__ = [
-    "Endpoint",
-    "EndpointState",
-    "Health",
-    "Limits",
-    "OpenAiSpeech",
-    "OpenAiTranscription",
-    "Purpose",
-    "probe",
-]
 
 _SPEECH_MODEL = "gpt-4o-mini-tts"
 _TRANSCRIPTION_MODEL = "gpt-transcribe"

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 from voicemode.calls import Call, CallStatus
 from voicemode.speech import Exchange, Outcome, Timings
-from voicemode.status import Status
 
 if TYPE_CHECKING:
     from voicemode.doctor import Finding
+    from voicemode.status import Status
 
 LISTED_CHARACTERS = 200
 MOST_PROBLEMS = 12

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from voicemode.engines.http_download import Body
 from voicemode.errors import EndpointTimeout, EndpointUnreachable, EngineError, ModelError, StreamBroken
-from voicemode.models.catalogue import Model
+from voicemode.models.model import Model
 from voicemode.models.store import Installed, Store
 from voicemode.models.unpack import unpack
 from voicemode.private_files import FILE_MODE, make_folder, open_file

@@ -11,7 +11,6 @@ models/checksums.json                of archives for which nobody has published 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import shutil
 from contextlib import suppress
@@ -19,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voicemode.errors import ModelError
-from voicemode.models.catalogue import CATALOGUE, ROLES, TAIL_SECONDS, Family, Model, Speaker
+from voicemode.models.model import ROLES, TAIL_SECONDS, Family, Model, Speaker
 from voicemode.private_files import make_folder, open_file
 
 MANIFEST, MEASURED = "voicemode.json", "measured.json"
@@ -61,9 +60,18 @@ class Installed:
 class Store:
     """The models of one folder. Everything here reads or writes files: not for the event loop."""
 
-    def __init__(self, folder: Path, catalogue: tuple[Model, ...] = CATALOGUE) -> None:
+    def __init__(self, folder: Path, catalogue: tuple[Model, ...] | None = None) -> None:
+        """`catalogue` None is what can be had."""
         self.folder = folder
-        self.catalogue = catalogue
+        self._catalogue = catalogue
+
+    @property
+    def catalogue(self) -> tuple[Model, ...]:
+        if self._catalogue is None:
+            from voicemode.models.catalogue import CATALOGUE
+
+            self._catalogue = CATALOGUE
+        return self._catalogue
 
     @property
     def parts(self) -> Path:
@@ -71,6 +79,8 @@ class Store:
 
     def installed(self) -> list[Installed]:
         """In the catalogue's order."""
+        if not self.folder.is_dir():
+            return []
         return [found for model in self.catalogue if (found := self.get(model)) is not None]
 
     def get(self, model: Model) -> Installed | None:
@@ -191,6 +201,8 @@ def at(folder: Path) -> Installed:
             hint="A voice is an .onnx file with tokens.txt (and voices.bin for kokoro and kitten); an ear is encoder, "
             "decoder and joiner with tokens.txt.",
         )
+    from voicemode.models.catalogue import CATALOGUE
+
     known = next((model for model in CATALOGUE if model.family is family and _same_files(model, names)), None)
     return Installed(
         id=folder.name,
@@ -234,6 +246,8 @@ def _family(files: dict[str, Path]) -> Family | None:
 
 def _mentions(path: Path, word: bytes) -> bool:
     """Whether the model's metadata names it; read in place, since a model has hundreds of megabytes."""
+    import mmap
+
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return data.find(word) >= 0

@@ -7,22 +7,18 @@ import importlib.util
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voicemode.codecs.convert import Converter
 from voicemode.engines.embedded.child import Child, ChildGone, Message
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
-from voicemode.engines.embedded.judgement import (
-    BETTER_EAR,
-    DICTATION_NOTE,
-    SHORT_NOTE,
-    Heard,
-    joined,
-    judge,
-    read_words,
-)
+from voicemode.engines.embedded.notes import BETTER_EAR, DICTATION_NOTE, SHORT_NOTE
 from voicemode.errors import EngineError, EngineUnavailable
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Transcript, TranscriptionRequest
+
+if TYPE_CHECKING:
+    from voicemode.engines.embedded.judgement import Heard
 
 NAME = "embedded"
 MODEL = "pocketsphinx en-us"
@@ -108,6 +104,8 @@ class EmbeddedEar:
                 engine=NAME,
                 hint=BETTER_EAR,
             )
+        from voicemode.engines.embedded.judgement import joined
+
         sound = await listening(request.audio)
         pieces = cut_at_quiet(sound)
         heard: list[Heard] = []
@@ -134,6 +132,8 @@ class EmbeddedEar:
 
     async def _understand(self, piece: bytes, *, alone: bool) -> Heard:
         """A child that died while idle is replaced once."""
+        from voicemode.engines.embedded.judgement import Heard, judge, read_words
+
         if not any(piece):
             return Heard(text="", confidence=None, short=False)
         seconds = len(piece) / 2 / LISTENING.rate

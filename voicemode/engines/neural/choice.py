@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicemode.errors import ModelError, VoiceModeError
-from voicemode.models.catalogue import find
 from voicemode.models.store import Installed, Store, at
 
 NONE = "none"
@@ -68,6 +67,8 @@ def _named(store: Store, name: str, speaks: bool) -> Installed:
 
 
 def _installed(store: Store, name: str) -> Installed:
+    from voicemode.models.catalogue import find
+
     model = find(name, store.catalogue)
     found = store.get(model)
     if found is None:

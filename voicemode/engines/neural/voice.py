@@ -13,7 +13,7 @@ from voicemode.engines.http_voices import near
 from voicemode.engines.neural.reading import Ipa, pieces
 from voicemode.engines.neural.worker import IDLE_SECONDS, Answers, Worker
 from voicemode.errors import EngineError, StreamBroken, UnknownVoice
-from voicemode.models.catalogue import Speaker
+from voicemode.models.model import Speaker
 from voicemode.models.store import Installed, measured
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
