@@ -30,7 +30,7 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "turn_story turn_record trends laying "
+        "turn_story turn_record trends laying similar "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience aftersound turn interruption meanings captions levels ledger links joins "
         "breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"
@@ -204,6 +204,11 @@ def test_pure_parts_and_words_start_no_process_and_know_no_event_loop() -> None:
 
 def loaded_by(statement: str) -> set[str]:
     """Names of the top-level modules that a fresh interpreter has after `statement`."""
+    return {name.split(".")[0] for name in modules_after(statement)}
+
+
+def modules_after(statement: str) -> set[str]:
+    """Full names of the modules that a fresh interpreter has after `statement`."""
     program = f"import sys\n{statement}\nsys.stdout.write(' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -214,7 +219,68 @@ def loaded_by(statement: str) -> set[str]:
         timeout=IMPORT_LIMIT_SECONDS,
         check=True,
     )
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
+
+
+LATER = {
+    "argparse",
+    "ctypes",
+    "difflib",
+    "filelock",
+    "mmap",
+    "wave",
+    "voicemode.cli.words",
+    "voicemode.codecs.flac",
+    "voicemode.codecs.mpeg",
+    "voicemode.codecs.ogg",
+    "voicemode.devices.mini",
+    "voicemode.devices.pipes",
+    "voicemode.devices.portaudio",
+    "voicemode.ears",
+    "voicemode.engines.chatterbox",
+    "voicemode.engines.embedded.judgement",
+    "voicemode.engines.neural.voice",
+    "voicemode.engines.neural.ear",
+    "voicemode.engines.realtime",
+    "voicemode.engines.system",
+    "voicemode.models.catalogue",
+    "voicemode.status",
+    "voicemode.tidying",
+    "voicemode.turns",
+}
+"""What no server needs before its first call, each 0.05–0.5 MB of every idle one."""
+
+
+POSIX_ONLY = ("fcntl", "pwd", "grp", "resource")
+"""And termios, of which `terminal` alone knows, and that Windows has none."""
+
+
+def test_what_windows_lacks_is_needed_by_no_door() -> None:
+    # Others know themselves what they may import where.
+    hidden = "import mcp.server.mcpserver, uvicorn, filelock\n"
+    hidden += "".join(f"sys.modules[{name!r}] = None\n" for name in POSIX_ONLY)
+    doors = "voicemode.mcp_server.serve, voicemode.cli.words, voicemode.speech_server.serve, voicemode.doctor"
+    assert "voicemode" in loaded_by(f"{hidden}import {doors}, voicemode.review.web")
+
+
+def test_a_server_that_waits_for_its_first_call_has_loaded_no_more_than_it_needs(tmp_path: Path) -> None:
+    opened = f"""
+import asyncio
+from voicemode import cli
+from voicemode.app import open_app
+from voicemode.config import Config
+from voicemode.mcp_server import build_server, serve
+
+async def opened():
+    environment = {{"HOME": {str(tmp_path)!r}, "VOICEMODE_BASE_DIR": {str(tmp_path / "data")!r}}}
+    async with open_app(Config.from_sources(environment), environment) as app:
+        build_server(app)
+        await app.warm()
+
+asyncio.run(opened())
+"""
+    of_the_sdk = modules_after("import mcp.server.mcpserver")
+    assert sorted(LATER & (modules_after(opened) - of_the_sdk)) == []
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def similar(wanted: str, known: Iterable[str], *, most: int, cutoff: float) -> list[str]:
+def similar(wanted: str, known: Iterable[str], *, most: int, cutoff: float = 0.6) -> list[str]:
     """The nearest first; `cutoff` from 0 (anything) to 1 (the same)."""
     from difflib import get_close_matches  # Only errors need it.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
 from voicemode.engines.voice_cache import MOST_VOICES
 from voicemode.errors import ConfigurationError
+from voicemode.similar import similar
 
 Options = Mapping[str, object]
 
@@ -215,7 +215,7 @@ def _mapping(given: Options, name: str, place: str) -> Mapping[str, object]:
 def _known(given: Options, names: frozenset[str] | set[str], place: str) -> None:
     for name in given:
         if name not in names:
-            near = get_close_matches(str(name), sorted(names), n=1)
+            near = similar(str(name), sorted(names), most=1)
             raise ConfigurationError(
                 f"{place}.{name} is unknown; there are {', '.join(sorted(names))}.",
                 hint=f"Did you mean {near[0]}?" if near else "",

@@ -4,7 +4,6 @@ wrong with which, and what is allowed."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from mcp import MCPError
@@ -12,6 +11,8 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
+
+from voicemode.similar import similar
 
 SHOWN_CHARACTERS = 40
 
@@ -69,7 +70,7 @@ def unknown(arguments: Mapping[str, Any], allowed: Collection[str]) -> str:
     told = []
     for name in arguments:
         if name not in allowed:
-            near = get_close_matches(name, allowed, n=1)
+            near = similar(name, allowed, most=1)
             told.append(f"there is no argument {_shown(name)}{f'; did you mean {near[0]}?' if near else '.'}")
     if not told:
         return ""
