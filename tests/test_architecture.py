@@ -190,6 +190,24 @@ def test_only_the_command_line_reads_the_environment_and_prints() -> None:
     assert astray == []
 
 
+BROAD = {"Exception", "BaseException"}
+
+
+def test_what_catches_everything_gives_it_on_or_says_why_here() -> None:
+    astray = []
+    for module in modules():
+        lines = module.path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            named = ast.unparse(node.type) if node.type is not None else "BaseException"
+            told = "#" in lines[node.lineno - 1] or lines[node.lineno].lstrip().startswith("#")
+            raises = any(isinstance(each, ast.Raise) and each.exc is None for each in ast.walk(node))
+            if named in BROAD and not told and not raises:
+                astray.append(f"{module.name}:{node.lineno}")
+    assert astray == []
+
+
 def test_pure_parts_and_words_start_no_process_and_know_no_event_loop() -> None:
     reach = {"asyncio", "subprocess", "socket", "anyio", "multiprocessing"}
     astray = [

@@ -15,6 +15,7 @@ from mcp import Client
 from tests.live.host import client, environment
 from tests.support import voice
 from tests.support.listening import Samples
+from tests.support.looking import looked_for
 from tests.support.recording import Recording
 from tests.support.request_log import RequestSeen
 from tests.support.room import Echo, Room
@@ -135,12 +136,15 @@ class Scene:
 
     async def _when_over(self, known: set[tuple[int, int]]) -> tuple[LoggedEvent, ...]:
         """The new events, once the log has the turn's end."""
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                fresh = [event for event in self._events() if (event.pid, event.sequence) not in known]
-                if any(event.name in ("turn_finished", "turn_failed") for event in fresh):
-                    return tuple(fresh)
-                await asyncio.sleep(0.01)
+        fresh: list[LoggedEvent] = []
+
+        async def over() -> bool:
+            nonlocal fresh
+            fresh = [event for event in self._events() if (event.pid, event.sequence) not in known]
+            return any(event.name in ("turn_finished", "turn_failed") for event in fresh)
+
+        await looked_for(over, LIMIT_S)
+        return tuple(fresh)
 
     def _events(self) -> list[LoggedEvent]:
         return [event for path in self.folder.glob("events/*.jsonl") for event in read_events(path)]

@@ -14,6 +14,7 @@ import pytest
 
 from tests.live.host import COMMAND, environment
 from tests.support.encoding import decode
+from tests.support.looking import looked_for
 from tests.support.sound_card import VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
@@ -211,14 +212,17 @@ async def test_ended_while_it_waits_for_the_floor(
     sound_card: VirtualSoundCard, tmp_path: Path, way: str
 ) -> None:
     floor = MachineFloor(tmp_path)
+
+    async def one_waits() -> bool:
+        return len(floor.line()) == 2
+
     with SpeechServer() as server:
         variables = environment(sound_card, tmp_path, TTS_BASE_URLS=server.base_url)
         async with serving(variables) as first, serving(variables) as host:
             await first.call("speak", message=LONG)
             await first.answer()
             await host.call("speak", message="never heard", wait="finished")
-            while len(floor.line()) < 2:  # noqa: ASYNC110  (another process sets no event here)
-                await asyncio.sleep(0.02)
+            await looked_for(one_waits, LIMIT)
             gone = await host.end(WAYS.get(way, [(signal.SIGKILL, 0.0)]))
             assert gone < 0.6
             assert [ticket.pid for ticket in floor.line()] == [first.process.pid]

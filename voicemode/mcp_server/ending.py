@@ -59,7 +59,7 @@ async def _put_away(stack: AsyncExitStack) -> None:
             await stack.aclose()
     except TimeoutError:
         logger.warning("Not everything was put away within %.2f s.", LONGEST_CLOSE_SECONDS)
-    except Exception:
+    except Exception:  # A door's edge: the process ends all the same.
         logger.exception("Not everything was put away.")
 
 

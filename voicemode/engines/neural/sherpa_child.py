@@ -198,7 +198,7 @@ def main(packages: str, told: str) -> None:
             model = _Ear(sherpa_onnx, how["files"], how["threads"])
         else:
             model = _Voice(sherpa_onnx, how["family"], how["files"], how["threads"])
-    except Exception as error:
+    except Exception as error:  # a process's edge: whoever started it tells the reason
         _write(out, b"X", f"{type(error).__name__}: {error}".encode())
         return
     _write(out, b"H", json.dumps({"rate": model.rate}).encode())
@@ -207,7 +207,7 @@ def main(packages: str, told: str) -> None:
             model.answer(requests.next(), requests, out)
         except _Stopped:
             _write(out, b"X", b"it was stopped")
-        except Exception as error:
+        except Exception as error:  # a process's edge, and the next request may go well
             _write(out, b"X", f"{type(error).__name__}: {error}".encode())
 
 
