@@ -16,8 +16,7 @@
     │   ├── DeviceLost
     │   └── MicrophoneSilent      opened, but delivers only zeros
     ├── ModelError           a model cannot be fetched, proved, unpacked, placed or removed
-    ├── Busy                 another conversation holds the floor, or the queue is full
-    └── Cancelled            someone said stop
+    └── Busy                 another conversation holds the floor, or the queue is full
 
 Only doors turn an error into words for a person or a model.
 """
@@ -128,7 +127,3 @@ class ModelError(VoiceModeError):
 
 class Busy(VoiceModeError):
     code = "busy"
-
-
-class Cancelled(VoiceModeError):
-    code = "cancelled"

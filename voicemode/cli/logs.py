@@ -162,14 +162,6 @@ def _chosen(book: Logbook, wanted: Wanted, options: argparse.Namespace) -> Itera
         yield turn
 
 
-def _why_nothing(book: Logbook, *, off: bool) -> str:
-    logs = bool(book.files())
-    told = f"nothing of that is in {book.folder}." if logs else _none_yet(book)
-    if off:
-        return f"{told} The event log is off: VOICEMODE_EVENT_LOG_ENABLED is false."
-    return told if logs else f"{told} {FIRST_TURN}"
-
-
 def _none_yet(book: Logbook) -> str:
     return f"There were no turns yet: {book.folder} has no logs."
 
