@@ -15,7 +15,8 @@ from tests.battery.wire import events
 from tests.live.host import environment
 from tests.support import voice
 from tests.support.looking import look_for
-from tests.support.sound_card import VirtualSoundCard
+from tests.support.recording import Recording
+from tests.support.sound_card import MICROPHONE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from tests.support.terminal import at_terminal
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, NO_SPEECH, USAGE
@@ -26,6 +27,8 @@ COUNTING = "one two three four five six seven eight nine ten " * 3
 QUESTION = "Shall I delete the old branch? It was merged a year ago, and nobody has looked at it since then."
 ANSWER = "yes please delete it now"
 SILENT_S = 0.1
+HEARD_S = 0.4
+"""Behind a word: what a busy machine has recorded so long ago a program on it has got as well."""
 
 
 def happened(folder: Path, name: str, times: int = 1) -> None:
@@ -40,6 +43,19 @@ def happened(folder: Path, name: str, times: int = 1) -> None:
 def variables(card: VirtualSoundCard, folder: Path, server: SpeechServer, **settings: str) -> dict[str, str]:
     urls = {"TTS_BASE_URLS": server.base_url, "STT_BASE_URLS": server.base_url}
     return environment(card, folder, **urls, AUDIO_FEEDBACK="false", **settings)
+
+
+def said(card: VirtualSoundCard, sound: bytes) -> None:
+    """Into the microphone: until all of it has come out there, and some silence behind it."""
+    ear = Recording(environment=card.environment, source=MICROPHONE, channels=1)
+    try:
+        ear.wait_until_running()
+        began = ear.position
+        card.say(sound, 24_000).wait(LIMIT)
+        ear.wait_for_sound(LIMIT, after=began)
+        ear.wait_for_silence(HEARD_S, LIMIT)
+    finally:
+        ear.stop()
 
 
 # What is a press.
@@ -126,7 +142,7 @@ def test_the_key_ends_a_turn_that_silence_has_not_ended(sound_card: VirtualSound
         env = variables(sound_card, tmp_path, server, SILENCE_THRESHOLD_MS="9000", SILENCE_MAX_MS="9000")
         with at_terminal("listen", env=env, cwd=tmp_path) as program:
             happened(tmp_path, "microphone_opened")
-            sound_card.say(voice.speak(ANSWER), 24_000).wait(LIMIT)
+            said(sound_card, voice.speak(ANSWER))
             program.type("q")
             code, out = program.ended(5.0)
     assert (code, out.strip()) == (DONE, ANSWER), program.screen
@@ -141,10 +157,10 @@ def test_push_to_talk_takes_what_lies_between_two_presses(
         env = variables(sound_card, tmp_path, server, SILENCE_THRESHOLD_MS="600")
         with at_terminal("listen", "--push-to-talk", env=env, cwd=tmp_path) as program:
             happened(tmp_path, "microphone_opened")
-            sound_card.say(voice.speak("not for you"), 24_000).wait(LIMIT)
+            said(sound_card, voice.speak("not for you"))
             program.type(" ")
-            sound_card.say(voice.speak("yes please") + bytes(2 * 24_000 * 2), 24_000).wait(LIMIT)
-            sound_card.say(voice.speak("delete it now"), 24_000).wait(LIMIT)
+            said(sound_card, voice.speak("yes please") + bytes(2 * 24_000 * 2))
+            said(sound_card, voice.speak("delete it now"))
             program.type(" ")
             code, out = program.ended(10.0)
             assert program.line_by_line
