@@ -80,7 +80,7 @@ def photographed(folder: Path, others: Path | None) -> None:
     if executable is None:
         sys.exit("There is no chromium: scripts/system_packages.sh installs it.")
     with page(folder) as address, Browser(executable) as browser:
-        browser.open(address, width=1280, height=1180)
+        browser.open(address, width=1280, height=1420)
         browser.wait(SHOWN)
         browser.screenshot(PICTURE)
         if others is None:

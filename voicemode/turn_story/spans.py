@@ -152,14 +152,6 @@ class Spans:
                 )
         return sorted(found, key=lambda each: each[0])
 
-    def _goes_on(self, after: float) -> float | None:
-        later = [
-            event.at
-            for event in self._seen.events
-            if isinstance(event, events.PlaybackResumed | events.PlaybackEnded) and event.at > after
-        ]
-        return min(later) - self._seen.zero if later else None
-
     def _microphone(self) -> list[Span]:
         opened, voice = self._seen.first(events.MicrophoneOpened), self._seen.first(events.VoiceStarted)
         ended = self._seen.last(events.TurnEnded)
