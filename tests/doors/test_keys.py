@@ -20,6 +20,7 @@ from tests.support.sound_card import MICROPHONE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from tests.support.terminal import at_terminal
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, NO_SPEECH, USAGE
+from voicemode.clock import monotonic
 from voicemode.terminal import HELD_SECONDS, Presses
 
 LIMIT = 30
@@ -173,10 +174,17 @@ def test_push_to_talk_without_a_word_is_nobody_spoke(sound_card: VirtualSoundCar
     env = environment(sound_card, tmp_path, AUDIO_FEEDBACK="false")
     with at_terminal("listen", "--push-to-talk", env=env, cwd=tmp_path) as program:
         happened(tmp_path, "microphone_opened")
-        first = program.type(" ")
-        look_for(lambda: program.type("x") - first > HELD_SECONDS, LIMIT, lambda: "time stands still")
-        program.type(" ")
-        assert program.ended(10.0) == (NO_SPEECH, "")
+        pressed = program.type(" ")
+
+        def over() -> bool:
+            """Presses that a busy machine gives to the program at once are one: it is pressed until that is two."""
+            nonlocal pressed
+            if program.process.poll() is None and monotonic() - pressed > 2 * HELD_SECONDS:
+                pressed = program.type(" ")
+            return program.process.poll() is not None
+
+        look_for(over, LIMIT, lambda: f"it goes on: {program.screen!r}")
+        assert program.ended(LIMIT) == (NO_SPEECH, "")
 
 
 @pytest.mark.spec("CLI-12")

@@ -168,6 +168,16 @@ async def _download(source: _Source, part: Path, model: Model, watch: Watch) -> 
             raise _unfinished(model, part, error) from error
 
 
+async def _written(descriptor: int, data: bytes) -> int:
+    """Whoever is cancelled meanwhile waits for it: what came is in the file once and whole when they have gone."""
+    writing = asyncio.ensure_future(asyncio.to_thread(_write, descriptor, data))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait([writing])
+        raise
+
+
 async def _once(source: _Source, part: Path, model: Model, watch: Watch) -> None:
     size, url = _size(part), source.url
     async with source.fetch(url, start=size) as body:
@@ -190,8 +200,9 @@ async def _once(source: _Source, part: Path, model: Model, watch: Watch) -> None
                     if done + len(held) > model.bytes:
                         raise ModelError(f"{url} sends more than the {model.bytes} bytes of {model.archive}.")
                     if len(held) >= BLOCK:
-                        done += await asyncio.to_thread(_write, file.fileno(), bytes(held))
+                        block = bytes(held)
                         held.clear()
+                        done += await _written(file.fileno(), block)
                         watch(Progress(step=Step.FETCHING, done=done, total=model.bytes))
             finally:
                 done += _write(file.fileno(), bytes(held))
