@@ -47,6 +47,9 @@ OPEN_LOSS = 20.0
 """What does not rise and fall with what is played is fainter than that by at least so much: more is the user, who may
 have been speaking all the time."""
 
+AUDIBLE_DECIBELS = -50.0
+"""Of what is played; fainter sound tells nothing of an echo."""
+
 SPREAD = 1.5
 """Standard deviations above its mean that an echo may be: 93 in 100 frames are below."""
 
@@ -61,7 +64,7 @@ class EchoRules:
 
     margin: float = 8.0
     longest_delay: float = 0.4
-    audible: float = -50.0
+    audible: float = AUDIBLE_DECIBELS
     evidence: float = 1.0
     likeness: float = 0.5
     closed: float = 45.0

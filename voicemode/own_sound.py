@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from voicemode import clock
-from voicemode.echo import EchoGate, Path
+from voicemode.echo import AUDIBLE_DECIBELS, EchoGate, Path
 from voicemode.laying import Steady
 from voicemode.levels import decibels
 from voicemode.pcm import Frame, PcmFormat
@@ -24,8 +24,6 @@ LONGEST_WAIT = 2_000
 
 HINT_DECIBELS = 3.0
 """Where the canceller has left something by mistake, as it does for moments after our pauses, the words are as ever."""
-
-AUDIBLE_DECIBELS = -50.0
 
 HOLE_SECONDS = 0.05
 """Between two microphone frames: the microphone was opened anew."""
