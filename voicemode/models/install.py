@@ -169,13 +169,8 @@ async def _download(source: _Source, part: Path, model: Model, watch: Watch) -> 
 
 
 async def _written(descriptor: int, data: bytes) -> int:
-    """Whoever is cancelled meanwhile waits for it: what came is in the file once and whole when they have gone."""
-    writing = asyncio.ensure_future(asyncio.to_thread(_write, descriptor, data))
-    try:
-        return await asyncio.shield(writing)
-    except asyncio.CancelledError:
-        await asyncio.wait([writing])
-        raise
+    """Of a block that is being written when the call is cancelled all is in the file, once."""
+    return await _in_thread(lambda go_on: _write(descriptor, data))
 
 
 async def _once(source: _Source, part: Path, model: Model, watch: Watch) -> None:
