@@ -1,15 +1,35 @@
 """The console script, and `python -m voicemode`: Ctrl-C is heeded while the rest is still being loaded, too."""
 
+import os
 import sys
+import threading
+from contextlib import suppress
 
 
 def main() -> int:
+    code = outcome()
+    if any(thread.name.startswith("voicemode ") for thread in threading.enumerate()):
+        _leave(code)
+    return code
+
+
+def outcome() -> int:
+    """The exit status of what was asked for, done."""
     try:
         from voicemode import cli
 
         return cli.main()
     except KeyboardInterrupt:
         return 130  # As `cli.exits.INTERRUPTED`, which may not be there yet.
+
+
+def _leave(code: int) -> None:
+    """At once. A thread of ours that still waits for a device or for input, and that nobody can end, would have its
+    library taken down around it: audio libraries abort the process then, and its exit status is theirs."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -231,4 +231,27 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(monkeypatch: pytest.
     monkeypatch.delitem(sys.modules, "voicemode.cli")
     monkeypatch.delattr(voicemode, "cli")
     monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
-    assert __main__.main() == INTERRUPTED
+    assert __main__.outcome() == INTERRUPTED
+
+
+HANGS = """
+import atexit, sys, threading
+from voicemode import __main__, cli
+
+def command():
+    threading.Thread(target=threading.Event().wait, name="voicemode opening", daemon=True).start()
+    print("said")
+    return 130
+
+cli.main = command
+atexit.register(print, "a library is taken down")
+sys.exit(__main__.main())
+"""
+
+
+@pytest.mark.spec("CLI-19")
+def test_a_device_that_hangs_is_left_behind_before_its_library_is_taken_down_around_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\n", "")
