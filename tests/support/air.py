@@ -7,17 +7,20 @@ It is told what else sounds through a socket, one order at a time, and answers e
     noise   0, samples for ever (none: silence)                  ─▸ 0
     later   samples that the echo is to be later                 ─▸ 0
     where   0                                                    ─▸ the place that is written next
-    begin   0: the microphone is there                           ─▸ 0
+    begin   0: the microphone is there                           ─▸ 0, once it takes what is written as it comes
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import struct
 import sys
+import termios
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,6 +33,10 @@ LEAST_BLOCK = RATE // 200
 LONGEST_BLOCK = RATE // 20
 LATE_S = 0.02
 """What is said goes this far behind what has been written, so that none of it is late."""
+WAITING_BYTES = 2 * RATE // 100
+CALM_BLOCKS = 60
+"""A microphone that has just been opened lets sound wait for it, which would be late for ever: it is not written then.
+After so many blocks in a row that did not wait it takes all of them as they come."""
 TAIL = 0.7
 """Of the time in which a tail dies by 60 dB: by then it has died by 42."""
 REFLECTIONS = ((4.1, 0.5), (7.7, -0.35), (12.9, 0.3), (19.3, -0.2))
@@ -96,7 +103,19 @@ class Air:
         self._noise: Wave = np.zeros(0)
         self._said: list[tuple[int, Wave]] = []
         self._written = 0
-        self.carries = False
+        self._calm: int | None = None
+
+    def writes(self, waiting: int) -> bool:
+        """Whether a block goes to the microphone while so many bytes wait for it."""
+        if self._calm is None:
+            return False
+        if not self.settled:
+            self._calm = self._calm + 1 if waiting <= WAITING_BYTES else 0
+        return self._calm > 0
+
+    @property
+    def settled(self) -> bool:
+        return self._calm is not None and self._calm >= CALM_BLOCKS
 
     def block(self, far: Wave) -> bytes:
         """What the microphone hears while the loudspeaker gives `far`."""
@@ -125,7 +144,7 @@ class Air:
             case Order.WHERE:
                 return self._written
             case Order.BEGIN:
-                self.carries = True
+                self._calm = 0
         return 0
 
 
@@ -153,28 +172,42 @@ def _exactly(orders: socket.socket, size: int) -> bytes:
     return data
 
 
+def _waiting() -> int:
+    """Bytes written that the microphone has not taken yet."""
+    held = array.array("i", [0])
+    fcntl.ioctl(1, termios.FIONREAD, held)
+    return held[0]
+
+
 def _serve(air: Air, orders: socket.socket) -> None:
     """Until the loudspeaker, the microphone or who gives orders has gone."""
-    rest = b""
+    rest, owed = b"", b""
     while True:
         ready, _, _ = select.select([0, orders.fileno()], [], [])
         if orders.fileno() in ready:
             code, number, count = ORDER.unpack(_exactly(orders, ORDER.size))
             wave = np.frombuffer(_exactly(orders, 4 * count), dtype="<f4").astype(np.float64)
-            orders.sendall(ANSWER.pack(air.obey(Order(code), number, wave)))
+            order = Order(code)
+            answer = ANSWER.pack(air.obey(order, number, wave))
+            if order is Order.BEGIN:
+                owed = answer
+            else:
+                orders.sendall(answer)
         if 0 in ready:
             data = os.read(0, 2 * LONGEST_BLOCK)
             if not data:
                 return
-            # What is written before the microphone takes it would make everything late for ever.
-            rest = rest + data if air.carries else b""
+            rest += data
             whole = len(rest) - len(rest) % 2
             if whole >= 2 * LEAST_BLOCK:
                 far = np.frombuffer(rest[: min(whole, 2 * LONGEST_BLOCK)], dtype="<i2").astype(np.float64)
                 rest = rest[2 * len(far) :]
-                out = air.block(far)
+                out = air.block(far) if air.writes(_waiting()) else b""
                 while out:
                     out = out[os.write(1, out) :]
+                if owed and air.settled:
+                    orders.sendall(owed)
+                    owed = b""
 
 
 def main(words: list[str]) -> None:
