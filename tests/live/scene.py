@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
 
 from mcp import Client
 
@@ -27,24 +25,6 @@ from voicemode.logbook import LoggedEvent, read_events
 
 LIMIT_S = 30.0
 TRIES = 3
-
-P = ParamSpec("P")
-
-
-def tried(test: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
-    """Sound in a room is late and broken where other work holds the machine up, now and then; what the server cannot
-    do fails every time."""
-
-    @wraps(test)
-    async def again(*args: P.args, **kwargs: P.kwargs) -> None:
-        for _ in range(TRIES - 1):
-            try:
-                return await test(*args, **kwargs)
-            except (AssertionError, ExceptionGroup):
-                continue
-        return await test(*args, **kwargs)
-
-    return again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

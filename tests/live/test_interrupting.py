@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.live.scene import TRIES, Answered, Scene, scene, tried
+from tests.live.scene import TRIES, Answered, Scene, scene
 from tests.support import noises, voice
 from tests.support.human_voice import HumanVoice
 from tests.support.listening import Samples, samples_of
@@ -93,7 +93,6 @@ def without_pauses(heard: Samples) -> Samples:
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-30")
-@tried
 async def test_its_own_voice_neither_interrupts_it_nor_is_an_answer(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -110,7 +109,6 @@ async def test_its_own_voice_neither_interrupts_it_nor_is_an_answer(
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-31")
-@tried
 async def test_who_talks_over_it_silences_it_and_is_understood(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -137,7 +135,6 @@ async def test_who_talks_over_it_silences_it_and_is_understood(
 
 @pytest.mark.parametrize("sound", [noises.cough, nod, two_nods])
 @pytest.mark.spec("LIV-32")
-@tried
 async def test_a_cough_or_a_nod_does_not_stop_it_and_no_word_is_lost(
     sound_card: VirtualSoundCard, tmp_path: Path, sound: Callable[[], Samples | Speech]
 ) -> None:
@@ -167,7 +164,6 @@ async def over_with(room: Scene, sound: Samples | Speech) -> tuple[Answered, Sam
 
 @pytest.mark.parametrize("loss_db", LOSSES_DB)
 @pytest.mark.spec("LIV-33")
-@tried
 async def test_who_answers_as_it_ends_is_heard_without_its_last_words(
     sound_card: VirtualSoundCard, tmp_path: Path, loss_db: int
 ) -> None:
@@ -183,7 +179,6 @@ async def test_who_answers_as_it_ends_is_heard_without_its_last_words(
 
 
 @pytest.mark.spec("LIV-34")
-@tried
 async def test_a_stop_word_silences_it(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     echo = Echo(loss_db=20, delay_ms=ECHO_DELAY_MS)
     with HumanVoice() as human:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.host import client, environment
-from tests.live.scene import Answered, scene, tried
+from tests.live.scene import Answered, scene
 from tests.support import noises
 from tests.support.listening import Samples, samples_of
 from tests.support.sound_card import MICROPHONE, VirtualSoundCard
@@ -62,7 +62,6 @@ def on_time(turn: Answered) -> bool:
 @pytest.mark.timed
 @pytest.mark.parametrize("detector", ["auto", "webrtc"])
 @pytest.mark.spec("LIV-20", "LIV-21", "LIV-22")
-@tried
 async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
     sound_card: VirtualSoundCard, tmp_path: Path, detector: str
 ) -> None:
@@ -85,7 +84,6 @@ async def test_a_turn_ends_on_time_and_all_of_it_is_asked_for_at_once(
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-22")
-@tried
 async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     speech = counting(5, first=2)
     async with scene(sound_card, tmp_path, prepare=understood, settings=STRICT) as room:
@@ -98,7 +96,6 @@ async def test_who_answers_at_once_loses_no_word(sound_card: VirtualSoundCard, t
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-23")
-@tried
 async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -111,7 +108,6 @@ async def test_a_pause_just_under_the_limit_is_part_of_the_answer(
 
 @pytest.mark.timed
 @pytest.mark.spec("LIV-24")
-@tried
 async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -130,7 +126,6 @@ async def test_who_speaks_to_the_limit_is_cut_there_and_understood(
 @pytest.mark.alone
 @pytest.mark.parametrize("noise", [noises.room, noises.fan, noises.music])
 @pytest.mark.spec("LIV-25")
-@tried
 async def test_in_a_noisy_room_silence_is_no_answer_and_an_answer_is_whole(
     sound_card: VirtualSoundCard, tmp_path: Path, noise: Callable[[], Samples]
 ) -> None:
@@ -150,7 +145,6 @@ async def test_in_a_noisy_room_silence_is_no_answer_and_an_answer_is_whole(
 
 
 @pytest.mark.spec("LIV-26")
-@tried
 async def test_a_key_and_a_cough_are_no_answer(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     async with scene(sound_card, tmp_path, prepare=understood, settings=STRICT) as room:
         for sound in (noises.click, noises.cough):
@@ -160,7 +154,6 @@ async def test_a_key_and_a_cough_are_no_answer(sound_card: VirtualSoundCard, tmp
 
 
 @pytest.mark.spec("LIV-27")
-@tried
 async def test_a_muted_microphone_is_told_soon_and_works_again_once_it_is_not(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
@@ -179,7 +172,6 @@ async def test_a_muted_microphone_is_told_soon_and_works_again_once_it_is_not(
 
 
 @pytest.mark.spec("LIV-28")
-@tried
 async def test_without_a_microphone_listening_is_an_error_at_once(tmp_path: Path) -> None:
     async with client(environment(None, tmp_path)) as host:
         async with asyncio.timeout(ERROR_LIMIT_S):
