@@ -29,6 +29,7 @@ class FakeCanceller:
         self.played: list[Frame] = []
         self.closed = False
         self.words = QUIET
+        self.anew = False
 
     @property
     def format(self) -> PcmFormat:
@@ -223,3 +224,15 @@ def test_what_was_played_while_no_microphone_was_open_is_not_taken_for_what_come
         left.append(decibels(heard) - decibels(own.near(heard)))
     own.close()
     assert sum(left[200:]) / 100 > 20.0
+
+
+@pytest.mark.spec("LSN-88")
+def test_while_the_way_is_found_anew_our_own_rest_in_the_words_is_nobody() -> None:
+    clock, canceller = Clock(), HardCanceller()
+    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
+    conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0)
+    assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
+    canceller.anew = True
+    own.near(QUIET)
+    canceller.anew = False
+    assert conversation(own, clock, seconds=FOUND_SECONDS - 0.3, loss=0.1, seed=2, user=20_000) == 0

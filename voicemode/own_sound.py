@@ -85,7 +85,7 @@ class OwnSound:
         self._steady = Steady()
         self._heard_to = -math.inf
         self._met = 0.0
-        """Seconds of audible sound of ours that the canceller has been given."""
+        """Seconds of audible sound of ours that the canceller has been given since it began to learn the way."""
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
         tap.listener = self.far
@@ -128,6 +128,8 @@ class OwnSound:
             self._meet(*self._pulled.popleft())
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
+        if self._canceller.anew:
+            self._met = 0.0
         self._more = self._stands_out(self.quieted, words, began)
         return words
 

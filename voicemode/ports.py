@@ -101,6 +101,11 @@ class EchoCanceller(Protocol):
     def words(self) -> Frame:
         """The last frame with the echo subtracted and nothing done to the rest: to find and understand who speaks."""
 
+    @property
+    def anew(self) -> bool:
+        """With the last frame the way from loudspeaker to microphone was found to be another, and what was known of it
+        was forgotten: the words have our sound until it is found again."""
+
     def close(self) -> None: ...
 
 

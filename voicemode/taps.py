@@ -221,6 +221,10 @@ class KeptCanceller:
     def words(self) -> Frame:
         return self._canceller.words
 
+    @property
+    def anew(self) -> bool:
+        return self._canceller.anew
+
     def far(self, frame: Frame) -> None:
         self._canceller.far(frame)
 

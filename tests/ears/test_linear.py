@@ -147,3 +147,57 @@ def test_blocks_that_come_later_from_some_moment_on_are_met_with_patience(late: 
         out += linear.heard(frame).data
     after = slice(4 * RATE, 6 * RATE)
     assert level(wave(out)[after]) < level(heard[after]) - 8
+
+
+@pytest.mark.spec("LSN-79")
+def test_a_room_that_was_found_is_not_lost_when_one_more_piece_is_kept() -> None:
+    """From the middle on each pair comes a hair too late for its frame."""
+    played, middle = own_speech(), 350
+    heard = echo(played, delay_ms=120, loss_db=10)
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    evenly, unevenly = left(sound(played), heard), b""
+    linear, given = LinearFilter(), 0
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        due = number - (2 if number >= middle else 0)
+        while given <= due and given + 2 <= len(pieces):
+            for piece in pieces[given : given + 2]:
+                linear.played(piece)
+            given += 2
+        unevenly += linear.heard(frame).data
+    after = slice((middle + 30) * BLOCK, (middle + 130) * BLOCK)
+    assert level(wave(unevenly)[after]) < level(evenly[after]) + 3
+
+
+def moved(filtered: LinearFilter, played: Wave, heard: Wave) -> tuple[Wave, list[int]]:
+    """What is left, and the frames with which the room was found to be another."""
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    out, anew = b"", []
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        filtered.played(pieces[number])
+        out += filtered.heard(frame).data
+        if filtered.anew:
+            anew.append(number)
+    return wave(out), anew
+
+
+@pytest.mark.spec("LSN-88")
+@pytest.mark.parametrize("loss_db", [10, 20])
+def test_a_room_that_has_become_another_is_noticed_and_found_anew(loss_db: float) -> None:
+    own, middle = own_speech(), 350
+    edge = middle * BLOCK
+    before, after = (echo(own, delay_ms=delay, loss_db=loss_db) for delay in (120, 150))
+    heard = np.concatenate((before[:edge], after[edge:])) + noise(len(own), -72)
+    rest, anew = moved(LinearFilter(), own, heard)
+    assert [middle < number < middle + 35 for number in anew] == [True]
+    late = slice(edge + 3 * RATE // 2, edge + 5 * RATE // 2)
+    assert level(rest[late]) < level(heard[late]) - 6
+
+
+@pytest.mark.spec("LSN-88")
+@pytest.mark.parametrize("start", [20, 250])
+def test_who_talks_over_us_is_not_taken_for_another_room(start: int) -> None:
+    own = own_speech()
+    words = at_level(wave(said()), -26)
+    heard = echo(own, delay_ms=80, loss_db=15) + noise(len(own), -72)
+    heard[start * BLOCK : start * BLOCK + len(words)] += words
+    assert moved(LinearFilter(), own, heard)[1] == []

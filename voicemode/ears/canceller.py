@@ -87,6 +87,10 @@ class WebRtcCanceller:
         """What `near` was given last, by the linear filter alone."""
         return self._words
 
+    @property
+    def anew(self) -> bool:
+        return self._linear.anew
+
     def close(self) -> None:
         """Frees the module. Frames that come after pass as they are: one on its way at the end harms nobody."""
         self._module = None

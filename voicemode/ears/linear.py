@@ -53,6 +53,17 @@ OFTEN = 3
 OFTEN_FRAMES = 100
 """So many gaps within so many frames are no accident: from then on one piece more is kept waiting."""
 
+WRONG = 1.25
+WRONG_SMOOTHED = 0.05
+WRONG_FRAMES = 50
+"""Where more is left than the microphone gave, what was taken for the echo is none: whoever else speaks, a room that is
+right leaves less. So much more, over 0.2 s, says that it is another room (a tenth sooner and it would be said of rooms
+that are only faint), and half a second at least is given to find it."""
+
+HEARD = 1e3
+PLAYED = 1e9
+"""Power of a frame, and of all that is played, below which nothing is said of the room: 30 steps of 16 bits."""
+
 
 class LinearFilter:
     """`played` pieces of 10 ms at any rate, in order, then `heard` a frame: it gives the frame without their echo."""
@@ -74,6 +85,11 @@ class LinearFilter:
         self._gaps: deque[int] = deque(maxlen=OFTEN)
         self._frames = 0
         self._next = 0
+        self._given = 0.0
+        self._left = 0.0
+        self._judged = 0
+        self.anew = False
+        """Whether the room was found to be another with the last frame, and is learnt from the beginning."""
 
     def played(self, piece: Frame) -> None:
         """A piece that comes late stands for one for which silence was taken: the filter counts by them. Where that
@@ -81,8 +97,9 @@ class LinearFilter:
         late = self._owed and not self._waiting
         if late:
             self._owed -= 1
-        if late and not self._too_often():
-            return
+            if not self._too_often():
+                return
+            self._come_closer()
         self._waiting.append(piece)
         self._owing = True
 
@@ -92,15 +109,33 @@ class LinearFilter:
             self._gaps.clear()
         return often
 
+    def _come_closer(self) -> None:
+        """What waits a block longer finds its echo a block sooner: the room is the same."""
+        self._room[:-1], self._doubt[:-1] = self._room[1:], self._doubt[1:]
+        self._room[-1], self._doubt[-1] = 0.0, UNSURE
+
     def heard(self, frame: Frame) -> Frame:
         np, bins = self._np, BLOCK
         self._advance()
         microphone = np.frombuffer(frame.data, "<i2").astype(np.float64)
         echo = np.fft.irfft((self._room * self._played).sum(0))[bins:]
         left = microphone - echo
+        self._judge(float(np.mean(microphone**2)), float(np.mean(left**2)))
         self._learn(np.fft.rfft(np.concatenate((np.zeros(bins), left))))
         data = np.clip(np.round(left), -32768, 32767).astype("<i2").tobytes()
         return Frame(data=data, format=frame.format)
+
+    def _judge(self, given: float, left: float) -> None:
+        """By powers of one frame."""
+        self.anew = False
+        if float((self._played.real**2 + self._played.imag**2).sum()) < PLAYED:
+            return
+        self._given += WRONG_SMOOTHED * (given - self._given)
+        self._left += WRONG_SMOOTHED * (left - self._left)
+        self._judged += 1
+        if self._judged > WRONG_FRAMES and self._left > WRONG * self._given and self._given > HEARD:
+            self.anew, self._judged = True, 0
+            self._room[:], self._doubt[:] = 0.0, UNSURE
 
     def _advance(self) -> None:
         """One block further, in step with the microphone."""
