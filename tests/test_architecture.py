@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -41,8 +42,8 @@ HOUSE = {
         "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),
     Layer.FLOWS: (
-        "telling ahead receiving rendering speaking guessing own_sound listening interrupting capturing transcribing "
-        "exchanges calls conversation meanwhile by_key path_finding timing bench_ports benching"
+        "telling ahead receiving rendering loudspeakers feeding speaking guessing own_sound listening interrupting "
+        "capturing transcribing exchanges calls conversation meanwhile by_key path_finding timing bench_ports benching"
     ),
     Layer.ROOT: "endpoints status own_models line_up sound_ends witnesses app bench_set_up",
     Layer.DOORS: "local_http mcp_server speech_server cluster review cli doctor __main__",
@@ -97,6 +98,12 @@ HEAVY = {
 """What costs tens of milliseconds or starts something: nobody's handshake waits for it."""
 
 
+def is_module(full_name: str) -> bool:
+    """Of this package."""
+    path = ROOT.joinpath(*full_name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Module:
     """`part` is the first name below the package: the file or folder that has a layer."""
@@ -109,6 +116,10 @@ class Module:
     def name(self) -> str:
         return str(self.path.relative_to(ROOT))
 
+    @property
+    def full_name(self) -> str:
+        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
     def imports(self) -> Iterator[str]:
         """Full names of all modules that are imported, wherever in the file."""
         for node in ast.walk(self.tree):
@@ -116,10 +127,9 @@ class Module:
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{self.name}: imports are absolute here"
-                if node.module == "voicemode":
-                    yield from (f"voicemode.{alias.name}" for alias in node.names)
-                elif node.module:
-                    yield node.module
+                module = node.module or ""
+                for full in (f"{module}.{alias.name}" for alias in node.names):
+                    yield full if module == "voicemode" or is_module(full) else module
 
 
 def modules() -> list[Module]:
@@ -149,6 +159,18 @@ def test_imports_point_down() -> None:
         if imported.split(".")[0] == "voicemode" and LAYERS[part_of(imported)] > LAYERS[module.part]
     ]
     assert upward == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Of one layer or of one folder, neither: each can be read before what is built on it."""
+    house = modules()
+    names = {module.full_name for module in house}
+    graph = {
+        module.full_name: {name for name in module.imports() if name in names} - {module.full_name}
+        for module in house
+    }
+    assert sum(map(len, graph.values())) > len(graph)
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_flows_are_handed_their_edges_and_import_none() -> None:

@@ -22,10 +22,11 @@ from voicemode.errors import EngineError, VoiceModeError
 from voicemode.events import Event, SpeechBroken, SpeechReceived, TurnEnded, Underrun, nowhere
 from voicemode.levels import audible_to
 from voicemode.listening import ListeningPorts
+from voicemode.loudspeakers import WHOLE
 from voicemode.patience import Pauses
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import OpenSink, OpenSource, SttEngine, TtsEngine
-from voicemode.speaking import WHOLE, SpeakingPorts, Utterance
+from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import AudioFormat, Outcome, SpeechRequest, Spoken, TranscriptionRequest
 from voicemode.timing import said
 

@@ -15,8 +15,9 @@ from voicemode.errors import DeviceError, VoiceModeError
 from voicemode.events import Emit, FloorAwaited, FloorTaken, TurnFailed, TurnFinished
 from voicemode.guessing import Guess
 from voicemode.listening import Captured, ListeningPorts
+from voicemode.loudspeakers import play
 from voicemode.ports import Floor
-from voicemode.speaking import SpeakingPorts, Utterance, play
+from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import Exchange, Outcome, Spoken
 from voicemode.transcribing import guessing, keep, transcribe
 from voicemode.turn import TurnRules, Why
@@ -207,7 +208,8 @@ class Exchanges:
         if not self.chimes:
             yield
             return
-        chiming = asyncio.create_task(play(self.mouth, chime(self.mouth.format, tones, self.chimes)))
+        sound = chime(self.mouth.format, tones, self.chimes)
+        chiming = asyncio.create_task(play(self.mouth.open_sink, sound, self.emit))
         self._sounding.add(chiming)
         chiming.add_done_callback(self._sounding.discard)
         try:
