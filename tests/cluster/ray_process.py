@@ -37,6 +37,18 @@ applications:
           waiting: {waiting}
           voices: 8
           health_check_period_s: 1
+        tide:
+          import_path: tests.cluster.engine:make
+          num_cpus: 0.1
+          max_ongoing_requests: {ongoing}
+          autoscaling_config:
+            min_replicas: 1
+            max_replicas: 2
+            target_ongoing_requests: 1
+            upscale_delay_s: 0.5
+            downscale_delay_s: 2
+            metrics_interval_s: 0.5
+            look_back_period_s: 2
       ingress: {{num_cpus: 0.1}}
       local: {{num_cpus: 2, object_store_memory: 100000000, temp_dir: {temp}}}
 """

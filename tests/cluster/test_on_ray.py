@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from tests.cluster.engine import SLOWLY, VOICES
 from tests.cluster.ray_process import ONGOING, REPLICAS, WAITING, OnRay, on_ray
 from tests.serve.house import words_in
-from tests.support.contract import comes_true, process_runs
+from tests.support.contract import comes_true, process_is_gone, process_runs
 
 pytestmark = [
     pytest.mark.anyio,
@@ -55,8 +55,10 @@ async def http(server: OnRay) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-def speech(text: str = TEXT, *, voice: str = "ann", slowly: bool = False) -> dict[str, object]:
-    given: dict[str, object] = {"input": text, "response_format": "pcm", "voice": voice, "model": "words"}
+def speech(
+    text: str = TEXT, *, voice: str = "ann", slowly: bool = False, model: str = "words"
+) -> dict[str, object]:
+    given: dict[str, object] = {"input": text, "response_format": "pcm", "voice": voice, "model": model}
     return {**given, "instructions": SLOWLY} if slowly else given
 
 
@@ -111,9 +113,9 @@ async def test_a_websocket_speaks_a_text_while_it_is_written(server: OnRay) -> N
 
 @pytest.mark.spec("CLU-9")
 async def test_lists_health_and_errors_are_those_of_the_server(http: httpx2.AsyncClient) -> None:
-    assert (await http.get("/health")).json()["engines"] == ["words"]
+    assert (await http.get("/health")).json()["engines"] == ["words", "tide"]
     voices = (await http.get("/v1/audio/voices")).json()["voices"]
-    assert [each["id"] for each in voices] == list(VOICES)
+    assert [each["id"] for each in voices] == [*VOICES, *VOICES]
     unknown = await http.post("/v1/audio/speech", json=speech(voice="nobody"))
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "unknown_voice")
     assert (await http.get("/health", headers={"host": "evil.example"})).status_code == 421
@@ -167,6 +169,30 @@ async def test_more_texts_than_the_replicas_take_are_refused(server: OnRay, http
         assert int(answer.headers["retry-after"]) >= 1
         assert not in_line.done()
     assert (await in_line).status_code == 200
+
+
+@pytest.mark.spec("CLU-2")
+async def test_under_load_a_second_replica_speaks_and_when_the_load_has_gone_one_is_left(
+    http: httpx2.AsyncClient,
+) -> None:
+    async def spoken_by() -> int:
+        answer = await http.post("/v1/audio/speech", json=speech("Alpha.", model="tide"))
+        assert answer.status_code == 200
+        return replica_of(answer)
+
+    alone = await spoken_by()
+    assert await spoken_by() == alone
+    async with AsyncExitStack() as load:
+        for _ in range(ONGOING):
+            await load.enter_async_context(speaking(http, **speech(LONG, slowly=True, model="tide")))
+        # It is full: who comes now waits for a second one, or for the gap between two sentences.
+        while (second := await spoken_by()) == alone:
+            pass
+        assert not process_is_gone(alone)
+    await comes_true(lambda: process_is_gone(alone) or process_is_gone(second), 30)
+    left = await spoken_by()
+    assert left in (alone, second)
+    assert not process_is_gone(left)
 
 
 @pytest.mark.spec("CLU-4")
