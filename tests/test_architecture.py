@@ -300,27 +300,40 @@ def test_what_windows_lacks_is_needed_by_no_door() -> None:
     hidden = "import mcp.server.mcpserver, uvicorn, filelock\n"
     hidden += "".join(f"sys.modules[{name!r}] = None\n" for name in POSIX_ONLY)
     doors = "voicemode.mcp_server.serve, voicemode.cli.words, voicemode.speech_server.serve, voicemode.doctor"
-    assert "voicemode" in loaded_by(f"{hidden}import {doors}, voicemode.review.web")
+    assert "voicemode" in loaded_by(f"{hidden}import voicemode.app, {doors}, voicemode.review.web")
 
 
 def test_a_server_that_waits_for_its_first_call_has_loaded_no_more_than_it_needs(tmp_path: Path) -> None:
-    opened = f"""
+    idle = f"""
 import asyncio
 from voicemode import cli
 from voicemode.app import open_app
 from voicemode.config import Config
-from voicemode.mcp_server import build_server, serve
+from voicemode.mcp_server import build_server, opened, serve
 
-async def opened():
+async def idle():
     environment = {{"HOME": {str(tmp_path)!r}, "VOICEMODE_BASE_DIR": {str(tmp_path / "data")!r}}}
     async with open_app(Config.from_sources(environment), environment) as app:
-        build_server(app)
+        build_server(opened.given(app))
         await app.warm()
 
-asyncio.run(opened())
+asyncio.run(idle())
 """
     of_the_sdk = modules_after("import mcp.server.mcpserver")
-    assert sorted(LATER & (modules_after(opened) - of_the_sdk)) == []
+    assert sorted(LATER & (modules_after(idle) - of_the_sdk)) == []
+
+
+@pytest.mark.spec("TOOL-21")
+def test_a_server_that_only_lists_its_tools_has_not_loaded_the_application() -> None:
+    listing = """
+import asyncio
+from contextlib import AsyncExitStack
+from voicemode import cli, settings_files
+from voicemode.mcp_server import build_server, opened, serve
+server = build_server(opened.opened_later(AsyncExitStack(), lambda: None))
+assert len(asyncio.run(server.list_tools())) == 4
+"""
+    assert {"voicemode.app", "voicemode.line_up", "voicemode.conversation"} & loaded_by(listing) == set()
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

@@ -49,9 +49,6 @@ logger = logging.getLogger(__name__)
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
-LONGEST_CLOSE_SECONDS = 0.25
-"""A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
-
 
 class App:
     """Everything that is open, and what the doors may ask of it."""

@@ -31,6 +31,7 @@ from voicemode.eventlog import EventLog
 from voicemode.line_up import LineUp
 from voicemode.listening import ListeningPorts
 from voicemode.mcp_server import build_server
+from voicemode.mcp_server.opened import given
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.recordings import Recordings
 from voicemode.settings_files import Folders
@@ -120,7 +121,7 @@ class Door:
         self.world = world
         self.app = app
         self.era = era
-        self.server: MCPServer[object] = build_server(app)
+        self.server: MCPServer[object] = build_server(given(app))
         self.client = Client(self.server, mode=era)
 
     async def call(self, tool: str, **arguments: object) -> CallToolResult:

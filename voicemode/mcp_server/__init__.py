@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -19,16 +19,19 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from voicemode import __version__, clock
-from voicemode.app import App
-from voicemode.calls import Call
-from voicemode.conversation import Conversation
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
 from voicemode.mcp_server.arguments import WordingServer
 from voicemode.mcp_server.guide import INSTRUCTIONS, add_prompts
+from voicemode.mcp_server.opened import Opened
 from voicemode.mcp_server.resources import add_resources
 from voicemode.mcp_server.results import ConverseResult, PlaybackResult, SpeakResult, StatusResult
-from voicemode.speech import Exchange, SpeechRequest
+
+if TYPE_CHECKING:
+    from voicemode.app import App
+    from voicemode.calls import Call
+    from voicemode.conversation import Conversation
+    from voicemode.speech import Exchange, SpeechRequest
 
 Action = Literal["status", "pause", "resume", "skip", "stop", "replay"]
 
@@ -48,7 +51,7 @@ SOUND = ToolAnnotations(
 LOOK = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
-def build_server(app: App) -> MCPServer[Any]:
+def build_server(opened: Opened) -> MCPServer[Any]:
     """The server, not yet running."""
     server = WordingServer(
         "voicemode",
@@ -57,14 +60,14 @@ def build_server(app: App) -> MCPServer[Any]:
         instructions=INSTRUCTIONS,
         log_level="WARNING",
     )
-    server.refusal = partial(_refusal, app)
-    add_tools(server, app)
+    server.refusal = partial(_refusal, opened)
+    add_tools(server, opened)
     add_prompts(server)
-    add_resources(server, app)
+    add_resources(server, opened)
     return server
 
 
-def add_tools(server: MCPServer[Any], app: App) -> None:
+def add_tools(server: MCPServer[Any], opened: Opened) -> None:
     @server.tool(title="Speak, then listen", annotations=SOUND)
     async def converse(
         ctx: Context,
@@ -78,7 +81,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         language: Annotated[str | None, Field(description="of the answer, e.g. en")] = None,
     ) -> Annotated[CallToolResult, ConverseResult]:
         """Say a message aloud and return what the user answers, as text. Empty message: only listen."""
-        async with _worded(app):
+        async with _worded(opened) as app:
             with app.refusing():
                 if handle:
                     call = _pending(app, handle, message)
@@ -103,7 +106,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         instructions: Instructions = None,
     ) -> Annotated[CallToolResult, SpeakResult]:
         """Say a message aloud without waiting for an answer; work on while it sounds."""
-        async with _worded(app):
+        async with _worded(opened) as app:
             with app.refusing():
                 request = _request(app, voice, speed, instructions)
                 conversation = app.conversation
@@ -121,7 +124,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
     ) -> Annotated[CallToolResult, PlaybackResult]:
         """Show what is sounding, waiting and was heard, or act on it: without a handle on what is sounding (stop: all,
         replay: the last message)."""
-        async with _worded(app):
+        async with _worded(opened) as app:
             if action != "status" and app.meanwhile is not None:
                 app.meanwhile.end()
             with app.refusing():
@@ -133,7 +136,7 @@ def add_tools(server: MCPServer[Any], app: App) -> None:
         check: Annotated[bool, Field(description="ask the servers and listen for a second too")] = False,
     ) -> Annotated[CallToolResult, StatusResult]:
         """What would speak and listen now, on which devices, and what is missing and how to mend it."""
-        async with _worded(app):
+        async with _worded(opened) as app:
             from voicemode.doctor import Allowed, examine
 
             status = await app.status(check=check)
@@ -252,7 +255,8 @@ def _doing(app: App, call: Call) -> str:
     return now.state
 
 
-async def _refusal(app: App, why: str) -> ToolError:
+async def _refusal(opened: Opened, why: str) -> ToolError:
+    app = await opened()
     with suppress(InvalidRequest), app.refusing():
         raise InvalidRequest(why)
     await app.log.settled(SETTLED_SECONDS)
@@ -260,12 +264,14 @@ async def _refusal(app: App, why: str) -> ToolError:
 
 
 @asynccontextmanager
-async def _worded(app: App) -> Any:
+async def _worded(opened: Opened) -> AsyncIterator[App]:
     """The only place where a failure becomes words for a model. When the answer leaves, what happened is in the log:
     a host may kill us as soon as it has it."""
     try:
-        yield
+        app = await opened()
+        try:
+            yield app
+        finally:
+            await app.log.settled(SETTLED_SECONDS)
     except VoiceModeError as error:
         raise ToolError(str(error)) from error
-    finally:
-        await app.log.settled(SETTLED_SECONDS)

@@ -14,13 +14,15 @@ from contextlib import AsyncExitStack, suppress
 from queue import SimpleQueue
 from typing import NoReturn
 
-from voicemode.app import LONGEST_CLOSE_SECONDS
 from voicemode.errors import VoiceModeError
 
 logger = logging.getLogger("voicemode")
 """Named so that a sentence on standard error begins like those of the command line."""
 
 DONE, FAILED = 0, 1
+
+LONGEST_CLOSE_SECONDS = 0.25
+"""A client kills a server 0.49 s after its first signal: by then the log and the recordings must be on disk."""
 
 LEAVE_SECONDS = 0.4
 """From the first signal until the process is gone even if the event loop hangs: a client kills it at 0.49 s."""

@@ -11,35 +11,38 @@ from typing import Any
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 
-from voicemode.app import App
 from voicemode.mcp_server.guide import GUIDE
+from voicemode.mcp_server.opened import Opened
 
 
-def add_resources(server: MCPServer[Any], app: App) -> None:
+def add_resources(server: MCPServer[Any], opened: Opened) -> None:
     @server.resource("voicemode://guide", title="Guide for assistants", mime_type="text/markdown")
     def guide() -> str:
         """How to speak with a user well."""
         return GUIDE
 
     @server.resource("voicemode://config", title="Configuration", mime_type="application/json")
-    def config() -> str:
+    async def config() -> str:
         """Every variable with its value, where it comes from, and what is wrong with it."""
+        app = await opened()
         rows = [{key: str(value) for key, value in asdict(row).items()} for row in app.config.resolved()]
         return _json({"variables": rows, "problems": [str(problem) for problem in app.config.problems]})
 
     @server.resource("voicemode://voices", title="Voices", mime_type="application/json")
     async def voices() -> str:
         """The voices of every engine that answers."""
-        return _json([asdict(voice) for voice in await app.voices()])
+        return _json([asdict(voice) for voice in await (await opened()).voices()])
 
     @server.resource("voicemode://turns", title="Last turns", mime_type="application/json")
-    def turns() -> str:
+    async def turns() -> str:
         """The calls of this process: what was heard, what was not, and how each ended."""
+        app = await opened()
         return _json([asdict(call.status()) for call in app.conversation.calls()])
 
     @server.resource("voicemode://recordings/{name}", title="A recording", mime_type="audio/wav")
     async def recording(name: str) -> bytes:
         """A recording by its file name, as WAV."""
+        app = await opened()
         path = await asyncio.to_thread(_find, app.places.recordings, name)
         if path is None:
             raise ResourceNotFoundError(f"There is no recording {name!r} in {app.places.recordings}.")

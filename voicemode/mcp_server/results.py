@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
-from voicemode.calls import Call, CallStatus
 from voicemode.speech import Exchange, Outcome, Timings
 
 if TYPE_CHECKING:
+    from voicemode.calls import Call, CallStatus
     from voicemode.doctor import Finding
     from voicemode.status import Status
 

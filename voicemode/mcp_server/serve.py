@@ -8,17 +8,21 @@ import logging
 import os
 import stat
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, suppress
-from typing import Any, NoReturn
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 from mcp.server.mcpserver import MCPServer
 
-from voicemode.app import App, open_app
 from voicemode.config import Config
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.ending import until_ended
+from voicemode.mcp_server.opened import Opened, given, opened_later
 from voicemode.mcp_server.stdio import run_stdio
+
+if TYPE_CHECKING:
+    from voicemode.app import App
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +34,9 @@ async def serve_stdio(config: Config, environment: Mapping[str, str]) -> NoRetur
     """Serves until standard input closes or a signal comes. Does not return: the process ends."""
 
     async def serve(stack: AsyncExitStack, stopped: asyncio.Event) -> None:
-        app = await stack.enter_async_context(open_app(config, environment))
-        server = build_server(app)
-        warm_when_idle(server, app)
+        opened = opened_later(stack, partial(_load, config, environment))
+        server = build_server(opened)
+        warm_when_idle(server, opened)
         _when_nobody_reads(stopped.set)
         try:
             await _until(run_stdio(server), stopped)
@@ -42,6 +46,12 @@ async def serve_stdio(config: Config, environment: Mapping[str, str]) -> NoRetur
     await until_ended(serve)
 
 
+def _load(config: Config, environment: Mapping[str, str]) -> AbstractAsyncContextManager[App]:
+    from voicemode.app import open_app
+
+    return open_app(config, environment)
+
+
 async def serve_http(
     config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]
 ) -> NoReturn:
@@ -49,6 +59,7 @@ async def serve_http(
 
     Does not return: the process ends. A door that cannot be opened is told before anything else is.
     """
+    from voicemode.app import open_app
     from voicemode.local_http.door import listen, open_door, url_of
     from voicemode.mcp_server.guard import http_app
 
@@ -57,8 +68,8 @@ async def serve_http(
     async def serve(stack: AsyncExitStack, stopped: asyncio.Event) -> None:
         listening = stack.enter_context(listen(settings.host, settings.port, token=settings.token))
         app = await stack.enter_async_context(open_app(config, environment))
-        server = build_server(app)
-        warm_when_idle(server, app)
+        server = build_server(given(app))
+        warm_when_idle(server, given(app))
         end_with_client(server)
         port = listening.getsockname()[1]
         web = http_app(server, host=settings.host, port=port, token=settings.token)
@@ -103,14 +114,14 @@ async def _hung_up(
     then()
 
 
-def warm_when_idle(server: MCPServer[Any], app: App) -> None:
-    """Loads the heavy libraries in the background once the client has shaken hands and is quiet."""
+def warm_when_idle(server: MCPServer[Any], opened: Opened) -> None:
+    """Opens the application and loads the heavy libraries behind it once the client has shaken hands and is quiet."""
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle | None = None
     warming: set[asyncio.Task[None]] = set()
 
     async def warm_up() -> None:
-        await app.warm()
+        await (await opened()).warm()
         # A full collection stops every thread, the audio callback's too; what start-up made is never garbage.
         gc.freeze()
 

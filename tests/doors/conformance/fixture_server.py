@@ -21,6 +21,7 @@ from voicemode.config import Config
 from voicemode.local_http.door import open_door
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.guard import http_app
+from voicemode.mcp_server.opened import given
 from voicemode.mcp_server.serve import end_with_client
 
 
@@ -29,7 +30,7 @@ async def serve(*, stdio: bool, product: bool) -> None:
     environment = {"VOICEMODE_BASE_DIR": str(Path.home() / "voicemode-conformance")}
     config = Config.from_sources(environment, {}, {})
     async with open_app(config, environment) as app:
-        server = build_server(app)
+        server = build_server(given(app))
         if not product:
             register_fixtures(server)
         if stdio:

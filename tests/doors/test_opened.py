@@ -1,0 +1,78 @@
+"""The application is opened once, when it is first wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import cast
+
+import pytest
+
+from voicemode.app import App
+from voicemode.errors import VoiceModeError
+from voicemode.mcp_server.opened import opened_later
+
+pytestmark = [pytest.mark.anyio, pytest.mark.spec("TOOL-21")]
+
+LIMIT_SECONDS = 10.0
+
+
+class House:
+    """Opens `App`s that may be waited for."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.told: list[str] = []
+        self.may_open = asyncio.Event()
+        self._failures = failures
+
+    def load(self) -> AbstractAsyncContextManager[App]:
+        self.told.append("loaded")
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[App]:
+        await self.may_open.wait()
+        if self._failures:
+            self._failures -= 1
+            raise VoiceModeError("The folder cannot be used.")
+        self.told.append("opened")
+        try:
+            yield cast(App, self)
+        finally:
+            self.told.append("closed")
+
+
+async def test_all_who_ask_get_the_same_one_and_it_is_closed_with_the_server() -> None:
+    house = House()
+    async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
+        opened = opened_later(stack, house.load)
+        assert house.told == []
+        asking = [asyncio.ensure_future(opened()) for _ in range(3)]
+        house.may_open.set()
+        assert {id(app) for app in await asyncio.gather(*asking)} == {id(await opened())}
+    assert house.told == ["loaded", "opened", "closed"]
+
+
+async def test_one_who_asks_first_and_is_cancelled_takes_it_from_nobody() -> None:
+    house = House()
+    async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
+        opened = opened_later(stack, house.load)
+        first, second = asyncio.ensure_future(opened()), asyncio.ensure_future(opened())
+        await asyncio.wait({first, second}, timeout=0)
+        first.cancel()
+        house.may_open.set()
+        assert await second is await opened()
+    assert first.cancelled()
+    assert house.told == ["loaded", "opened", "closed"]
+
+
+async def test_a_failure_is_told_to_all_who_wait_and_the_next_one_tries_again() -> None:
+    house = House(failures=1)
+    house.may_open.set()
+    async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
+        opened = opened_later(stack, house.load)
+        told = await asyncio.gather(opened(), opened(), return_exceptions=True)
+        assert [str(each) for each in told] == ["The folder cannot be used."] * 2
+        await opened()
+    assert house.told == ["loaded", "loaded", "opened", "closed"]
