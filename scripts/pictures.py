@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.generated import run
-from voicemode import interruption, playback, turn
+from voicemode import doing, interruption, playback, turn
 
 Picture = tuple[str, Callable[[], str], str]
 
@@ -42,10 +42,16 @@ def of_interruption() -> str:
     return drawn(rows, interruption.Talk.OURS)
 
 
+def of_call() -> str:
+    rows = ((before, why, after) for (before, why), after in doing.TRANSITIONS.items())
+    return drawn(rows, doing.Doing.WAITING)
+
+
 PICTURES: tuple[Picture, ...] = (
     ("states of playback", of_playback, "specs/speaking.md"),
     ("states of a turn", of_turn, "specs/listening.md"),
     ("states of an interruption", of_interruption, "specs/listening.md"),
+    ("states of a call", of_call, "specs/tools.md"),
 )
 
 

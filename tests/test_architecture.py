@@ -31,7 +31,7 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "turn_story turn_record trends laying similar "
+        "turn_story turn_record trends laying similar doing "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience aftersound turn interruption meanings captions levels ledger links joins "
         "breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction wav bench presets"

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from voicemode import clock, metrics
+from voicemode.doing import Doing, Sign, moved
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.events import (
     AudioSaved,
@@ -32,9 +33,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallStatus:
-    """A call as `playback` shows it. `state` is waiting (for the floor), starting, speaking, paused, listening,
-    transcribing, failed or an `Outcome`; `note` is what else the caller should know, `record` the JSON of what is kept
-    of its turn."""
+    """A call as `playback` shows it. `state` is what it is doing (`Doing`), and once it is over failed or an `Outcome`;
+    `note` is what else the caller should know, `record` the JSON of what is kept of its turn."""
 
     handle: str
     state: str
@@ -83,6 +83,7 @@ class Call:
         self._naming: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._note = ""
+        self._doing = Doing.WAITING
         self._events = events
         self._emit = emit
         self._task = asyncio.ensure_future(work)
@@ -186,7 +187,11 @@ class Call:
         """Pauses the message; False where nothing of it is left to be heard, or it has not got the floor. What the
         loudspeaker was given in the very moment of the pause is looked at too: a message that has been heard and does
         not end would keep the answer waiting."""
-        if self.utterance is None or self._state() not in ("starting", "speaking", "paused"):
+        if self.utterance is None or self._state() not in (
+            Doing.STARTING,
+            Doing.SPEAKING,
+            Doing.PAUSED,
+        ):
             return False
         playback = self.utterance.playback
         playback.pause()
@@ -196,13 +201,13 @@ class Call:
 
     def _is(self) -> str:
         state = self._state()
-        said = state == "speaking" and self.utterance is not None and self.utterance.given_out
+        said = state == Doing.SPEAKING and self.utterance is not None and self.utterance.given_out
         return "has just been said" if said else f"is {state}"
 
     def resume(self) -> None:
         """Goes on at the sample where `pause` came. Raises `InvalidRequest` when it is not paused."""
         state = self._state()
-        if self.utterance is None or state != "paused":
+        if self.utterance is None or state != Doing.PAUSED:
             raise InvalidRequest(
                 f"Call {self.handle} is {state}, not paused: there is nothing to resume.",
                 hint="Action replay says its message again." if self.over and self.message else "",
@@ -212,7 +217,7 @@ class Call:
         self.utterance.playback.resume()
 
     def _end_pause(self, after: float) -> None:
-        if self._state() != "paused":
+        if self._state() != Doing.PAUSED:
             return
         self._note = (
             f"It was paused for {after:g} s and then stopped, since a paused message keeps others waiting."
@@ -291,24 +296,29 @@ class Call:
         return [exchange.spoken.note, exchange.note]
 
     def _state(self) -> str:
+        self._doing = moved(self._doing, self._signs())
+        if self._doing is not Doing.OVER:
+            return self._doing
         if self._task.cancelled():
             return Outcome.CANCELLED
-        if self.over:
-            return "failed" if self._task.exception() else self._task.result().outcome
+        return "failed" if self._task.exception() else self._task.result().outcome
+
+    def _signs(self) -> set[Sign]:
         happened = {type(event) for event in self._events}
-        if FloorTaken not in happened:
-            return "waiting"
-        if TurnEnded in happened:
-            return "transcribing"
-        hearing = MicrophoneOpened in happened
         utterance = self.utterance
-        if utterance is None:
-            return "listening" if hearing else "starting"
-        if hearing and utterance.silent:
-            return "listening"
-        if utterance.playback.state is State.PAUSED:
-            return "paused"
-        return "speaking" if utterance.started.is_set() else "starting"
+        held_back = utterance is not None and utterance.playback.state is State.PAUSED
+        signs = {Sign.PAUSE if held_back else Sign.RESUME}
+        if FloorTaken in happened:
+            signs.add(Sign.FLOOR)
+        if utterance is not None and utterance.started.is_set():
+            signs.add(Sign.SOUND)
+        if MicrophoneOpened in happened and (utterance is None or utterance.silent):
+            signs.add(Sign.MICROPHONE)
+        if TurnEnded in happened:
+            signs.add(Sign.TURN_ENDED)
+        if self.over:
+            signs.add(Sign.END)
+        return signs
 
 
 def retrieve(task: asyncio.Future[Any]) -> None:

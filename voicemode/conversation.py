@@ -10,6 +10,7 @@ from dataclasses import replace
 from voicemode import clock
 from voicemode.calls import LONGEST_PAUSE_SECONDS, Call, Message
 from voicemode.chimes import LISTENING_TONES, ChimeRules, chime
+from voicemode.doing import Doing
 from voicemode.errors import Busy, InvalidRequest
 from voicemode.events import ControlAsked, Emit, Event, TurnFailed, TurnFinished, TurnStarted
 from voicemode.exchanges import Exchanges
@@ -138,7 +139,9 @@ class Conversation:
 
     def replay(self, handle: str | None = None) -> Call:
         """Says the message of a call again, or the last one that was begun: a new call, without listening."""
-        begun = (call for call in reversed(self.calls()) if call.message and call.status().state != "waiting")
+        begun = (
+            call for call in reversed(self.calls()) if call.message and call.status().state != Doing.WAITING
+        )
         call = self.call(handle) if handle else next(begun, None)
         if call is None or call.message is None:
             raise InvalidRequest(
@@ -154,7 +157,7 @@ class Conversation:
     def _foremost(self, what: str) -> Call:
         """The call that has the floor."""
         for call in self._calls.values():
-            if not call.over and call.status().state != "waiting":
+            if not call.over and call.status().state != Doing.WAITING:
                 return call
         raise InvalidRequest(
             f"There is nothing to {what}: nothing is sounding here.",

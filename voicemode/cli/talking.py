@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
 from voicemode.cli.streams import show, standard_input
 from voicemode.cli.values import listen_seconds, speed
+from voicemode.doing import Doing
 from voicemode.terminal import KEY_NAMES, key_terminal, watched
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from voicemode.conversation import Conversation
     from voicemode.speech import Exchange
 
-SPEAKING = ("waiting", "starting", "speaking", "paused")
+SPEAKING = (Doing.WAITING, Doing.STARTING, Doing.SPEAKING, Doing.PAUSED)
 """States of a call that has a message, before its answer is listened to."""
 
 

@@ -19,6 +19,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from voicemode import __version__, clock
+from voicemode.doing import Doing
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
 from voicemode.mcp_server.arguments import WordingServer
@@ -245,11 +246,11 @@ async def _watched(app: App, call: Call, ctx: Context, what: Awaitable[object]) 
 def _doing(app: App, call: Call) -> str:
     """What the user of a client sees while the call lasts; `speaking 3/7` counts words."""
     now = call.status()
-    if now.state == "waiting":
+    if now.state == Doing.WAITING:
         earlier = [each for each in app.conversation.calls() if not each.over]
         before = app.floor.before(earlier.index(call)) if call in earlier else ""
         return f"waiting: {before}" if before else "waiting"
-    if now.state == "speaking":
+    if now.state == Doing.SPEAKING:
         heard, unheard = len(now.heard.split()), len(now.unheard.split())
         return f"speaking {heard}/{heard + unheard}"
     return now.state

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
+from voicemode.doing import Doing
 from voicemode.speech import Exchange, Outcome, Timings
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ LISTED_CHARACTERS = 200
 MOST_PROBLEMS = 12
 PROBLEM_CHARACTERS = 600
 
-IN_STATE = {
-    "waiting": "Waiting for its turn to speak.",
-    "starting": "Its turn has come; its first sound is on the way.",
-    "paused": "Paused: it has the floor until playback resumes, skips or stops it.",
+IN_STATE: dict[str, str] = {
+    Doing.WAITING: "Waiting for its turn to speak.",
+    Doing.STARTING: "Its turn has come; its first sound is on the way.",
+    Doing.PAUSED: "Paused: it has the floor until playback resumes, skips or stops it.",
 }
 """What `speak` says of a call that goes on."""
 
@@ -92,7 +93,7 @@ def started(call: Call) -> CallToolResult:
     result = SpeakResult(handle=call.handle, state=state, timings=_seconds(call.timings()))
     ttfa = call.timings().ttfa
     text = IN_STATE.get(state, f"{state.capitalize()}.")
-    if state == "speaking" and ttfa is not None:
+    if state == Doing.SPEAKING and ttfa is not None:
         text = f"Speaking; sound after {ttfa:.2f} s."
     return result.answer(f"{text} Handle {call.handle}: playback tells how it goes on.")
 
