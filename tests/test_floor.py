@@ -11,7 +11,8 @@ import pytest
 from filelock import FileLock
 
 from tests.support.fakes import until
-from voicemode.floor import LOOK_SECONDS, RESTORED_LOOKS, MachineFloor
+from voicemode.errors import Busy
+from voicemode.floor import BEAT_SECONDS, LOOK_SECONDS, RESTORED_LOOKS, MachineFloor
 from voicemode.private_files import FILE_MODE
 from voicemode.tickets import BOOK
 
@@ -229,6 +230,57 @@ async def test_who_comes_into_a_deleted_folder_waits_behind_all_who_were_there(t
             freed[number].set()
         await asyncio.gather(*calls)
     assert left_in(tmp_path) == {"book"}
+
+
+@pytest.mark.spec("FLR-9")
+@pytest.mark.parametrize("has_looked", [True, False])
+async def test_with_the_whole_data_folder_deleted_whoever_has_the_floor_soon_is_alone(
+    tmp_path: Path, has_looked: bool
+) -> None:
+    data = tmp_path / "data"
+    first, second = MachineFloor(data), MachineFloor(data)
+    inside: list[str] = []
+    most = 0
+    stopped: list[str] = []
+    freed = asyncio.Event()
+
+    async def take(who: str, floor: MachineFloor) -> None:
+        nonlocal most
+        try:
+            async with floor.hold(who):
+                inside.append(who)
+                most = max(most, len(inside))
+                try:
+                    await freed.wait()
+                finally:
+                    inside.remove(who)
+        except Busy:
+            stopped.append(who)
+
+    holder = asyncio.create_task(take("holder", first))
+    await until(lambda: inside == ["holder"])
+    if has_looked:
+        assert len(second.line()) == 1
+    await asyncio.sleep(BEAT_SECONDS / 4)  # The holder has just looked, and will not for a while.
+    data.rename(tmp_path / "elsewhere")
+    late = asyncio.create_task(take("late", second))
+    await until(lambda: [ticket.who for ticket in first.line()][:1] == ["holder"])
+    await until(lambda: inside == ["holder"])
+    await asyncio.sleep(RESTORED_LOOKS * LOOK_SECONDS)  # Long enough for one who would not wait.
+    assert inside == ["holder"]
+    if has_looked:
+        assert not late.done()
+    after = asyncio.create_task(take("after", MachineFloor(data)))
+    await until(lambda: any(ticket.who == "after" for ticket in first.line()))
+    assert inside == ["holder"]
+    freed.set()
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await asyncio.gather(holder, late, after)
+    if has_looked:
+        assert (most, stopped) == (1, [])
+    else:
+        assert stopped in ([], ["late"])  # It may have come just when the holder looked.
+    assert left_in(data) == {"book"}
 
 
 @pytest.mark.spec("FLR-5")

@@ -21,7 +21,7 @@ BEAT_SECONDS = 0.25
 """How often a process shows that it is awake, and looks whether it still has the floor."""
 
 RESTORED_LOOKS = 2 * round(BEAT_SECONDS / LOOK_SECONDS)
-"""Whoever finds the line deleted and restores its own places gives the others so long to do the same."""
+"""Whoever finds the line deleted gives those who stood in it so long to restore their places."""
 
 FROZEN_SECONDS = 5.0
 """A process that has not moved for so long (stopped, hung) loses its place to whoever waits behind it. A machine under
@@ -67,7 +67,8 @@ class MachineFloor:
     async def hold(self, who: str, on_wait: Callable[[str], None] = _ignore) -> AsyncIterator[float]:
         """The floor; the value is the seconds waited, and `on_wait` is told once who has it meanwhile.
 
-        Raises `Busy` when this process stood still so long that the next one was let in: the block is cancelled first.
+        Raises `Busy` when this process stood still so long that the next one was let in, or when it was let in only
+        because the line had been deleted: the block is cancelled first.
         """
         began = clock.monotonic()
         drawn = await self._draw(who)
@@ -120,6 +121,8 @@ class MachineFloor:
         # In the order in which the calls came, also when the book is not free at once.
         async with self._drawing:
             await self._restore()
+            if self._line.has_vanished():
+                self._restoring = RESTORED_LOOKS
             try:
                 for _ in range(RESTORED_LOOKS):
                     async with self._line.book():
@@ -170,6 +173,8 @@ class MachineFloor:
                     if self._line.is_gone():
                         self._line.restore()
                         self._restoring = RESTORED_LOOKS
+                        if self._holding is not None:
+                            self._line.take_again(self._holding)
 
     def _frozen(self, ticket: Ticket, seen: dict[str, tuple[int, int]]) -> bool:
         """Looks are counted, not seconds: this process may have stood still itself, or the whole machine slept."""
@@ -203,7 +208,8 @@ class MachineFloor:
         except asyncio.CancelledError:
             if lost and task.uncancel() <= before:
                 raise Busy(
-                    "This process stood still for so long that the next in line has the floor; the call was stopped.",
+                    "This process stood still for so long that the next in line has the floor, or the folder that "
+                    "shows who has it was deleted; the call was stopped.",
                     hint="playback shows what was heard; the rest can be said again.",
                     retryable=True,
                 ) from None
@@ -224,6 +230,9 @@ class MachineFloor:
         while True:
             await self._restore()
             self._line.beat()
-            if self._holding is not None and self._line.was_struck(self._holding):
-                self._on_lost()
+            if self._holding is not None:
+                if self._line.was_struck(self._holding):
+                    self._on_lost()
+                else:
+                    self._line.take()  # Somebody who came into a deleted folder may have had it for a moment.
             await asyncio.sleep(BEAT_SECONDS)

@@ -71,11 +71,14 @@ class Line:
         self._alive: FileLock | None = None
         self._drawn = 0
         self._mine: set[Ticket] = set()
+        self._seen = folder.is_dir()
+        """There is a line, and others may stand in it."""
 
     @asynccontextmanager
     async def book(self) -> AsyncIterator[None]:
         """Nobody else reads or changes the line meanwhile; so nothing is awaited inside."""
         make_folder(self.folder)
+        self._seen = True
         lock = await self._take_book()
         if lock is None:
             # Its keeper reads and writes on if it ever thaws, which costs no more than a place in the line.
@@ -118,6 +121,7 @@ class Line:
         """The line as it stands; None when somebody has the book just now, or it cannot be read. Makes no folder."""
         if not self.folder.is_dir():
             return []
+        self._seen = True
         lock = self._lock(BOOK)
         try:
             with lock.acquire(blocking=False):
@@ -182,7 +186,17 @@ class Line:
     def take(self) -> None:
         """This process has the floor."""
         with suppress(OSError):
-            self._held.acquire(blocking=False)
+            if not self._held.is_locked:
+                self._held.acquire(blocking=False)
+
+    def take_again(self, ticket: Ticket) -> None:
+        """The floor is this process's, and what shows it may be deleted. Whoever has come since and stands before
+        `ticket` loses their place; one who speaks already is silent with their next beat."""
+        for other in self.living():
+            if other.number <= ticket.number and not self.is_mine(other):
+                self.strike(other)
+        self.give_back()
+        self.take()
 
     def is_robbed(self) -> bool:
         """Somebody has the floor and stands in no line: the folder was deleted, and nobody's place is back yet."""
@@ -217,6 +231,10 @@ class Line:
             return 0
 
     # Without it: only what is this process's own.
+
+    def has_vanished(self) -> bool:
+        """There was a line, and its folder is gone with all that were in it."""
+        return self._seen and not self.folder.is_dir()
 
     def is_mine(self, ticket: Ticket) -> bool:
         return ticket.process == self._process
