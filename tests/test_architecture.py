@@ -71,6 +71,7 @@ HOMES = {
     "sherpa_onnx": "engines",
     "chatterbox": "engines",
     "torch": "engines",
+    "perth": "engines",
     "filelock": "tickets models",
     "platformdirs": "settings_files",
     "time": "clock",
@@ -92,6 +93,7 @@ HEAVY = {
     "sherpa_onnx",
     "torch",
     "chatterbox",
+    "perth",
     "ray",
     "yaml",
 }

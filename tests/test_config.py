@@ -64,6 +64,8 @@ def test_an_empty_value_counts_as_not_set() -> None:
         ("VOICEMODE_SERVE_PORT", "65536"),
         ("VOICEMODE_SERVE_HOST", "::1]"),
         ("VOICEMODE_SERVE_HOST", "a b"),
+        ("VOICEMODE_CHATTERBOX_DEVICE", "gpu"),
+        ("VOICEMODE_CHATTERBOX_DEVICE", "cuda:"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed_and_the_default_is_used(name: str, value: str) -> None:

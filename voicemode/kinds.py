@@ -121,6 +121,17 @@ def is_loopback(url: str) -> bool:
     return is_loopback_host(urlsplit(url).hostname or "")
 
 
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
+
+
+def _device(text: str) -> str:
+    if _DEVICE.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
+
+
+DEVICE: Kind[str] = Kind(allowed="auto, cuda, cuda:N, mps, cpu", parse=_device, show=str)
+
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}")
 
 

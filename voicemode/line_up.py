@@ -107,12 +107,16 @@ class LineUp:
         return [*engines, self._embedded, *named]
 
     def _chatterbox(self) -> TtsEngine:
+        from voicemode.engines.chatterbox.model import ChatterboxSettings
         from voicemode.engines.chatterbox.voice import ChatterboxVoice
         from voicemode.engines.far_voices import far_voices
 
-        far = self._config.speech_server.voices_url
+        settings = self._config.speech_server
+        far = settings.voices_url
         return ChatterboxVoice(
-            folders=[self._places.data / "voices"], remote=far_voices(far) if far else None
+            ChatterboxSettings(device=settings.chatterbox_device, weights=self._places.chatterbox),
+            folders=[self._places.data / "voices"],
+            remote=far_voices(far) if far else None,
         )
 
     def _realtime(self) -> list[TtsEngine]:

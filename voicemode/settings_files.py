@@ -41,6 +41,8 @@ class Folders:
     recordings: Path
     models: Path
     user_file: Path
+    chatterbox: Path | None = None
+    """Its weights; None: from where its package fetches them."""
 
 
 MOST_PROBLEMS = 5
@@ -213,12 +215,14 @@ def folders(config: Config, environment: Mapping[str, str]) -> Folders:
         data = _last_resort()
     events = _absolute(config.log.events_dir, environment) if config.log.events_dir else None
     models = _absolute(config.neural.models_dir, environment) if config.neural.models_dir else None
+    weights = config.speech_server.chatterbox_weights
     return Folders(
         data=data,
         events=events or data / "events",
         recordings=data / "recordings",
         models=models or data / "models",
         user_file=user_file(environment),
+        chatterbox=_absolute(weights, environment) if weights else None,
     )
 
 

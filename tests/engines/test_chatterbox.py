@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts.chatterbox_signatures import TABLE, signatures
 from tests.codecs.material import floats, pitch, s16, tone
 from tests.support.chatterbox import standin
 from tests.support.contract import (
@@ -133,7 +135,7 @@ async def test_a_recording_is_only_for_this_users_eyes_while_it_is_read(package:
             seen.append((modes[0], modes[1], wav_fpath))
             super().prepare_conditionals(wav_fpath, exaggeration)
 
-    Chatterbox(Looking("cpu", None)).prepare(ALICE)
+    Chatterbox(package.with_voice(Looking, hertz=None)).prepare(ALICE)
     assert (seen[0][0], seen[0][1]) == (0o600, 0o700)
     assert not Path(seen[0][2]).parent.exists()
 
@@ -162,9 +164,9 @@ async def test_a_streaming_fork_gives_its_chunks_as_the_preset_says(package: Any
         ) -> Iterator[tuple[Any, None]]:
             asked.append({"chunk": chunk_size, "printed": print_metrics})
             for _ in range(0, len(text), 10):
-                yield self.s3gen.inference(speech_tokens=chunk_size / 25, ref_dict=self.conds)[0], None
+                yield self.s3gen.inference(speech_tokens=chunk_size, ref_dict=self.conds.gen)[0], None
 
-    engine = ChatterboxVoice(load_model=lambda settings: Chatterbox(Fork("cpu", package.Conditionals(220.0))))
+    engine = ChatterboxVoice(load_model=lambda settings: Chatterbox(package.with_voice(Fork)))
     request = SpeechRequest(text="Hello there, you.", delivery=delivery("realtime"))
     async with engine.synthesize(request) as audio:
         chunks = [len(chunk) // 2 / 24_000 async for chunk in audio.chunks]
@@ -174,7 +176,7 @@ async def test_a_streaming_fork_gives_its_chunks_as_the_preset_says(package: Any
 
 
 async def test_an_older_decoder_without_steps_is_left_as_it_is(package: Any) -> None:
-    tts = package.ChatterboxTTS("cpu", package.Conditionals(220.0))
+    tts = package.with_voice(package.ChatterboxTTS)
 
     def inference(speech_tokens: Any, ref_dict: Any = None) -> Any:
         return package.S3Gen().inference(speech_tokens, ref_dict=ref_dict)
@@ -185,6 +187,31 @@ async def test_an_older_decoder_without_steps_is_left_as_it_is(package: Any) -> 
     assert list(model.speak("Hello.", model.own_voice, delivery(), lambda: False))
 
 
+async def test_what_nobody_hears_any_more_stops_at_the_next_token(package: Any) -> None:
+    tts = package.with_voice(package.ChatterboxTTS)
+    model, transformer = Chatterbox(tts), tts.t3.tfmr
+    assert not list(model.speak(LONG, model.own_voice, delivery(), lambda: transformer.calls == 7))
+    assert transformer.calls == 7
+    assert list(model.speak("Hello.", model.own_voice, delivery(), lambda: False))
+
+
+async def test_no_progress_is_drawn_beside_the_log(package: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    model = load(ChatterboxSettings())
+    assert list(model.speak("Hello.", model.own_voice, delivery(), lambda: False))
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_no_guidance_at_all_is_asked_for_as_next_to_none(engine: ChatterboxVoice, package: Any) -> None:
+    request = SpeechRequest(text="Hello there, you.", delivery=delivery(cfg_weight=0.0))
+    assert (await said(engine, request))[1]
+    assert 0 < package.ChatterboxTTS.made[0].said[-1]["cfg_weight"] < 0.001
+
+
+async def test_a_voice_does_not_hang_on_to_what_it_was_calculated_from(package: Any) -> None:
+    prepared: Any = load(ChatterboxSettings()).prepare(ALICE)
+    assert not prepared.gen["requires_grad"]
+
+
 async def test_what_fails_in_the_model_is_an_error_of_the_engine(package: Any) -> None:
     class Failing(package.ChatterboxTTS):  # type: ignore[misc]
         def generate(self, text: str, **how: Any) -> Any:
@@ -192,7 +219,7 @@ async def test_what_fails_in_the_model_is_an_error_of_the_engine(package: Any) -
                 raise RuntimeError("CUDA out of memory")
             return super().generate(text, **how)
 
-    tts = Failing("cpu", package.Conditionals(220.0))
+    tts = package.with_voice(Failing)
     engine = ChatterboxVoice(load_model=lambda settings: Chatterbox(tts))
     for limit, error in ((0, EngineError), (1, StreamBroken)):
         tts.limit = limit
@@ -209,8 +236,20 @@ async def test_without_the_package_the_way_to_install_it_is_told() -> None:
     engine = ChatterboxVoice()
     with pytest.raises(EngineUnavailable, match="chatterbox-tts") as caught:
         await engine.warm()
-    assert "uv tool install" in caught.value.hint
+    assert "voicemode[chatterbox]" in caught.value.hint
     await engine.close()
+
+
+async def test_a_watermark_that_cannot_be_made_is_told_with_what_it_lacks(
+    package: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import perth
+
+    # What the package leaves where `pkg_resources` is missing.
+    monkeypatch.setattr(perth, "PerthImplicitWatermarker", None)
+    with pytest.raises(EngineUnavailable, match="pkg_resources") as caught:
+        load(ChatterboxSettings())
+    assert "setuptools<82" in caught.value.hint
 
 
 async def test_weights_from_a_folder_and_what_is_missing_in_it(package: Any, tmp_path: Path) -> None:
@@ -257,11 +296,34 @@ async def test_closing_while_somebody_waits_ends_the_waiting(engine: ChatterboxV
         await engine.warm()
 
 
+@pytest.mark.spec("SPT-71")
+async def test_the_stand_in_takes_what_the_package_takes(package: Any) -> None:
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    assert signatures() == table["signatures"]
+
+
 def test_pieces_are_short_first_and_never_longer_than_the_model_can_say() -> None:
     made = pieces(LONG)
     assert len(made[0]) < 60
     assert max(map(len, made)) <= 260
     assert " ".join(made) == LONG.strip()
+
+
+async def test_device_and_weights_are_those_of_the_variables(package: Any, tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    for name in (*package.NEEDED, "conds.pt"):
+        (tmp_path / "weights" / name).touch()
+    environment = {
+        "HOME": str(tmp_path),
+        "VOICEMODE_BASE_DIR": str(tmp_path / "data"),
+        "VOICEMODE_SPEECH_ENGINES": "chatterbox",
+        "VOICEMODE_CHATTERBOX_DEVICE": "cuda:1",
+        "VOICEMODE_CHATTERBOX_WEIGHTS": "~/weights",
+    }
+    async with open_app(Config.from_sources(environment, {}, {}), environment) as app:
+        engine = app.line_up.speakers[-1]
+        assert (await said(engine, SpeechRequest(text="Hello.")))[1]
+        assert package.ChatterboxTTS.made[0].device == "cuda:1"
 
 
 @pytest.mark.parametrize("named", [True, False])

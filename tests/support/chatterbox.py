@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+PACKAGES = ("chatterbox", "perth", "torch")
 STANDINS = Path(__file__).parent / "standins"
 
 
@@ -22,5 +23,5 @@ def standin() -> Iterator[Any]:
         yield module
     finally:
         sys.path.remove(str(STANDINS))
-        for name in [name for name in sys.modules if name.split(".")[0] in ("chatterbox", "torch")]:
+        for name in [name for name in sys.modules if name.split(".")[0] in PACKAGES]:
             del sys.modules[name]

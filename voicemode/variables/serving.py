@@ -1,10 +1,13 @@
 """What voicemode itself serves: MCP over HTTP, and speech for other programs."""
 
+# ruff: noqa: RUF009  (`setting` makes a dataclass field, as `field` does)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
-from voicemode.kinds import HOST, TEXT, URL, WORDS, integer, number
+from voicemode.kinds import DEVICE, FOLDER, HOST, TEXT, URL, WORDS, integer, number
 from voicemode.settings import setting
 
 
@@ -76,6 +79,20 @@ class SpeechServerSettings:
         URL,
         "",
         "Where recordings of voices are fetched that are not in the folder of voices, as NAME.wav under this address.",
+        from_project=False,
+    )
+    chatterbox_device: str = setting(
+        "VOICEMODE_CHATTERBOX_DEVICE",
+        DEVICE,
+        "auto",
+        "What Chatterbox computes on. auto: the first there is of cuda, mps, cpu.",
+        from_project=False,
+    )
+    chatterbox_weights: PurePath | None = setting(
+        "VOICEMODE_CHATTERBOX_WEIGHTS",
+        FOLDER,
+        None,
+        "Folder with Chatterbox's weights. Empty: from Hugging Face, into its cache.",
         from_project=False,
     )
     streams: int = setting(

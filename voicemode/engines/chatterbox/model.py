@@ -2,15 +2,16 @@
 
 Everything here blocks and belongs to one thread. Of the package's own class two kinds are known: the original, whose
 `generate` gives a piece of text as a whole, and the streaming forks, whose `generate_stream` gives chunks of speech
-tokens (and prints its metrics unless told not to).
+tokens (and prints its metrics unless told not to). Seen to work with 0.1.7, `scripts/chatterbox_weights.py`.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,12 @@ from voicemode.sentences import cut_long
 from voicemode.speech import Delivery
 
 NAME = "chatterbox"
-INSTALL = (
-    "Install it beside voicemode, on Python 3.11: "
-    "`uv tool install --python 3.11 --with chatterbox-tts voicemode`; see the README."
-)
+INSTALL = "Install voicemode with it: `uv tool install 'voicemode[chatterbox]'`; see the README."
 FIRST_CHARACTERS = 15
 PIECE_CHARACTERS = 200
 """The model stops after 1,000 speech tokens, 40 s; so much text is about 14."""
+LEAST_CFG_WEIGHT = 1e-6
+"""At 0 `generate` of 0.1.7 prepares one sequence where its sampling wants two, and fails; so little sounds the same."""
 _WHOLE = 32_767
 
 
@@ -40,6 +40,10 @@ class ChatterboxSettings:
     weights: Path | None = None
 
 
+class _Stopped(Exception):
+    """Whoever listened has left."""
+
+
 class Chatterbox:
     """A loaded model. `tts` is the package's object."""
 
@@ -48,22 +52,29 @@ class Chatterbox:
         self.rate = int(tts.sr)
         self.streams = hasattr(tts, "generate_stream")
         self._steps: int | None = None
+        self._stopped: Callable[[], bool] = _never
         self.own_voice: object | None = tts.conds
         """What the weights bring along; None where they bring no voice."""
         self.sets_steps = self._take_over_steps()
+        self._stop_at_tokens()
+        self._draw_no_bar()
 
     def prepare(self, recording: bytes) -> object:
         """What the model speaks with in the voice of `recording`. Raises `InvalidRequest`.
 
         The package wants a path, and librosa reads the file: it lies in a folder that only this user can open.
         """
+        import torch
+
         with tempfile.TemporaryDirectory(prefix="voicemode-") as folder:
             path = Path(folder, "voice")
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(recording)
             try:
-                self._tts.prepare_conditionals(str(path), exaggeration=0.5)
+                # Without it the voice holds on to all that was calculated on the way, for a training that never comes.
+                with torch.no_grad():
+                    self._tts.prepare_conditionals(str(path), exaggeration=0.5)
             except Exception as error:  # librosa, soundfile and torch each have errors of their own
                 raise InvalidRequest(
                     f"Chatterbox cannot make a voice of the recording: {_said(error)}.",
@@ -75,21 +86,27 @@ class Chatterbox:
     def speak(
         self, text: str, voice: object, delivery: Delivery, stopped: Callable[[], bool]
     ) -> Iterator[bytes]:
-        """s16le mono samples at `rate`, chunk by chunk; looks at `stopped` before each."""
-        for piece in pieces(text):
-            if stopped():
-                return
-            # Set for each piece: a voice prepared meanwhile has left its own here.
-            self._tts.conds, self._steps = voice, delivery.steps
-            for sound in self._sound(piece, delivery):
-                yield samples(sound)
+        """s16le mono samples at `rate`, chunk by chunk; looks at `stopped` before each, and at each speech token."""
+        self._stopped = stopped
+        try:
+            for piece in pieces(text):
                 if stopped():
                     return
+                # Set for each piece: a voice prepared meanwhile has left its own here.
+                self._tts.conds, self._steps = voice, delivery.steps
+                for sound in self._sound(piece, delivery):
+                    yield samples(sound)
+                    if stopped():
+                        return
+        except _Stopped:
+            return
+        finally:
+            self._stopped = _never
 
     def _sound(self, piece: str, delivery: Delivery) -> Iterator[Any]:
         how = {
             "exaggeration": delivery.exaggeration,
-            "cfg_weight": delivery.cfg_weight,
+            "cfg_weight": max(delivery.cfg_weight, LEAST_CFG_WEIGHT),
             "temperature": delivery.temperature,
         }
         if not self.streams:
@@ -115,10 +132,27 @@ class Chatterbox:
         decoder.inference = inference
         return True
 
+    def _stop_at_tokens(self) -> None:
+        """`generate` returns after a whole piece, up to 40 s of sound; its transformer is called for every 40 ms."""
+        transformer: Any = getattr(self._tts.t3, "tfmr", None)
+        if hasattr(transformer, "register_forward_pre_hook"):
+            transformer.register_forward_pre_hook(self._go_on)
+
+    def _go_on(self, *_: object) -> None:
+        if self._stopped():
+            raise _Stopped
+
+    def _draw_no_bar(self) -> None:
+        """The sampling shows its progress on stderr, a bar for each piece, which in a server's log is noise."""
+        module: Any = sys.modules[type(self._tts.t3).__module__]
+        if hasattr(module, "tqdm"):
+            module.tqdm = _undrawn
+
 
 def load(settings: ChatterboxSettings) -> Chatterbox:
     """Takes ten seconds and more, and two gigabytes the first time. Raises `EngineUnavailable`."""
     try:
+        import perth
         import torch
         from chatterbox.tts import ChatterboxTTS
     except ImportError as error:
@@ -127,6 +161,12 @@ def load(settings: ChatterboxSettings) -> Chatterbox:
             engine=NAME,
             hint=INSTALL,
         ) from error
+    if perth.PerthImplicitWatermarker is None:
+        raise EngineUnavailable(
+            "Chatterbox's watermark needs pkg_resources, which setuptools brings before version 82 only.",
+            engine=NAME,
+            hint=f"Install 'setuptools<82' beside it, as the extra does. {INSTALL}",
+        )
     device = settings.device if settings.device != "auto" else _best_device(torch)
     try:
         if settings.weights is not None:
@@ -164,6 +204,14 @@ def samples(sound: Any) -> bytes:
     values = sound.squeeze(0).detach().cpu().numpy()
     data: bytes = (values.clip(-1.0, 1.0) * _WHOLE).round().astype("<i2").tobytes()
     return data
+
+
+def _never() -> bool:
+    return False
+
+
+def _undrawn(tokens: Iterable[int], **_: object) -> Iterable[int]:
+    return tokens
 
 
 def _best_device(torch: Any) -> str:

@@ -7,69 +7,43 @@ import threading
 import wave
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+import perth
+import torch
 
-CHARACTERS_PER_SECOND = 14.0
-MOST_SECONDS = 1_000 / 25
+from .models.s3gen import S3GEN_SR, S3Gen, Tensor
+from .models.t3 import T3
+from .models.t3.modules.cond_enc import T3Cond
+
+Made = TypeVar("Made", bound="ChatterboxTTS")
+
 NEEDED = ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json")
-
-
-class Tensor:
-    """As much of torch's as `generate` gives its caller."""
-
-    def __init__(self, values: npt.NDArray[np.float32]) -> None:
-        self._values = values
-
-    def squeeze(self, dim: int) -> Tensor:
-        return Tensor(self._values.squeeze(dim))
-
-    def detach(self) -> Tensor:
-        return self
-
-    def cpu(self) -> Tensor:
-        return self
-
-    def numpy(self) -> npt.NDArray[np.float32]:
-        return self._values
+MOST_TOKENS = 1_000
 
 
 @dataclass
 class Conditionals:
-    hertz: float
+    """`gen` holds how high the voice is, in place of what the decoder is given there, and whether that hangs on to what
+    it was calculated from."""
 
-
-class S3Gen:
-    """`inference` as since version 0.1.5; `steps` notes what it was called with."""
-
-    def __init__(self) -> None:
-        self.steps: list[int | None] = []
-
-    def inference(
-        self,
-        speech_tokens: Any,
-        ref_wav: Any = None,
-        ref_sr: int | None = None,
-        ref_dict: Any = None,
-        drop_invalid_tokens: bool = True,
-        n_cfm_timesteps: int | None = None,
-        speech_token_lens: Any = None,
-    ) -> tuple[Tensor, None]:
-        self.steps.append(n_cfm_timesteps)
-        at = np.arange(round(float(speech_tokens) * 24_000)) / 24_000
-        return Tensor((0.3 * np.sin(2 * np.pi * ref_dict.hertz * at)).astype("float32")[None, :]), None
+    t3: T3Cond
+    gen: dict[str, Any]
 
 
 class ChatterboxTTS:
     made: ClassVar[list[ChatterboxTTS]] = []
 
-    def __init__(self, device: str, conds: Conditionals | None) -> None:
-        self.sr = 24_000
+    def __init__(
+        self, t3: T3, s3gen: S3Gen, ve: Any, tokenizer: Any, device: str, conds: Conditionals | None = None
+    ) -> None:
+        self.sr = S3GEN_SR
+        self.t3 = t3
+        self.s3gen = s3gen
         self.device = device
         self.conds = conds
-        self.s3gen = S3Gen()
+        self.watermarker = perth.PerthImplicitWatermarker()
         self.said: list[dict[str, Any]] = []
         self.gate = threading.Event()
         """Closed: a generation takes until it is opened."""
@@ -79,15 +53,15 @@ class ChatterboxTTS:
         ChatterboxTTS.made.append(self)
 
     @classmethod
-    def from_local(cls, ckpt_dir: Path | str, device: str) -> ChatterboxTTS:
+    def from_local(cls: type[Made], ckpt_dir: Path | str, device: str) -> Made:
         for name in NEEDED:
             if not Path(ckpt_dir, name).exists():
                 raise FileNotFoundError(f"No such file or directory: {Path(ckpt_dir, name)}")
-        return cls(_known(device), Conditionals(220.0) if Path(ckpt_dir, "conds.pt").exists() else None)
+        return with_voice(cls, _known(device), 220.0 if Path(ckpt_dir, "conds.pt").exists() else None)
 
     @classmethod
-    def from_pretrained(cls, device: str) -> ChatterboxTTS:
-        return cls(_known(device), Conditionals(220.0))
+    def from_pretrained(cls: type[Made], device: str) -> Made:
+        return with_voice(cls, _known(device), 220.0)
 
     def prepare_conditionals(self, wav_fpath: str, exaggeration: float = 0.5) -> None:
         """The voice of a recording: the lowest note in it."""
@@ -96,7 +70,8 @@ class ChatterboxTTS:
             rate = file.getframerate()
         if not len(values):
             raise ValueError("zero-size array to reduction operation maximum which has no identity")
-        self.conds = Conditionals(float(np.abs(np.fft.rfft(values)).argmax()) * rate / len(values))
+        hertz = float(np.abs(np.fft.rfft(values)).argmax()) * rate / len(values)
+        self.conds = _conditionals(hertz, exaggeration)
 
     def generate(
         self,
@@ -111,10 +86,9 @@ class ChatterboxTTS:
     ) -> Tensor:
         if audio_prompt_path:
             self.prepare_conditionals(audio_prompt_path, exaggeration=exaggeration)
-        else:
-            assert self.conds is not None, (
-                "Please `prepare_conditionals` first or specify `audio_prompt_path`"
-            )
+        assert self.conds is not None, "Please `prepare_conditionals` first or specify `audio_prompt_path`"
+        if exaggeration != self.conds.t3.emotion_adv:
+            self.conds.t3 = T3Cond(self.conds.t3.speaker_emb, emotion_adv=exaggeration)
         self.gate.wait(30)
         threading.Event().wait(self.seconds)
         self.said.append(
@@ -125,8 +99,31 @@ class ChatterboxTTS:
                 "temperature": temperature,
             }
         )
-        seconds = min(len(text) / CHARACTERS_PER_SECOND, MOST_SECONDS)
-        return self.s3gen.inference(speech_tokens=seconds, ref_dict=self.conds)[0]
+        tokens = self.t3.inference(
+            t3_cond=self.conds.t3,
+            text_tokens=text,
+            max_new_tokens=MOST_TOKENS,
+            temperature=temperature,
+            cfg_weight=cfg_weight,
+            repetition_penalty=repetition_penalty,
+            min_p=min_p,
+            top_p=top_p,
+        )
+        sound, _ = self.s3gen.inference(speech_tokens=tokens, ref_dict=self.conds.gen)
+        marked = self.watermarker.apply_watermark(sound.squeeze(0).numpy(), sample_rate=self.sr)
+        return Tensor(marked).unsqueeze(0)
+
+
+def with_voice(cls: type[Made], device: str = "cpu", hertz: float | None = 220.0) -> Made:
+    """A model as the package's loading makes it; no voice of its own where `hertz` is None."""
+    return cls(T3(), S3Gen(), None, None, device, conds=None if hertz is None else _conditionals(hertz, 0.5))
+
+
+def _conditionals(hertz: float, exaggeration: float) -> Conditionals:
+    return Conditionals(
+        T3Cond(speaker_emb=hertz, emotion_adv=exaggeration),
+        {"hertz": hertz, "requires_grad": torch.is_grad_enabled()},
+    )
 
 
 def _known(device: str) -> str:
