@@ -131,13 +131,15 @@ class EndpointRetried(Event):
 
 @event
 class FirstByte(Event):
-    """The first of a piece has come. `format` is what was found; `kept`: it comes from the phrases on this machine."""
+    """The first of a piece has come. `format` is what was found; `kept`: it comes from the phrases on this machine.
+    `begins`: this engine says the first words, because it begins sooner than the one that says the rest."""
 
     piece: int
     engine: str
     voice: str
     format: str
     kept: bool = False
+    begins: bool = False
 
 
 @event

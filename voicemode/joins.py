@@ -105,6 +105,12 @@ class Contour:
         )
         return silent * BLOCK_SECONDS
 
+    @property
+    def loud(self) -> list[int]:
+        """The peaks of the blocks in which the voice was heard, of 32,768."""
+        quiet = self._quiet
+        return [level for level in self._levels if level > quiet]
+
     def feed(self, frame: Frame) -> None:
         data = self._rest + frame.data
         heights = data[1::2].translate(_HEIGHTS)

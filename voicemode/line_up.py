@@ -15,6 +15,7 @@ from voicemode.endpoints import usable
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
+from voicemode.engines.mixed_start import MixedStart
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import VoiceModeError
@@ -25,7 +26,7 @@ from voicemode.settings_files import Folders
 from voicemode.speech import AudioFormat
 
 if TYPE_CHECKING:
-    from voicemode.status import Engines
+    from voicemode.status import Engines, EngineStatus
 
 CHATTERBOX = "chatterbox"
 
@@ -48,7 +49,9 @@ class LineUp:
         self.word_ear = EmbeddedEar()
         self.models = OwnModels(config, Store(places.models), self._embedded.ipa)
         self.speakers = self._speakers()
-        self.speech = self._phrases(FirstSpeech(self.speakers))
+        chain = FirstSpeech(self.speakers)
+        self._mixed = self._mixed_start(chain)
+        self.speech = self._phrases(self._mixed or chain)
         self.transcription = FirstTranscription(self._listeners())
 
     async def states(self, *, check: bool = False) -> Engines:
@@ -65,7 +68,7 @@ class LineUp:
             ),
         )
         return Engines(
-            speech=(*self.models.with_voices(speech), *system, embedded_voice()),
+            speech=tuple(map(self._timed, (*self.models.with_voices(speech), *system, embedded_voice()))),
             transcription=(
                 *self.models.with_ears(transcription),
                 *(() if config.listening.base_urls else (embedded_ear(),)),
@@ -81,6 +84,14 @@ class LineUp:
         for step in (*(engine.warm for engine in self._servers), self._warm_codecs, *self.models.warming()):
             with suppress(VoiceModeError):
                 await step()
+
+    def _timed(self, state: EngineStatus) -> EngineStatus:
+        """With how soon it begins, where that decides who does."""
+        first = self._mixed.first_sound(state.name) if self._mixed is not None else None
+        if first is None:
+            return state
+        told = f"first sound after {first:.2f} s"
+        return replace(state, detail=f"{state.detail}, {told}" if state.detail else told)
 
     def costs(self, engine: TtsEngine | SttEngine) -> bool:
         """Whether somebody is paid for what it does."""
@@ -105,6 +116,11 @@ class LineUp:
         # Behind the voice that always answers: only who names it gets a model of two gigabytes.
         named = [self._chatterbox()] if CHATTERBOX in self._config.speech_server.engines else []
         return [*engines, self._embedded, *named]
+
+    def _mixed_start(self, chain: FirstSpeech) -> MixedStart | None:
+        """The system's and the embedded voice have names of their own; the cloud's next voice may reword."""
+        alike = self._config.speech.mixed_start
+        return MixedStart(chain, [*self._servers, *self.models.voices], alike) if alike is not None else None
 
     def _chatterbox(self) -> TtsEngine:
         from voicemode.engines.chatterbox.model import ChatterboxSettings

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from voicemode.ledger import Measured
+from voicemode.levelling import Levels
 from voicemode.speech import AudioFormat
 
 REMEMBERED = 5
@@ -83,6 +84,8 @@ class Links:
         """The engine that spoke last."""
         self.voices: dict[str, Measured] = {}
         """How voices speak, by engine, name and speed."""
+        self.levels = Levels()
+        """How loud they are, by the same."""
 
     def learn(self, engine: str, arrivals: Arrivals, seconds: float) -> None:
         """A stream of `engine` has ended; it held `seconds` of sound."""

@@ -13,11 +13,12 @@ from voicemode.errors import BadContent, InvalidRequest, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
 from voicemode.ledger import Ledger, longest_seconds
+from voicemode.levelling import Louder
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
 from voicemode.receiving import Give, Receiving
-from voicemode.speech import EncodedAudio, SpeechRequest
+from voicemode.speech import EncodedAudio, Speaker, SpeechRequest
 from voicemode.telling import telling
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS, Splitter
 
@@ -44,8 +45,8 @@ class RenderingPorts:
 class Rendering:
     """One message becoming sound. Its pieces are in `ledger` from the start, or as they are written.
 
-    `engine` and `voice` say who spoke last, `notes` what the listener has to know about that; `on_fill` is told how
-    many seconds to gather before the first sample.
+    `engine` and `voice` say who spoke last, `speakers` who spoke at all, `notes` what the listener has to know about
+    that; `on_fill` is told how many seconds to gather before the first sample.
     Raises `InvalidRequest` when there is nothing to say or too much.
     """
 
@@ -61,7 +62,12 @@ class Rendering:
     ) -> None:
         self.ledger = Ledger(ports.format.rate, speed=request.speed, voices=ports.links.voices)
         self.engine = self.voice = ""
+        self.speakers: list[Speaker] = []
         self.notes: list[str] = []
+        self._usual = ""
+        """The engine that will say what is asked for next, once that is known."""
+        self._opened = False
+        """A piece has been said whole."""
         self._ports = ports
         self._request = request
         self._turn = turn
@@ -88,7 +94,7 @@ class Rendering:
         self._begin_reading()
         if not await self._has(0):
             raise nothing_to_say()
-        self._next = self._ask(0)
+        self._next = self._ask(0, opening=True)
         await self._next.opened()
 
     async def run(self, write: Write) -> None:
@@ -149,7 +155,7 @@ class Rendering:
 
     async def _say(self, number: int, write: Write) -> int:
         """One piece; gives the number of the piece to go on with, which after a break is the rest of this one."""
-        ahead, self._next = self._next or self._ask(number), None
+        ahead, self._next = self._next or self._ask(number, opening=not self._opened), None
         if ahead.read:
             self._ask_next(number + 1)
         self._pause = None
@@ -167,6 +173,9 @@ class Rendering:
             try:
                 audio = await ahead.opened()
                 self._note_first_byte(number, audio)
+                if audio.rest is not None:
+                    self._ask_next(number + 1)  # Of another engine, which is idle.
+                    way[:0] = self._levelled(audio.rest)
                 if (begun := self._breaks.begun(self._speaker)) is not None:
                     way.insert(0, PassOver(ports.format, begun, pause=self._least_pause))
                 await self._receive(number, audio, piece, give)
@@ -181,6 +190,7 @@ class Rendering:
         self._complete(number, audio, piece)
         if not audio.kept:
             ports.links.learn(audio.engine, ahead.arrivals, piece.seconds)
+            ports.links.latest = self._usual
         self._running = None
         return number + 1
 
@@ -200,6 +210,8 @@ class Rendering:
         voiced = piece.contour.voiced(pause=self._least_pause)
         doubtful = audio.unsealed and self._breaks.too_short(number, heard)
         self._breaks.said()
+        self._opened = True
+        self._ports.links.levels.learn(self._speaker, piece.contour.loud)
         self.ledger.complete(number, voice=self._speaker, voiced=None if doubtful else voiced)
         fmt, text = self._ports.format, self.ledger.pieces[number]
         samples = fmt.samples(pause_after(text) - piece.contour.quiet_at_end)
@@ -211,14 +223,16 @@ class Rendering:
             now = clock.monotonic()
             self._emit(SpeechReworded(at=now, turn=self._turn, piece=number, engine=audio.engine, how=how))
 
-    def _ask(self, number: int) -> ReadAhead:
+    def _ask(self, number: int, *, opening: bool = False) -> ReadAhead:
         self._wanted = None
         links, turn = self._ports.links, self._turn
         text = self.ledger.pieces[number]
-        running = self._running.speed if self._running is not None else None
-        wanted = links.format(self.engine or links.latest, self._request.format, running=running)
+        running = self._running.speed if self._running is not None and self._usual == self.engine else None
+        wanted = links.format(self._usual or links.latest, self._request.format, running=running)
         tell = telling(self._emit, turn=turn, piece=number)
-        request = replace(self._request, text=text, format=wanted, tell=tell, turn=turn, piece=number)
+        request = replace(
+            self._request, text=text, format=wanted, tell=tell, turn=turn, piece=number, opening=opening
+        )
         engine = self._ports.engine.name
         self._emit(
             SpeechRequested(
@@ -239,6 +253,10 @@ class Rendering:
     def _note_first_byte(self, number: int, audio: EncodedAudio) -> None:
         first = not self.engine
         self.engine, self.voice = audio.engine, audio.voice
+        self._usual = audio.rest.engine if audio.rest is not None else audio.engine
+        speaker = Speaker(engine=audio.engine, voice=audio.voice)
+        if speaker not in self.speakers:
+            self.speakers.append(speaker)
         if audio.note and audio.note not in self.notes:
             self.notes.append(audio.note)
         if first:
@@ -252,6 +270,7 @@ class Rendering:
                 voice=audio.voice,
                 format=audio.format,
                 kept=audio.kept,
+                begins=audio.rest is not None,
             )
         )
 
@@ -262,7 +281,15 @@ class Rendering:
 
     @property
     def _speaker(self) -> str:
-        return f"{self.engine}/{self.voice}/{self._request.speed}"
+        return self._named(self.engine, self.voice)
+
+    def _named(self, engine: str, voice: str) -> str:
+        return f"{engine}/{voice}/{self._request.speed}"
+
+    def _levelled(self, rest: Speaker) -> list[Stage[Frame, Frame]]:
+        """What makes the first words as loud as the rest will be."""
+        factor = self._ports.links.levels.factor(self._speaker, like=self._named(rest.engine, rest.voice))
+        return [] if factor == 1.0 else [Louder(factor)]
 
     def _break_off(self, number: int, piece: Receiving, error: VoiceModeError) -> int:
         """What came is played; what is missing is asked for again, unless it is hopeless."""

@@ -233,6 +233,7 @@ class Utterance:
             timings=metrics.timings(self.events),
             engine=self._rendering.engine,
             voice=self._rendering.voice,
+            speakers=tuple(self._rendering.speakers),
             metrics=metrics.figures(self.events),
             seconds_heard=round(seconds, 3),
             recording=recording,

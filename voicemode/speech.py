@@ -76,6 +76,14 @@ class Voice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Speaker:
+    """Who speaks: an engine, with one of its voices."""
+
+    engine: str
+    voice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """How a neural voice that is made token by token speaks (`presets.py` has the ranges and sets of them).
 
@@ -112,6 +120,8 @@ class SpeechRequest:
     turn: str = field(default="", compare=False)
     piece: int = field(default=0, compare=False)
     """Of which turn it is a piece, and which: for those who keep what comes. To an engine it says nothing."""
+    opening: bool = field(default=False, compare=False)
+    """Nothing of its message has been said yet: how soon its sound comes counts for more than with other pieces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +147,8 @@ class EncodedAudio:
     """Its end is no more than a connection that closes: a stream that broke off looks the same."""
     reworded: Callable[[], str | None] = as_written
     """How the words said depart from the text; None where they do not. Known when the chunks have ended."""
+    rest: Speaker | None = None
+    """Who says the rest of the message, where this engine says its first words because it begins sooner."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,6 +242,9 @@ class Spoken:
     timings: Timings = field(default_factory=Timings)
     engine: str = ""
     voice: str = ""
+    """Of whom spoke last."""
+    speakers: tuple[Speaker, ...] = ()
+    """All who spoke, in the order of their first words."""
     metrics: Metrics = field(default_factory=Metrics)
     seconds_heard: float = 0.0
     recording: Path | None = None

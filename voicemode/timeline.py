@@ -150,7 +150,8 @@ def _endpoint_retried(event: ev.EndpointRetried) -> str:
 def _first_byte(event: ev.FirstByte) -> str:
     whence = "from the phrases on this machine, " if event.kept else ""
     voice = f", voice {event.voice}" if event.voice else ""
-    return f"First byte of piece {event.piece} ({whence}{event.engine}{voice}, {event.format})."
+    begins = ", which only begins" if event.begins else ""
+    return f"First byte of piece {event.piece} ({whence}{event.engine}{begins}{voice}, {event.format})."
 
 
 def _speech_received(event: ev.SpeechReceived) -> str:

@@ -67,11 +67,17 @@ class _Chain(Generic[E]):
         self._records = [_Record() for _ in self.engines]
 
     async def ask(
-        self, attempt: Callable[[E], Awaitable[A]], failures: list[VoiceModeError], tell: Tell
+        self,
+        attempt: Callable[[E], Awaitable[A]],
+        failures: list[VoiceModeError],
+        tell: Tell,
+        *,
+        only: E | None = None,
     ) -> tuple[E, A, str] | None:
-        """The first engine that answers, its answer, and what the caller has to be told; None when nobody is left.
-        `failures` is filled with what the others said. A voice that an engine does not have is no failure of it."""
-        order = self.order()
+        """The first engine that answers (or `only` this one), its answer, and what the caller has to be told; None when
+        nobody is left. `failures` is filled with what the others said. A voice that an engine does not have is no
+        failure of it."""
+        order = self.order() if only is None else [only]
         news: list[str] = []
         for place, engine in enumerate(order, 1):
             try:
@@ -91,12 +97,14 @@ class _Chain(Generic[E]):
         return None
 
     def order(self) -> list[E]:
-        now = self._now()
-        indexes = range(len(self.engines))
-        awake = [index for index in indexes if self._records[index].until <= now]
-        resting = [index for index in indexes if self._records[index].until > now]
-        resting.sort(key=lambda index: self._records[index].until)
-        return [self.engines[index] for index in awake + resting]
+        resting = [engine for engine in self.engines if self._rests(engine)]
+        return [*self.awake(), *sorted(resting, key=lambda engine: self._record(engine).until)]
+
+    def awake(self) -> list[E]:
+        return [engine for engine in self.engines if not self._rests(engine)]
+
+    def _rests(self, engine: E) -> bool:
+        return self._record(engine).until > self._now()
 
     def failed(self, engine: E, error: EngineError) -> None:
         """A rest of 30 s, doubled with each failure in a row up to 5 min. A refusal of one request earns none, unless
@@ -165,17 +173,21 @@ class FirstSpeech:
     def name(self) -> str:
         return self._chain.name
 
+    @property
+    def awake(self) -> tuple[TtsEngine, ...]:
+        """Those that do not rest after a failure, in order of preference."""
+        return tuple(self._chain.awake())
+
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
-        failures: list[VoiceModeError] = []
         async with AsyncExitStack() as stack:
-            found = await self._chain.ask(
-                lambda engine: stack.enter_async_context(engine.synthesize(request)), failures, request.tell
-            )
-            if found is None:
-                raise await self._nobody(request, failures)
-            engine, audio, note = found
-            yield replace(_watched(audio, self._chain, engine), note=f"{note} {audio.note}".strip())
+            yield await self._opened(stack, request)
+
+    @asynccontextmanager
+    async def synthesize_by(self, only: TtsEngine, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        """This one of its engines is asked and nobody else. What becomes of it is remembered as ever."""
+        async with AsyncExitStack() as stack:
+            yield await self._opened(stack, request, only)
 
     async def voices(self) -> list[Voice]:
         """The voices of every engine that can be asked within 2 s."""
@@ -184,6 +196,20 @@ class FirstSpeech:
 
     async def close(self) -> None:
         await self._chain.close()
+
+    async def _opened(
+        self, stack: AsyncExitStack, request: SpeechRequest, only: TtsEngine | None = None
+    ) -> EncodedAudio:
+        failures: list[VoiceModeError] = []
+
+        def attempt(engine: TtsEngine) -> Awaitable[EncodedAudio]:
+            return stack.enter_async_context(engine.synthesize(request))
+
+        found = await self._chain.ask(attempt, failures, request.tell, only=only)
+        if found is None:
+            raise failures[0] if only is not None else await self._nobody(request, failures)
+        engine, audio, note = found
+        return replace(_watched(audio, self._chain, engine), note=f"{note} {audio.note}".strip())
 
     async def _nobody(self, request: SpeechRequest, failures: list[VoiceModeError]) -> VoiceModeError:
         """Nobody speaks. Where one does not know the voice: one refusal with the near choices of all engines, and

@@ -22,7 +22,7 @@ from voicemode.engines.phrase_files import MOST_PHRASE_BYTES, Phrase, PhraseFile
 from voicemode.errors import EngineError
 from voicemode.pcm import SPEECH
 from voicemode.ports import OpenDecoder, TtsEngine
-from voicemode.speech import EncodedAudio, SpeechRequest, Voice
+from voicemode.speech import EncodedAudio, Speaker, SpeechRequest, Voice
 
 LONGEST_CHARACTERS = 200
 """Longer pieces are not said twice."""
@@ -46,7 +46,8 @@ class PhraseCache:
     `asked_of` says who is asked and how: addresses and models of all endpoints, anything else that changes the sound.
     Only sound of `worth_keeping` (names of engines) is kept: one that speaks without a network needs no copy.
     Sound is kept when its stream ended well and `open_decoder` makes sound of it; sound of another engine than the one
-    that spoke last is not played. `max_bytes` 0 keeps nothing, and deletes what was kept.
+    that spoke last is not played, unless that one says the rest where the other begins. `max_bytes` 0 keeps nothing,
+    and deletes what was kept.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class PhraseCache:
         self._said: OrderedDict[bytes, int] = OrderedDict()
         """Salted hash of what was said → bytes of its sound."""
         self._speaker = ""
-        """The engine that spoke last."""
+        """The engine that spoke last; not one that only begins."""
+        self._begins: dict[str, Speaker] = {}
+        """Engines that begin, and who says the rest."""
         self._tidied = False
         self._reading = Background("voicemode phrases read", capacity=WAITING)
         self._writing = Background("voicemode phrases kept", capacity=WAITING)
@@ -84,16 +87,17 @@ class PhraseCache:
         asked = self._asked(request)
         if asked is None:
             async with self._engine.synthesize(request) as audio:
-                self._speaker = audio.engine
+                self._spoke(audio)
                 yield audio
             return
         phrase = await self._load(asked)
-        if phrase is not None and self._speaker in ("", phrase.engine):
-            self._speaker = phrase.engine
-            yield _as_audio(phrase)
+        kept = self._fitting(phrase, request) if phrase is not None else None
+        if kept is not None:
+            self._spoke(kept)
+            yield kept
             return
         async with self._engine.synthesize(request) as audio:
-            self._speaker = audio.engine
+            self._spoke(audio)
             yield replace(audio, chunks=self._noted(asked, audio))
 
     async def voices(self) -> list[Voice]:
@@ -107,6 +111,19 @@ class PhraseCache:
     async def settled(self, limit_seconds: float = 5.0) -> bool:
         """Waits until what was to be written is; False when that took too long."""
         return await asyncio.to_thread(self._writing.flush, limit_seconds)
+
+    def _spoke(self, audio: EncodedAudio) -> None:
+        if audio.rest is None:
+            self._speaker = audio.engine
+        else:
+            self._begins[audio.engine] = audio.rest
+
+    def _fitting(self, phrase: Phrase, request: SpeechRequest) -> EncodedAudio | None:
+        """The phrase as it is played, where its voice is the one that is heard now."""
+        if self._speaker in ("", phrase.engine):
+            return _as_audio(phrase)
+        rest = self._begins.get(phrase.engine) if request.opening else None
+        return replace(_as_audio(phrase), rest=rest) if rest and rest.engine == self._speaker else None
 
     def _asked(self, request: SpeechRequest) -> bytes | None:
         """All that the sound depends on; None for what is not kept."""

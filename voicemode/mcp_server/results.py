@@ -220,7 +220,7 @@ def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
         "handle": call.handle,
         "heard": said.heard,
         "unheard": said.unheard,
-        "voice": f"{said.voice} ({said.engine})" if said.engine else "",
+        "voice": ", then ".join(f"{each.voice} ({each.engine})" for each in said.speakers),
         "note": " ".join(note for note in notes if note),
         "recording": str(said.recording or ""),
         "files": {kind: str(path) for kind, path in exchange.files.items()} or None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from voicemode.kinds import BOOLEAN, TEXT, URLS, WORDS, choice, integer, number
 from voicemode.settings import setting
 from voicemode.speech import AudioFormat
+from voicemode.voices_alike import ALIKE, VoicesAlike
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,13 @@ class SpeechSettings:
         WORDS,
         ("af_sky", "alloy"),
         "Voices in order of preference; the first one that the engine has is used.",
+    )
+    mixed_start: VoicesAlike | None = setting(
+        "VOICEMODE_MIXED_START",
+        ALIKE,
+        None,
+        "Let the engine that is measured to begin soonest say the first words, if it has the voice: same is one of the "
+        "same name, af_sky=sky says that two names are one voice. Empty: off.",
     )
     speed: float = setting("VOICEMODE_TTS_SPEED", number(0.25, 4.0), 1.0, "Speed of speech; 1 is normal.")
     audio_format: AudioFormat = setting(
