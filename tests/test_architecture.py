@@ -31,7 +31,7 @@ class Layer(IntEnum):
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
     Layer.PURE: (
-        "turn_story turn_record trends laying similar doing "
+        "turn_story turn_record trends laying similar doing passing "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback patience aftersound turn interruption meanings captions levels ledger links joins "
         "voices_alike levelling breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction "
@@ -43,8 +43,9 @@ HOUSE = {
         "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
     ),
     Layer.FLOWS: (
-        "telling ahead receiving rendering loudspeakers feeding speaking guessing own_sound listening interrupting "
-        "capturing transcribing exchanges calls conversation meanwhile by_key path_finding timing bench_ports benching"
+        "telling ahead receiving rendering loudspeakers feeding speaking guessing own_sound judging listening "
+        "interrupting capturing transcribing exchanges calls conversation meanwhile by_key path_finding timing "
+        "bench_ports benching"
     ),
     Layer.ROOT: "endpoints status own_models line_up sound_ends witnesses app bench_set_up",
     Layer.DOORS: "local_http mcp_server speech_server cluster review cli doctor __main__",

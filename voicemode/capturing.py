@@ -13,17 +13,14 @@ from voicemode.errors import DeviceError
 from voicemode.events import ListeningStarted, MicrophoneClosed, MicrophoneOpened
 from voicemode.guessing import Guess
 from voicemode.interrupting import OwnSpeech, TalkingOver, latest
+from voicemode.judging import Ear, Echo, Judged, Sound
 from voicemode.levels import decibels, stands_out
 from voicemode.listening import (
     HIDDEN_LEAD_SECONDS,
     OPENING_DECIBELS,
     Captured,
-    Ear,
-    Echo,
     Hearing,
-    Judged,
     ListeningPorts,
-    Sound,
 )
 from voicemode.ports import Recording
 from voicemode.speech import Outcome

@@ -10,7 +10,8 @@ from voicemode.captions import is_caption
 from voicemode.events import Emit, InterruptionJudged
 from voicemode.guessing import Guess
 from voicemode.interruption import Interruption, InterruptionRules, Sign, Talk, Verdict
-from voicemode.listening import HIDDEN_LEAD_SECONDS, Hearing, Judged
+from voicemode.judging import Judged
+from voicemode.listening import HIDDEN_LEAD_SECONDS, Hearing
 from voicemode.meanings import meaning
 
 

@@ -23,8 +23,9 @@ from voicemode.ears.gated import GatedVad
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.guessing import Guess
+from voicemode.judging import MAYBE, VOICE, Judged
 from voicemode.levels import Room, decibels
-from voicemode.listening import MAYBE, VOICE, Hearing, Judged, ListeningPorts
+from voicemode.listening import Hearing, ListeningPorts
 from voicemode.pcm import LISTENING, Framer
 from voicemode.ports import Vad
 from voicemode.turn import TurnRules
