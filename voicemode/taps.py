@@ -12,13 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from voicemode import clock
+from voicemode.passing import Passing
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import EchoCanceller, Lost, OpenSink, Pull, Sink, TtsEngine
 from voicemode.speech import EncodedAudio, SpeechRequest, Voice
 
 if TYPE_CHECKING:
     from voicemode.sound_tracks import Block, SoundTrack
-    from voicemode.turns import KeptStream, KeptTurns
+    from voicemode.turns import KeptTurns
 
 TOGETHER_SECONDS = 0.1
 """Of sound are handed to the recordings at a time: their thread wakes ten times a second for each side."""
@@ -270,7 +271,7 @@ class KeptStreams:
                 yield audio
                 return
             try:
-                yield replace(audio, chunks=_Copied(audio.chunks, stream))
+                yield replace(audio, chunks=Passing(audio.chunks, passed=stream.put, ended=stream.ended))
             finally:
                 stream.close()
 
@@ -279,23 +280,3 @@ class KeptStreams:
 
     async def close(self) -> None:
         await self._engine.close()
-
-
-class _Copied:
-    """Chunks on their way to who asked for them."""
-
-    def __init__(self, chunks: AsyncIterator[bytes], stream: KeptStream) -> None:
-        self._chunks = chunks
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            self._stream.ended()
-            raise
-        self._stream.put(chunk)
-        return chunk

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, Self, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from voicemode import clock
 from voicemode.engines.http_errors import model_has_ended
@@ -18,6 +19,7 @@ from voicemode.errors import (
     UnknownVoice,
     VoiceModeError,
 )
+from voicemode.passing import Passing
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.speech import (
     EncodedAudio,
@@ -273,32 +275,8 @@ class FirstTranscription:
         await self._chain.close()
 
 
-class _Watching:
-    """Passes chunks on and notes how the stream ended."""
-
-    def __init__(
-        self, chunks: AsyncIterator[bytes], ended: Callable[[], None], broke: Callable[[EngineError], None]
-    ):
-        self._chunks = chunks
-        self._ended = ended
-        self._broke = broke
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            self._ended()
-            raise
-        except EngineError as error:
-            self._broke(error)
-            raise
-
-
 def _watched(audio: EncodedAudio, chain: _Chain[TtsEngine], engine: TtsEngine) -> EncodedAudio:
-    chunks = _Watching(audio.chunks, lambda: chain.ended(engine), lambda error: chain.broke(engine, error))
+    chunks = Passing(audio.chunks, ended=partial(chain.ended, engine), broke=partial(chain.broke, engine))
     return replace(audio, chunks=chunks)
 
 

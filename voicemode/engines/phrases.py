@@ -11,15 +11,15 @@ import hashlib
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Self
 
 from voicemode.background import Background
 from voicemode.engines.phrase_files import MOST_PHRASE_BYTES, Phrase, PhraseFiles
 from voicemode.errors import EngineError
+from voicemode.passing import Passing
 from voicemode.pcm import SPEECH
 from voicemode.ports import OpenDecoder, TtsEngine
 from voicemode.speech import EncodedAudio, Speaker, SpeechRequest, Voice
@@ -168,17 +168,19 @@ class PhraseCache:
         mark = hashlib.blake2b(asked, key=self._secret, digest_size=16).digest()
         keep = mark in self._said and audio.engine in self._worth_keeping
 
-        def ended(size: int, data: bytes | None) -> None:
+        came = _Gathered(keep=keep)
+
+        def ended() -> None:
             if audio.reworded() is not None:
                 return
             before = self._said.pop(mark, 0)
-            self._said[mark] = size
+            self._said[mark] = came.size
             if len(self._said) > REMEMBERED:
                 self._said.popitem(last=False)
-            if data and abs(size - before) <= AGREEMENT * before:
-                self._keep(asked, _as_phrase(audio, data))
+            if came.data and abs(came.size - before) <= AGREEMENT * before:
+                self._keep(asked, _as_phrase(audio, bytes(came.data)))
 
-        return _Noting(audio.chunks, ended, keep=keep)
+        return Passing(audio.chunks, passed=came.add, ended=ended)
 
     def _keep(self, asked: bytes, phrase: Phrase) -> None:
         def work() -> None:
@@ -203,35 +205,19 @@ class PhraseCache:
             self._writing.submit(self._files.tidy)
 
 
-class _Noting:
-    """Passes chunks on; once the stream has ended well, `ended` gets its size and, where wanted, its bytes."""
+class _Gathered:
+    """How many bytes have come and, where they are wanted and not too many, which."""
 
-    def __init__(
-        self, chunks: AsyncIterator[bytes], ended: Callable[[int, bytes | None], None], *, keep: bool
-    ) -> None:
-        self._chunks = chunks
-        self._ended = ended
-        self._data: bytearray | None = bytearray() if keep else None
-        self._size = 0
-        self._over = False
+    def __init__(self, *, keep: bool) -> None:
+        self.size = 0
+        self.data: bytearray | None = bytearray() if keep else None
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            if not self._over:
-                self._over = True
-                self._ended(self._size, bytes(self._data) if self._data else None)
-            raise
-        self._size += len(chunk)
-        if self._size > MOST_PHRASE_BYTES:
-            self._data = None
-        elif self._data is not None:
-            self._data += chunk
-        return chunk
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > MOST_PHRASE_BYTES:
+            self.data = None
+        elif self.data is not None:
+            self.data += chunk
 
 
 def _as_phrase(audio: EncodedAudio, data: bytes) -> Phrase:
