@@ -135,14 +135,14 @@ def _wanted(value: str | dict[str, object]) -> Wanted:
         raise BadArgument("audio is not base64.", param="audio") from None
 
 
-def json_fields(body: bytes) -> Fields:
-    """The body as an object. Raises `BadArgument`."""
+def json_fields(sent: bytes | str, what: str = "body") -> Fields:
+    """What was sent, as an object; `what` it is to whoever sent it. Raises `BadArgument`."""
     try:
-        given: object = json.loads(body)
+        given: object = json.loads(sent)
     except (ValueError, RecursionError) as error:
-        raise BadArgument(f"The body is not JSON: {error}.", param="body") from None
+        raise BadArgument(f"The {what} is not JSON: {error}.", param=what) from None
     if not isinstance(given, dict):
-        raise BadArgument("The body is not a JSON object.", param="body")
+        raise BadArgument(f"The {what} is not a JSON object.", param=what)
     return Fields(given)
 
 

@@ -75,14 +75,8 @@ class Service:
                     )
                 speaking.stages.voice_load = loading
                 yield speaking
-            except (Left, asyncio.CancelledError):
-                outcome = "left"
-                raise
-            except VoiceModeError as error:
-                outcome = error.code
-                raise
-            except BaseException:
-                outcome = "failed"
+            except BaseException as error:
+                outcome = _outcome(error)
                 raise
             finally:
                 if speaking is not None:
@@ -97,11 +91,8 @@ class Service:
             outcome = "finished"
             try:
                 yield account
-            except (Left, asyncio.CancelledError):
-                outcome = "left"
-                raise
-            except VoiceModeError as error:
-                outcome = error.code
+            except BaseException as error:
+                outcome = _outcome(error)
                 raise
             finally:
                 now = self.now()
@@ -162,6 +153,13 @@ class Service:
                 total=stages.total,
             )
         )
+
+
+def _outcome(error: BaseException) -> str:
+    """What `SpeechServed` and `TranscriptServed` call it."""
+    if isinstance(error, Left | asyncio.CancelledError):
+        return "left"
+    return error.code if isinstance(error, VoiceModeError) else "failed"
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from secrets import token_hex
 
@@ -21,7 +21,7 @@ from voicemode.pcm import SPEECH
 from voicemode.presets import TOKENS_PER_SECOND, delivery
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, retry_after
-from voicemode.speech_server.asked import MU_LAW, Asked, Fields, s5_speech
+from voicemode.speech_server.asked import MU_LAW, Asked, Fields, json_fields, s5_speech
 from voicemode.speech_server.service import Service
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS
 
@@ -297,13 +297,7 @@ async def _message(socket: WebSocket) -> Fields:
     text = message.get("text")
     if text is None:
         raise BadArgument("A binary message came; messages are JSON objects in text.", param="message")
-    try:
-        given: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadArgument(f"The message is not JSON: {error}.", param="message") from None
-    if not isinstance(given, Mapping):
-        raise BadArgument("The message is not a JSON object.", param="message")
-    return Fields(given)
+    return json_fields(text, "message")
 
 
 async def _answered(socket: WebSocket, work: Work) -> bool:
