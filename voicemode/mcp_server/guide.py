@@ -20,8 +20,9 @@ GUIDE = """\
 - `converse` when you need an answer, `speak` when you do not. `speak` returns as soon as sound starts, so go on
   working.
 - End what you say with the question, so that the user knows it is their turn.
-- `outcome` (for `speak`: `state`) tells how the call ended: answered, no_speech (ask once more, then write), timed_out
-  (they were still speaking), not_transcribed (the recording is kept), not_played (no loudspeaker), broken, cancelled.
+- `outcome` (for `speak`: `state`) tells how the call ended: finished, answered, interrupted (they talked over you),
+  no_speech (ask once more, then write), timed_out (they were still speaking), not_transcribed (the recording is kept),
+  not_played (no loudspeaker), broken, cancelled.
 - `unheard` is what the user did not hear; do not act as if they had.
 - A transcript can be wrong. Repeat what matters ("delete the branch main, yes?") before you do it.
 - `pending`: the call takes longer than the client waits, and goes on. Call `converse` again with its `handle` and no
