@@ -11,8 +11,9 @@ import pytest
 from filelock import FileLock
 
 from tests.support.fakes import until
+from tests.support.floor_callers import Callers, all_have_beaten, so_many_stand
 from voicemode.errors import Busy
-from voicemode.floor import BEAT_SECONDS, LOOK_SECONDS, RESTORED_LOOKS, MachineFloor
+from voicemode.floor import MachineFloor
 from voicemode.private_files import FILE_MODE
 from voicemode.tickets import BOOK
 
@@ -169,7 +170,7 @@ async def test_a_folder_that_goes_away_while_somebody_speaks_takes_nobodys_floor
     async with asyncio.timeout(LIMIT_SECONDS):
         async with floor.hold("speak"):
             (tmp_path / "floor").rename(tmp_path / "elsewhere")
-            await asyncio.sleep(0.3)  # More than one beat of the heart.
+            await so_many_stand(tmp_path, 1)  # The next beat of the heart restores the place.
         await held(floor, "next")
     assert left_in(tmp_path) == {"book"}
 
@@ -178,57 +179,41 @@ async def test_a_folder_that_goes_away_while_somebody_speaks_takes_nobodys_floor
 async def test_a_folder_that_is_deleted_lets_nobody_talk_over_the_holder_and_changes_no_order(
     tmp_path: Path,
 ) -> None:
-    floors = [MachineFloor(tmp_path) for _ in range(3)]
-    order: list[int] = []
-    freed = [asyncio.Event() for _ in floors]
-
-    async def take(number: int) -> None:
-        async with floors[number].hold("speak"):
-            order.append(number)
-            await freed[number].wait()
-
-    calls = []
-    for number in range(3):
-        calls.append(asyncio.create_task(take(number)))
-        await until(lambda: len(MachineFloor(tmp_path).line()) == number + 1)  # noqa: B023  (awaited at once)
-    for again in range(2):
-        (tmp_path / "floor").rename(tmp_path / f"elsewhere {again}")
-        await asyncio.sleep((RESTORED_LOOKS + 5) * LOOK_SECONDS)  # Long enough for one who would not wait.
-        assert order == [0]
-    for number in range(3):
-        await until(lambda: len(order) == number + 1)  # noqa: B023
-        freed[number].set()
+    callers = Callers([MachineFloor(tmp_path) for _ in range(3)])
     async with asyncio.timeout(LIMIT_SECONDS):
-        await asyncio.gather(*calls)
-    assert order == [0, 1, 2]
+        for number in range(3):
+            callers.come(number)
+            await so_many_stand(tmp_path, number + 1)
+        for again in range(2):
+            (tmp_path / "floor").rename(tmp_path / f"elsewhere {again}")
+            await so_many_stand(tmp_path, 3)
+            await all_have_beaten(tmp_path, 3)  # Long enough for one who would not wait.
+            assert callers.order == [0]
+        for number in range(3):
+            await callers.have_had_it(number + 1)
+            callers.free(number)
+        await callers.gone()
+    assert callers.order == [0, 1, 2]
+    assert callers.together == 1
     assert left_in(tmp_path) == {"book"}
 
 
 @pytest.mark.spec("FLR-8")
 async def test_who_comes_into_a_deleted_folder_waits_behind_all_who_were_there(tmp_path: Path) -> None:
     """Also in the moment before any of those has seen that it is gone."""
-    floors = [MachineFloor(tmp_path) for _ in range(4)]
-    order: list[int] = []
-    freed = [asyncio.Event() for _ in floors]
-
-    async def take(number: int) -> None:
-        async with floors[number].hold("speak"):
-            order.append(number)
-            await freed[number].wait()
-
+    callers = Callers([MachineFloor(tmp_path) for _ in range(4)])
     async with asyncio.timeout(LIMIT_SECONDS):
-        calls = []
         for number in range(3):
-            calls.append(asyncio.create_task(take(number)))
-            await until(lambda: len(MachineFloor(tmp_path).line()) == number + 1)  # noqa: B023  (awaited at once)
+            callers.come(number)
+            await so_many_stand(tmp_path, number + 1)
         (tmp_path / "floor").rename(tmp_path / "elsewhere")
-        calls.append(asyncio.create_task(take(3)))
-        await until(lambda: len(MachineFloor(tmp_path).line()) == 4)
+        callers.come(3)
+        await so_many_stand(tmp_path, 4)
         for number in range(4):
-            await until(lambda: len(order) == number + 1)  # noqa: B023
-            assert order == list(range(number + 1))
-            freed[number].set()
-        await asyncio.gather(*calls)
+            await callers.have_had_it(number + 1)
+            assert callers.order == list(range(number + 1))
+            callers.free(number)
+        await callers.gone()
     assert left_in(tmp_path) == {"book"}
 
 
@@ -261,12 +246,12 @@ async def test_with_the_whole_data_folder_deleted_whoever_has_the_floor_soon_is_
     await until(lambda: inside == ["holder"])
     if has_looked:
         assert len(second.line()) == 1
-    await asyncio.sleep(BEAT_SECONDS / 4)  # The holder has just looked, and will not for a while.
+    await all_have_beaten(data, 1)  # The holder has just looked, and will not for a while.
     data.rename(tmp_path / "elsewhere")
     late = asyncio.create_task(take("late", second))
     await until(lambda: [ticket.who for ticket in first.line()][:1] == ["holder"])
     await until(lambda: inside == ["holder"])
-    await asyncio.sleep(RESTORED_LOOKS * LOOK_SECONDS)  # Long enough for one who would not wait.
+    await all_have_beaten(data, 2)  # Long enough for one who would not wait.
     assert inside == ["holder"]
     if has_looked:
         assert not late.done()
@@ -336,19 +321,17 @@ async def test_a_process_that_is_frozen_while_it_looks_at_the_line_stops_nobody(
     folder.mkdir()
     frozen = FileLock(folder / BOOK)
     frozen.acquire()
-    floors = [MachineFloor(tmp_path) for _ in range(3)]
-    order: list[str] = []
-
-    async def take(number: int) -> None:
-        async with floors[number].hold("speak"):
-            order.append(f"{number} in")
-            await asyncio.sleep(0.1)
-            order.append(f"{number} out")
-
+    callers = Callers([MachineFloor(tmp_path) for _ in range(3)])
     async with asyncio.timeout(LIMIT_SECONDS):
-        await asyncio.gather(*(take(number) for number in range(3)))
+        for number in range(3):
+            callers.come(number)
+        for place in range(3):
+            await callers.have_had_it(place + 1)
+            await so_many_stand(tmp_path, 3 - place)
+            await all_have_beaten(tmp_path, 1)  # The others have looked whether they are first.
+            callers.free(callers.order[-1])
+        await callers.gone()
     frozen.release()
-    took = [each[0] for each in order[::2]]
-    assert order == [f"{number} {step}" for number in took for step in ("in", "out")]
-    assert sorted(took) == ["0", "1", "2"]
-    assert floors[0].line() == []
+    assert sorted(callers.order) == [0, 1, 2]
+    assert callers.together == 1
+    assert MachineFloor(tmp_path).line() == []

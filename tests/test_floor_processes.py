@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import floor_child
+from tests.support.looking import looked_for
 from voicemode import clock
 from voicemode.floor import MachineFloor
 
@@ -70,9 +71,11 @@ async def children(folder: Path, number: int, frozen: float = FROZEN_SECONDS) ->
 
 async def stands(floor: MachineFloor, *line: str) -> None:
     """Returns when just these stand in the line, first come first."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while [ticket.who for ticket in floor.line()] != list(line):  # noqa: ASYNC110  (other processes move it)
-            await asyncio.sleep(0.01)
+
+    async def do_they() -> bool:
+        return [ticket.who for ticket in floor.line()] == list(line)
+
+    await looked_for(do_they, LIMIT_SECONDS)
 
 
 @pytest.mark.spec("FLR-1")

@@ -6,16 +6,18 @@ import json
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tests.flows.world import World
+from tests.flows.world import REQUEST, World, over
+from voicemode.calls import Call
 from voicemode.chimes import ChimeRules
 from voicemode.conversation import Conversation
 from voicemode.events import Event
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.recordings import Recordings
+from voicemode.speech import Exchange
 from voicemode.taps import KeptStreams, Microphone, kept_sink
 from voicemode.turns import KeptTurns
 
@@ -104,6 +106,44 @@ def the_turn(folder: Path) -> tuple[Path, dict[str, Any]]:
 
 def of_kind(told: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [file for file in told["files"] if file["kind"] == kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptTurn:
+    """`told` is the JSON at `path`."""
+
+    kept: KeptWorld
+    call: Call
+    exchange: Exchange
+    path: Path
+    told: dict[str, Any]
+
+    def file(self, kind: str) -> dict[str, Any]:
+        """The only one of its kind."""
+        (file,) = of_kind(self.told, kind)
+        return file
+
+    def sound(self, kind: str) -> bytes:
+        return sound(self.path.with_name(self.file(kind)["name"]))
+
+
+async def kept_turn(
+    folder: Path,
+    world: World,
+    text: str = "how are you?",
+    *,
+    kind: Literal["speak", "converse"] = "converse",
+    secrets: Sequence[str] = (),
+) -> KeptTurn:
+    """One call to its end, and what is kept of it in `folder`."""
+    with Recordings(folder, secrets=secrets) as recordings:
+        kept = KeptWorld(world, recordings)
+        conversation = kept.conversation()
+        ask = conversation.speak if kind == "speak" else conversation.converse
+        call = ask(text, REQUEST)
+        exchange = await over(call)
+        path, told = the_turn(folder)
+    return KeptTurn(kept=kept, call=call, exchange=exchange, path=path, told=told)
 
 
 def names(folder: Path) -> Sequence[str]:

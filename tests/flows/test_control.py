@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.flows.world import REQUEST, World, over
+from tests.flows.world import LIMIT_SECONDS, REQUEST, World, over
 from tests.support.fakes import ROOM, WORD, FakeVoice, until
 from voicemode.calls import Call
 from voicemode.conversation import REMEMBERED, Conversation
@@ -200,12 +200,17 @@ async def test_a_message_that_is_paused_for_too_long_is_stopped_with_the_reason_
 
 @pytest.mark.spec("CNV-20")
 async def test_a_pause_that_is_over_stops_nothing() -> None:
-    world = World()
-    conversation = world.conversation()
-    conversation._longest_pause = 0.1
+    conversation, other = World().conversation(), World().conversation()
+    conversation._longest_pause = other._longest_pause = 0.1
     call = await paused(conversation)
     conversation.resume()
-    await asyncio.sleep(0.15)  # The limit of the pause passes.
+    conversation._longest_pause = LIMIT_SECONDS
+    conversation.pause()
+    assert (
+        await over(await paused(other))
+    ).outcome is Outcome.CANCELLED  # A limit that began later has passed.
+    assert call.status().state == "paused"
+    conversation.resume()
     exchange = await over(call)
     assert (exchange.outcome, exchange.note) == (Outcome.FINISHED, "")
 

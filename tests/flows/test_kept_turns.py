@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.kept_world import AWAY_SECONDS, BEGAN, KeptWorld, names, of_kind, sound, the_turn
+from tests.flows.kept_world import (
+    AWAY_SECONDS,
+    BEGAN,
+    KeptWorld,
+    kept_turn,
+    names,
+    of_kind,
+    sound,
+    the_turn,
+)
 from tests.flows.world import ANSWER, REQUEST, World, over
 from tests.support.fakes import SPOKEN, WORD, FakeEar, FakeLoudspeaker, FakeVoice, until, words_as_sound
 from voicemode.chimes import ChimeRules
@@ -73,33 +82,24 @@ async def test_a_turn_leaves_all_its_sounds_and_a_json_that_lists_them(tmp_path:
 @pytest.mark.spec("REC-11")
 async def test_every_file_says_when_its_first_sample_was(tmp_path: Path) -> None:
     world = World()
-    with Recordings(tmp_path) as recordings:
-        kept = KeptWorld(world, recordings)
-        call = kept.conversation().converse("how are you?", REQUEST)
-        await over(call)
-        path, told = the_turn(tmp_path)
-    position = {file["kind"]: file["position"] for file in told["files"]}
-    audible = next(event.at for event in world.of(call.handle) if isinstance(event, FirstAudio))
+    turn = await kept_turn(tmp_path, world)
+    position = {file["kind"]: file["position"] for file in turn.told["files"]}
+    audible = next(event.at for event in world.of(turn.call.handle) if isinstance(event, FirstAudio))
     assert position["sink"] == pytest.approx(BEGAN + LATENCY - 0.01, abs=1e-3)
     assert position["tts"] == pytest.approx(audible, abs=1e-3)
     assert position["mic"] == pytest.approx(BEGAN + 7.0, abs=1e-3)
-    files = {file["kind"]: sound(path.with_name(file["name"])) for file in told["files"]}
-    into = files["mic"].index(files["stt"]) / 2 / LISTENING.rate
+    into = turn.sound("mic").index(turn.sound("stt")) / 2 / LISTENING.rate
     assert position["stt"] == pytest.approx(position["mic"] + into, abs=1e-3)
 
 
 @pytest.mark.spec("EVT-20")
 async def test_the_users_voice_is_in_the_microphones_file_where_the_log_says(tmp_path: Path) -> None:
     world = World()
-    with Recordings(tmp_path) as recordings:
-        kept = KeptWorld(world, recordings)
-        call = kept.conversation().converse("how are you?", REQUEST)
-        await over(call)
-        _, told = the_turn(tmp_path)
-    (file,) = of_kind(told, "mic")
-    blocks = kept.microphones[0].read
+    turn = await kept_turn(tmp_path, world)
+    file = turn.file("mic")
+    blocks = turn.kept.microphones[0].read
     spoken = [number for number, block in enumerate(blocks) if block == SPOKEN]
-    seen = world.of(call.handle)
+    seen = world.of(turn.call.handle)
     (started,) = (event for event in seen if isinstance(event, VoiceStarted))
     (ended,) = (event for event in seen if isinstance(event, TurnEnded))
     (listening,) = (event for event in seen if isinstance(event, ListeningStarted))
@@ -114,12 +114,8 @@ async def test_the_users_voice_is_in_the_microphones_file_where_the_log_says(tmp
 @pytest.mark.spec("REC-11")
 async def test_while_a_loudspeaker_is_away_the_clock_goes_on(tmp_path: Path) -> None:
     world = World(speaker=FakeLoudspeaker(lost_after=3 * WORD, back=True))
-    with Recordings(tmp_path) as recordings:
-        call = KeptWorld(world, recordings).conversation().speak("one two three four five.", REQUEST)
-        await over(call)
-        path, told = the_turn(tmp_path)
-    (file,) = of_kind(told, "sink")
-    data, heard = sound(path.with_name(file["name"])), bytes(world.speaker.heard)
+    turn = await kept_turn(tmp_path, world, "one two three four five.", kind="speak")
+    data, heard = turn.sound("sink"), bytes(world.speaker.heard)
     data = without_last(data, world.speaker, missing=SPEECH.samples(AWAY_SECONDS))
     away = len(data) - len(heard)
     assert away / 2 / SPEECH.rate == pytest.approx(AWAY_SECONDS, abs=0.001)
@@ -156,13 +152,11 @@ async def test_the_chime_that_follows_the_answer_is_in_the_loudspeakers_file(tmp
 async def test_a_stream_that_broke_off_is_kept_and_not_complete(tmp_path: Path) -> None:
     broken = StreamBroken("It broke off.", engine="fake voice")
     world = World(voice=FakeVoice(error=broken, fail_after=5, chunk_bytes=2 * WORD))
-    with Recordings(tmp_path) as recordings:
-        text = "one two three four five six seven."
-        await over(KeptWorld(world, recordings).conversation().speak(text, REQUEST))
-        path, told = the_turn(tmp_path)
-    stream = of_kind(told, "stream-0")[0]
+    text = "one two three four five six seven."
+    turn = await kept_turn(tmp_path, world, text, kind="speak")
+    stream = of_kind(turn.told, "stream-0")[0]
     assert not stream["complete"]
-    assert sound(path.with_name(stream["name"])) == words_as_sound(text)[: 5 * 2 * WORD]
+    assert sound(turn.path.with_name(stream["name"])) == words_as_sound(text)[: 5 * 2 * WORD]
 
 
 @pytest.mark.spec("REC-13")
@@ -186,12 +180,10 @@ async def test_a_turn_that_was_not_transcribed_is_told_with_its_outcome_and_its_
     tmp_path: Path,
 ) -> None:
     world = World(ear=FakeEar(error=EndpointUnreachable("Nobody listens.", engine="e", hint="Go.")))
-    with Recordings(tmp_path) as recordings:
-        exchange = await over(KeptWorld(world, recordings).conversation().converse("are you there?", REQUEST))
-        _, told = the_turn(tmp_path)
-    assert told["outcome"] == exchange.outcome == "not_transcribed"
-    assert "Nobody listens." in told["error"]["reason"]
-    assert of_kind(told, "stt")[0]["complete"]
+    turn = await kept_turn(tmp_path, world, "are you there?")
+    assert turn.told["outcome"] == turn.exchange.outcome == "not_transcribed"
+    assert "Nobody listens." in turn.told["error"]["reason"]
+    assert turn.file("stt")["complete"]
 
 
 @pytest.mark.spec("REC-13")
@@ -214,8 +206,6 @@ async def test_a_call_that_never_had_the_floor_leaves_nothing(tmp_path: Path) ->
 @pytest.mark.spec("REC-9")
 async def test_secrets_do_not_reach_a_turns_json_either(tmp_path: Path) -> None:
     world = World(ear=FakeEar("it is open sesame"), blocks=ANSWER)
-    with Recordings(tmp_path, secrets=["open sesame"]) as recordings:
-        await over(KeptWorld(world, recordings).conversation().converse("say sk-abcdef123456", REQUEST))
-        path, told = the_turn(tmp_path)
-    assert (told["text"], told["transcript"]) == ("say [secret].", "it is [secret]")
-    assert "sesame" not in path.read_text()
+    turn = await kept_turn(tmp_path, world, "say sk-abcdef123456", secrets=["open sesame"])
+    assert (turn.told["text"], turn.told["transcript"]) == ("say [secret].", "it is [secret]")
+    assert "sesame" not in turn.path.read_text()
