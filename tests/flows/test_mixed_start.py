@@ -80,7 +80,7 @@ class House:
         for text in ("One moment.", "Another one."):
             await self.say(text)
             assert self.who() == [(0, "good", False)]
-        texts = ["One moment.", "One moment."]
+        texts = ["Another one.", "Another one."]
         await asyncio.to_thread(
             self.quick.wait_until,
             lambda seen: [each.text for each in seen if each.text and each.over] == texts,

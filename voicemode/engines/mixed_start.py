@@ -1,7 +1,8 @@
 """The first words from an engine that begins sooner, the rest from the one that is preferred, where their voices match.
 
 Who begins sooner is measured: the preferred engine by what it says, the others beside it, by asking them for the same
-first words and listening to none of it. Until both are known the preferred engine says all.
+first words and listening to none of it. Until both are known, from a process's third message on, the preferred engine
+says all.
 """
 
 from __future__ import annotations
@@ -124,7 +125,8 @@ class MixedStart:
             # A later piece is longer, and some engines begin when all of it is made: only a sooner sound is news.
             if request.opening or (usual is not None and took < usual):
                 firsts.append(took)
-        if request.opening and not request.instructions:
+        # A process that says one sentence asks nobody for figures that it has no use for.
+        if request.opening and not request.instructions and self.first_sound(audio.engine) is not None:
             self._ask_the_others(request, Speaker(engine=audio.engine, voice=audio.voice))
         return audio
 
@@ -213,7 +215,7 @@ class MixedStart:
             voice = self._voice_of(engine, speaker.voice)
             if voice is not None:
                 asked = replace(request, voice=voice, tell=untold)
-                for _ in range(ENOUGH if known.first is None else 1):
+                for _ in range(ENOUGH):
                     known.firsts.append(await self._measured(engine, asked))
             fresh = FRESH_S
         except (TimeoutError, VoiceModeError) as error:
