@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,10 +55,14 @@ class Sender:
 
 
 async def kept(
-    folder: Path, data: bytes, labelled: AudioFormat, *, most: int = 1_000
+    folder: Path, data: bytes, labelled: AudioFormat, *, most: int = 1_000, disk_waits: bool = False
 ) -> tuple[Path, dict[str, object]]:
-    """The file of the stream, and what the turn's JSON says of it; who listens leaves after `most` pieces."""
-    with Recordings(folder) as recordings:
+    """The file of the stream, and what the turn's JSON says of it; who listens leaves after `most` pieces. Where
+    `disk_waits`, nothing is written before the last of them has come."""
+    has_come = threading.Event()
+    with Recordings(folder, on_warning=lambda what: None) as recordings:
+        if disk_waits:
+            recordings.submit(partial(_wait, has_come))
         turns = KeptTurns(recordings)
         turns.watch(TurnStarted(at=1.0, turn="t", kind="speak", text="one two three"))
         turns.watch(FloorTaken(at=1.0, turn="t", waited=0.0))
@@ -67,10 +73,15 @@ async def kept(
                 came = [*came, chunk]
                 if len(came) == most:
                     break
+        has_come.set()
         turns.watch(TurnFinished(at=2.0, turn="t", outcome="finished", heard="", unheard=""))
         assert recordings.flush(LIMIT_S)
     assert data.startswith(b"".join(came))
     return the_stream(folder)
+
+
+def _wait(for_this: threading.Event) -> None:
+    for_this.wait(LIMIT_S)
 
 
 def the_stream(folder: Path) -> tuple[Path, dict[str, object]]:
@@ -78,6 +89,10 @@ def the_stream(folder: Path) -> tuple[Path, dict[str, object]]:
     (file,) = json.loads(told.read_text())["files"]
     assert file["kind"] == "stream-3"
     return told.with_name(file["name"]), file
+
+
+def streams_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*stream*")]
 
 
 @pytest.mark.parametrize("labelled_right", [True, False])
@@ -120,3 +135,20 @@ async def test_a_stream_that_nobody_listened_to_to_its_end_is_kept_as_far_as_it_
     assert 0 < len(path.read_bytes()) < len(data)
     assert data.startswith(path.read_bytes())
     assert not told["complete"]
+
+
+@pytest.mark.spec("REC-7", "REC-12")
+async def test_a_stream_that_has_come_when_the_disk_is_found_full_is_one_file_that_ends_early(
+    tmp_path: Path,
+) -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_001, before[1]))
+    try:
+        path, told = await kept(tmp_path, SAID.data, AudioFormat.PCM, disk_waits=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not told["complete"]
+    with wave.open(str(path)) as file:
+        assert SAID.data.startswith(file.readframes(file.getnframes()))
+    assert streams_in(tmp_path) == [path.name]

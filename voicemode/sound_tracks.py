@@ -165,6 +165,7 @@ class StreamTrack:
         self._entry = KeptFile(kind=kind, name="")
         self._head = b""
         self._file: GrowingFile | None = None
+        self._ended = False
         self._given = 0
         self._taken = 0
 
@@ -186,6 +187,8 @@ class StreamTrack:
 
     def _put(self, chunk: bytes, at: float) -> None:
         self._taken += len(chunk)
+        if self._ended:  # What was on its way here when the file had to be given up.
+            return
         if self._entry.position is None:
             self._entry.position = _rounded(at)
         try:
@@ -222,6 +225,7 @@ class StreamTrack:
         self._end(complete=complete and not self.failed)
 
     def _end(self, *, complete: bool) -> None:
+        self._ended = True
         if self._file is None:
             return
         file, self._file = self._file, None
