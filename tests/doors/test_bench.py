@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.host import COMMAND, environment
+from tests.support.command import ran
 from tests.support.looking import look_for
 from tests.support.sound_card import Recording, VirtualSoundCard
 from tests.support.speech_server import Behaviour, Route, SpeechServer
@@ -28,15 +29,8 @@ QUICK = ("--runs", "2", "--text", "One two three.")
 def run(
     folder: Path, *arguments: str, server: SpeechServer | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "voicemode", "bench", *arguments],
-        env=variables(folder, server, **settings),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
+    return ran(
+        "bench", *arguments, variables=variables(folder, server, **settings), folder=folder, limit_s=LIMIT
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import voicemode
 from tests.live.host import environment
+from tests.support.command import ran
 from tests.support.sound_card import VirtualSoundCard
 from voicemode import __main__, __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
@@ -28,16 +29,7 @@ LIMIT = 30
 def run(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """A command on a machine without any sound."""
     variables = {**environment(None, folder), **settings}
-    return subprocess.run(
-        [sys.executable, "-m", "voicemode", *arguments],
-        env=variables,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    return ran(*arguments, variables=variables, folder=folder, limit_s=LIMIT)
 
 
 @pytest.mark.spec("CLI-4")

@@ -18,6 +18,7 @@ import pytest
 
 from scripts import log_queries
 from tests.live.host import ROOT, environment
+from tests.support.command import ran
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
 from voicemode.clock import wall
 from voicemode.eventlog import EventLog
@@ -56,15 +57,12 @@ def write(folder: Path, *events: Event, ago: timedelta = timedelta(), conversati
 
 
 def run(folder: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *options],
-        env=environment(None, folder, **settings),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        stdin=subprocess.DEVNULL,
-        check=False,
+    return ran(
+        *options,
+        variables=environment(None, folder, **settings),
+        folder=folder,
+        limit_s=LIMIT,
+        program=COMMAND,
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from tests.battery.wire import events
 from tests.live.host import environment
 from tests.support import voice
+from tests.support.command import ran
 from tests.support.looking import look_for
 from tests.support.recording import Recording
 from tests.support.sound_card import MICROPHONE, VirtualSoundCard
@@ -190,15 +189,7 @@ def test_push_to_talk_without_a_word_is_nobody_spoke(sound_card: VirtualSoundCar
 @pytest.mark.spec("CLI-12")
 def test_push_to_talk_without_a_terminal_is_told_before_anything_opens(tmp_path: Path) -> None:
     for arguments in (["listen", "--push-to-talk"], ["converse", "hello", "--push-to-talk"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "voicemode", *arguments],
-            env=environment(None, tmp_path),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+        done = ran(*arguments, variables=environment(None, tmp_path), limit_s=LIMIT)
         assert done.returncode == USAGE
         assert done.stderr.startswith("voicemode: --push-to-talk")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.neural import put
+from tests.support.command import ran
 from tests.support.file_server import FileServer, Manner
 from tests.support.looking import look_for
 from tests.support.speech_server import closed_port
@@ -32,16 +32,7 @@ def typed(
 def command(
     folder: Path, *words: str, mirror: str = "", more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "voicemode", *words],
-        cwd=folder,
-        env=environment(folder, mirror, more),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=False,
-    )
+    return ran(*words, variables=environment(folder, mirror, more), folder=folder, limit_s=LIMIT_SECONDS)
 
 
 def environment(folder: Path, mirror: str = "", more: Mapping[str, str] | None = None) -> dict[str, str]:

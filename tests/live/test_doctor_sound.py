@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.live.host import environment
+from tests.support.command import ran
 from tests.support.looking import look_for
 from tests.support.room import Echo, Room
 from tests.support.sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
@@ -27,14 +26,8 @@ WAY_S = 0.05
 
 
 def listened(card: VirtualSoundCard, folder: Path, *command: str) -> dict[str, dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "voicemode", *(command or ("doctor", "--sound")), "--json"],
-        env=environment(card, folder),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
+    done = ran(
+        *(command or ("doctor", "--sound")), "--json", variables=environment(card, folder), limit_s=LIMIT
     )
     assert done.stderr == ""
     return {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
@@ -135,15 +128,7 @@ def test_nobody_is_asked_where_nobody_is_and_nothing_sounds(
     sound_card: VirtualSoundCard, tmp_path: Path
 ) -> None:
     with sound_card.recording() as heard:
-        done = subprocess.run(
-            [sys.executable, "-m", "voicemode", "doctor"],
-            env=environment(sound_card, tmp_path),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+        done = ran("doctor", variables=environment(sound_card, tmp_path), limit_s=LIMIT)
         assert not heard.samples().any()
     assert "[y/N]" not in done.stdout
     assert "echo:" not in done.stdout

@@ -11,6 +11,7 @@ import pytest
 
 from tests.battery.wire import events
 from tests.live.host import environment
+from tests.support.command import ran
 from tests.support.looking import look_for
 from tests.support.pulse_daemon import PulseDaemon
 from tests.support.sound_card import MICROPHONE, VirtualSoundCard
@@ -24,15 +25,7 @@ LOUDSPEAKER = "load-module module-null-sink format=s16le rate=48000 norewinds=1 
 
 def listened(variables: dict[str, str], *words: str) -> tuple[int, dict[str, str], float]:
     """Exit code, error, and seconds from the microphone's opening, or where it never opened the call, to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "voicemode", *words, "--json"],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    done = ran(*words, "--json", variables=variables, limit_s=LIMIT)
     told = json.loads(done.stdout)["error"]
     assert done.stderr.strip() == f"voicemode: {told['message']} {told['hint']}"
     happened = {event.name: event.monotonic or 0.0 for event in events(Path(variables["VOICEMODE_BASE_DIR"]))}
@@ -41,15 +34,7 @@ def listened(variables: dict[str, str], *words: str) -> tuple[int, dict[str, str
 
 
 def doctor(variables: dict[str, str]) -> dict[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "voicemode", "doctor", "--json"],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+    done = ran("doctor", "--json", variables=variables, limit_s=LIMIT)
     findings = json.loads(done.stdout)["findings"]
     found: dict[str, str] = next(each for each in findings if each["what"] == "microphone")
     return found

@@ -17,6 +17,7 @@ import pytest
 from tests.live.host import environment
 from tests.review.material import record, write
 from tests.support import voice
+from tests.support.command import ran
 from tests.support.many_turns import write as write_many
 from tests.test_architecture import HEAVY
 from tests.test_turn_story import GOOD
@@ -34,15 +35,12 @@ sys.exit(code)
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, "review", *arguments],
-        env=environment(None, folder),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        stdin=subprocess.DEVNULL,
-        check=False,
+    return ran(
+        *arguments,
+        variables=environment(None, folder),
+        folder=folder,
+        limit_s=LIMIT,
+        program=(sys.executable, "-c", PROGRAM, "review"),
     )
 
 
