@@ -78,6 +78,15 @@ async def stands(floor: MachineFloor, *line: str) -> None:
     await looked_for(do_they, LIMIT_SECONDS)
 
 
+async def stand_in_line(floor: MachineFloor, **processes: Child) -> None:
+    """Each comes when the one before it stands there; the first has the floor."""
+    names = list(processes)
+    for place, (name, child) in enumerate(processes.items()):
+        child.tell(f"want {name}")
+        await stands(floor, *names[: place + 1])
+    assert await processes[names[0]].says() == f"in {names[0]}"
+
+
 @pytest.mark.spec("FLR-1")
 async def test_calls_of_three_processes_have_the_floor_in_the_order_in_which_they_came(
     tmp_path: Path,
@@ -110,10 +119,7 @@ async def test_processes_in_a_hurry_are_never_in_together(tmp_path: Path) -> Non
 async def test_the_next_one_has_the_floor_within_a_second_of_its_holders_death(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
     async with children(tmp_path, 2) as (first, second):
-        first.tell("want first")
-        assert await first.says() == "in first"
-        second.tell("want second")
-        await stands(floor, "first", "second")
+        await stand_in_line(floor, first=first, second=second)
         killed = clock.monotonic()
         first.signal(signal.SIGKILL)
         assert await second.says() == "in second"
@@ -127,11 +133,7 @@ async def test_the_next_one_has_the_floor_within_a_second_of_its_holders_death(t
 async def test_waiters_that_are_killed_hold_nobody_up_and_leave_nothing(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
     async with children(tmp_path, 4) as (first, second, third, last):
-        names = ["first", "second", "third", "last"]
-        for place, child in enumerate((first, second, third, last)):
-            child.tell(f"want {names[place]}")
-            await stands(floor, *names[: place + 1])
-        assert await first.says() == "in first"
+        await stand_in_line(floor, first=first, second=second, third=third, last=last)
         for child in (second, third):
             child.signal(signal.SIGKILL)
             await child.process.wait()
@@ -166,12 +168,7 @@ async def test_killed_at_any_moment_a_process_leaves_the_line_in_order(tmp_path:
 async def test_a_waiter_that_gives_up_disturbs_no_other_process(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
     async with children(tmp_path, 3) as (first, second, third):
-        first.tell("want first")
-        assert await first.says() == "in first"
-        second.tell("want second")
-        await stands(floor, "first", "second")
-        third.tell("want third")
-        await stands(floor, "first", "second", "third")
+        await stand_in_line(floor, first=first, second=second, third=third)
         second.tell("give up second")
         assert await second.says() == "gone second"
         await stands(floor, "first", "third")
@@ -211,12 +208,7 @@ async def test_a_frozen_holder_loses_the_floor_after_the_ceiling_and_is_told_whe
 async def test_a_frozen_waiter_is_passed_over_and_waits_on_when_it_thaws(tmp_path: Path) -> None:
     floor = MachineFloor(tmp_path)
     async with children(tmp_path, 3) as (first, second, third):
-        first.tell("want first")
-        assert await first.says() == "in first"
-        second.tell("want second")
-        await stands(floor, "first", "second")
-        third.tell("want third")
-        await stands(floor, "first", "second", "third")
+        await stand_in_line(floor, first=first, second=second, third=third)
         second.signal(signal.SIGSTOP)
         first.tell("leave")
         assert await third.says() == "in third"
