@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicemode.joins import Contour
-from voicemode.levelling import LEAST_BLOCKS, MOST_DB, Levels, Louder
+from voicemode.levelling import LEAST_BLOCKS, MOST_DB, Levels
+from voicemode.mixing import Louder
 from voicemode.pcm import SPEECH, Frame
 
 MOST = 10 ** (MOST_DB / 20)

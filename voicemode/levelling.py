@@ -1,4 +1,4 @@
-"""How loud voices are, and a stage that brings one of them to the level of another."""
+"""How loud voices are, and by how much one of them differs from another."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from voicemode.mixing import added, fixed, scaled
-from voicemode.pcm import Frame
 
 REMEMBERED = 5
 """Pieces of a voice that count: no two are read alike."""
@@ -56,20 +53,3 @@ class Levels:
             return 1.0
         factor = 10 ** (max(min(decibels, MOST_DB), -MOST_DB) / 20)
         return min(factor, max(FULL_SCALE / max(one.peaks), 1.0))
-
-
-class Louder:
-    """Stage: `factor` times as loud. What would be beyond full scale stays there."""
-
-    def __init__(self, factor: float) -> None:
-        self._doublings = max(math.ceil(math.log2(factor)), 0)
-        self._gain = fixed(factor / 2**self._doublings)
-
-    def feed(self, item: Frame) -> list[Frame]:
-        data = scaled(item.data, self._gain)
-        for _ in range(self._doublings):
-            data = added(data, data)
-        return [Frame(data=data, format=item.format)]
-
-    def flush(self) -> list[Frame]:
-        return []

@@ -15,7 +15,6 @@ from voicemode.endpoints import usable
 from voicemode.engines.embedded.ear import EmbeddedEar
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech, FirstTranscription
-from voicemode.engines.mixed_start import MixedStart
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import VoiceModeError
@@ -26,6 +25,7 @@ from voicemode.settings_files import Folders
 from voicemode.speech import AudioFormat
 
 if TYPE_CHECKING:
+    from voicemode.engines.mixed_start import MixedStart
     from voicemode.status import Engines, EngineStatus
 
 CHATTERBOX = "chatterbox"
@@ -120,7 +120,11 @@ class LineUp:
     def _mixed_start(self, chain: FirstSpeech) -> MixedStart | None:
         """The system's and the embedded voice have names of their own; the cloud's next voice may reword."""
         alike = self._config.speech.mixed_start
-        return MixedStart(chain, [*self._servers, *self.models.voices], alike) if alike is not None else None
+        if alike is None:
+            return None
+        from voicemode.engines.mixed_start import MixedStart
+
+        return MixedStart(chain, [*self._servers, *self.models.voices], alike)
 
     def _chatterbox(self) -> TtsEngine:
         from voicemode.engines.chatterbox.model import ChatterboxSettings

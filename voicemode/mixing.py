@@ -92,6 +92,23 @@ def fixed(gain: float) -> int:
     return min(max(round(gain * FULL), 0), FULL)
 
 
+class Louder:
+    """Stage: `factor` times as loud. What would be beyond full scale stays there."""
+
+    def __init__(self, factor: float) -> None:
+        self._doublings = max(math.ceil(math.log2(factor)), 0)
+        self._gain = fixed(factor / 2**self._doublings)
+
+    def feed(self, item: Frame) -> list[Frame]:
+        data = scaled(item.data, self._gain)
+        for _ in range(self._doublings):
+            data = added(data, data)
+        return [Frame(data=data, format=item.format)]
+
+    def flush(self) -> list[Frame]:
+        return []
+
+
 class Panner:
     """Puts a mono sound at a place between loudspeakers that stand in a row.
 

@@ -13,7 +13,6 @@ from voicemode.errors import BadContent, InvalidRequest, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
 from voicemode.ledger import Ledger, longest_seconds
-from voicemode.levelling import Louder
 from voicemode.links import Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
@@ -68,6 +67,8 @@ class Rendering:
         """The engine that will say what is asked for next, once that is known."""
         self._opened = False
         """A piece has been said whole."""
+        self._mixed = False
+        """Somebody begins for somebody else."""
         self._ports = ports
         self._request = request
         self._turn = turn
@@ -211,7 +212,8 @@ class Rendering:
         doubtful = audio.unsealed and self._breaks.too_short(number, heard)
         self._breaks.said()
         self._opened = True
-        self._ports.links.levels.learn(self._speaker, piece.contour.loud)
+        if self._mixed:
+            self._ports.links.levels.learn(self._speaker, piece.contour.loud)
         self.ledger.complete(number, voice=self._speaker, voiced=None if doubtful else voiced)
         fmt, text = self._ports.format, self.ledger.pieces[number]
         samples = fmt.samples(pause_after(text) - piece.contour.quiet_at_end)
@@ -254,6 +256,7 @@ class Rendering:
         first = not self.engine
         self.engine, self.voice = audio.engine, audio.voice
         self._usual = audio.rest.engine if audio.rest is not None else audio.engine
+        self._mixed = self._mixed or audio.rest is not None
         speaker = Speaker(engine=audio.engine, voice=audio.voice)
         if speaker not in self.speakers:
             self.speakers.append(speaker)
@@ -289,7 +292,11 @@ class Rendering:
     def _levelled(self, rest: Speaker) -> list[Stage[Frame, Frame]]:
         """What makes the first words as loud as the rest will be."""
         factor = self._ports.links.levels.factor(self._speaker, like=self._named(rest.engine, rest.voice))
-        return [] if factor == 1.0 else [Louder(factor)]
+        if factor == 1.0:
+            return []
+        from voicemode.mixing import Louder
+
+        return [Louder(factor)]
 
     def _break_off(self, number: int, piece: Receiving, error: VoiceModeError) -> int:
         """What came is played; what is missing is asked for again, unless it is hopeless."""
