@@ -236,3 +236,17 @@ def test_while_the_way_is_found_anew_our_own_rest_in_the_words_is_nobody() -> No
     own.near(QUIET)
     canceller.anew = False
     assert conversation(own, clock, seconds=FOUND_SECONDS - 0.3, loss=0.1, seed=2, user=20_000) == 0
+
+
+@pytest.mark.spec("LSN-89")
+def test_what_a_filter_leaves_of_us_at_the_beginning_of_a_message_is_not_measured_by_the_end_of_the_last() -> (
+    None
+):
+    """A filter takes off 8 dB in its first second and 30 after half a minute."""
+    clock, gates = Clock(), EchoGates()
+    last = OwnSound(Tap(FakeLoudspeaker()), HardCanceller(), gates, now=clock)
+    conversation(last, clock, seconds=8.0, loss=0.03, seed=1, user=0)
+    last.close()
+    again = OwnSound(Tap(FakeLoudspeaker()), HardCanceller(), gates, now=clock)
+    assert conversation(again, clock, seconds=4.0, loss=0.9, seed=1, user=0) <= 2
+    assert conversation(again, clock, seconds=0.5, loss=0.9, seed=2, user=20_000) >= 20

@@ -129,6 +129,10 @@ class EchoGate:
         """Of what was played: steps of 10 ms, and blocks that no microphone frame has met."""
         return len(self._played) + len(self._told)
 
+    def forget_loss(self) -> None:
+        """What comes before this gate takes out more or less from now on; the delay is the same."""
+        self._loss = _Spread(self._rules.memory)
+
     def played(self, level: float, at: float, seconds: float) -> None:
         """`seconds` of sound of `level` dB, pulled by the loudspeaker at `at`: in order, silence may be left out."""
         self._told.append((level, at, seconds))

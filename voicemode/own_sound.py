@@ -88,6 +88,7 @@ class OwnSound:
         """Seconds of audible sound of ours that the canceller has been given since it began to learn the way."""
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
+        gates.words.forget_loss()
         tap.listener = self.far
 
     @property
@@ -130,6 +131,7 @@ class OwnSound:
         words = self._canceller.words
         if self._canceller.anew:
             self._met = 0.0
+            self._gates.words.forget_loss()
         self._more = self._stands_out(self.quieted, words, began)
         return words
 

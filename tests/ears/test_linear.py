@@ -168,6 +168,24 @@ def test_a_room_that_was_found_is_not_lost_when_one_more_piece_is_kept() -> None
     assert level(wave(unevenly)[after]) < level(evenly[after]) + 3
 
 
+@pytest.mark.spec("LSN-79")
+@pytest.mark.parametrize("late", [2, 5, MOST_OWED - 1])
+def test_pieces_that_come_later_for_good_are_soon_believed(late: int) -> None:
+    played, middle = own_speech(), 350
+    heard = echo(played, delay_ms=120, loss_db=10)
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    evenly, unevenly = left(sound(played), heard), b""
+    linear = LinearFilter()
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        if number < middle:
+            linear.played(pieces[number])
+        elif number >= middle + late:
+            linear.played(pieces[number - late])
+        unevenly += linear.heard(frame).data
+    after = slice((middle + 60) * BLOCK, (middle + 160) * BLOCK)
+    assert level(wave(unevenly)[after]) < level(evenly[after]) + 4
+
+
 def moved(filtered: LinearFilter, played: Wave, heard: Wave) -> tuple[Wave, list[int]]:
     """What is left, and the frames with which the room was found to be another."""
     pieces = Framer(LISTENING, BLOCK).feed(sound(played))

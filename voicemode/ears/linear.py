@@ -53,6 +53,9 @@ OFTEN = 3
 OFTEN_FRAMES = 100
 """So many gaps within so many frames are no accident: from then on one piece more is kept waiting."""
 
+LATE_FRAMES = 20
+"""So long pieces may be late and then come in a burst; those that are late all that time come later for good."""
+
 WRONG = 1.25
 WRONG_SMOOTHED = 0.05
 WRONG_FRAMES = 50
@@ -82,6 +85,8 @@ class LinearFilter:
         self._rest = CUSHION
         self._owed = 0
         self._owing = False
+        self._late = 0
+        self._least_owed = MOST_OWED
         self._gaps: deque[int] = deque(maxlen=OFTEN)
         self._frames = 0
         self._next = 0
@@ -99,7 +104,7 @@ class LinearFilter:
             self._owed -= 1
             if not self._too_often():
                 return
-            self._come_closer()
+            self._come_closer(1)
         self._waiting.append(piece)
         self._owing = True
 
@@ -109,10 +114,10 @@ class LinearFilter:
             self._gaps.clear()
         return often
 
-    def _come_closer(self) -> None:
-        """What waits a block longer finds its echo a block sooner: the room is the same."""
-        self._room[:-1], self._doubt[:-1] = self._room[1:], self._doubt[1:]
-        self._room[-1], self._doubt[-1] = 0.0, UNSURE
+    def _come_closer(self, blocks: int) -> None:
+        """What comes later by so many blocks finds its echo so much sooner: the room is the same."""
+        self._room[:-blocks], self._doubt[:-blocks] = self._room[blocks:], self._doubt[blocks:]
+        self._room[-blocks:], self._doubt[-blocks:] = 0.0, UNSURE
 
     def heard(self, frame: Frame) -> Frame:
         np, bins = self._np, BLOCK
@@ -120,15 +125,16 @@ class LinearFilter:
         microphone = np.frombuffer(frame.data, "<i2").astype(np.float64)
         echo = np.fft.irfft((self._room * self._played).sum(0))[bins:]
         left = microphone - echo
-        self._judge(float(np.mean(microphone**2)), float(np.mean(left**2)))
-        self._learn(np.fft.rfft(np.concatenate((np.zeros(bins), left))))
+        power = self._played.real**2 + self._played.imag**2
+        self._judge(float(power.sum()), float(np.mean(microphone**2)), float(np.mean(left**2)))
+        self._learn(power, np.fft.rfft(np.concatenate((np.zeros(bins), left))))
         data = np.clip(np.round(left), -32768, 32767).astype("<i2").tobytes()
         return Frame(data=data, format=frame.format)
 
-    def _judge(self, given: float, left: float) -> None:
-        """By powers of one frame."""
+    def _judge(self, played: float, given: float, left: float) -> None:
+        """By power: of all that the room may still give back, of a frame, and of what is left of it."""
         self.anew = False
-        if float((self._played.real**2 + self._played.imag**2).sum()) < PLAYED:
+        if played < PLAYED:
             return
         self._given += WRONG_SMOOTHED * (given - self._given)
         self._left += WRONG_SMOOTHED * (left - self._left)
@@ -142,6 +148,7 @@ class LinearFilter:
         np = self._np
         self._played = np.roll(self._played, 1, axis=0)
         self._frames += 1
+        self._wait_no_longer()
         if self._waiting and self._rest <= 0:
             self._played[0] = self._spectrum(self._waiting.popleft())
             return
@@ -151,6 +158,15 @@ class LinearFilter:
             self._rest -= 1
         elif self._owing:
             self._owe()
+
+    def _wait_no_longer(self) -> None:
+        """For pieces that will not be caught up with."""
+        self._late = self._late + 1 if self._owed else 0
+        self._least_owed = min(self._least_owed, self._owed) if self._late > 1 else self._owed
+        if self._late == LATE_FRAMES:
+            self._owed -= self._least_owed
+            self._come_closer(self._least_owed)
+            self._late = 0
 
     def _owe(self) -> None:
         if not self._owed:
@@ -170,9 +186,8 @@ class LinearFilter:
         bins[: min(len(spectrum), BLOCK + 1)] = spectrum[: BLOCK + 1]
         return bins
 
-    def _learn(self, left: Bins) -> None:
+    def _learn(self, power: Wave, left: Bins) -> None:
         np, played = self._np, self._played
-        power = played.real**2 + played.imag**2
         self._other = 0.5 * self._other + 0.5 * (left.real**2 + left.imag**2)
         gain = self._doubt / (0.5 * (self._doubt * power).sum(0) + self._other + NOISE)
         self._room += gain * played.conj() * left
