@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scripts.measuring import rows as speaking_rows
 from scripts.measuring import turn_rows
-from scripts.measuring.contenders import BARE, OURS, PEER, Contender, install_peer, ours_runs
+from scripts.measuring.contenders import BARE, OURS, PEER, Contender, install_ours, install_peer, ours_runs
 from scripts.measuring.results import Result, Results, Taken, load, machine, save, versions
 from scripts.measuring.rows import Plan
 from scripts.measuring.stage import Stage, stage
@@ -64,6 +64,9 @@ def contenders(left_out: list[str]) -> list[Contender]:
     if OURS in wanted and not ours_runs():
         print("voicemode itself has no entry point yet: only the others are measured", file=sys.stderr)
         wanted.remove(OURS)
+    if any(each is not PEER for each in wanted) and (problem := install_ours()):
+        print(f"only the peer: {problem}", file=sys.stderr)
+        wanted = [each for each in wanted if each is PEER]
     if PEER in wanted and (problem := install_peer()):
         print(f"without the peer: {problem}", file=sys.stderr)
         wanted.remove(PEER)

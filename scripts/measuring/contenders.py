@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,10 @@ from pydantic import JsonValue
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEER_VERSION = "9.0.1"
 PEER_FOLDER = ROOT / "build" / "peer"
+USERS_FOLDER = ROOT / "build" / "users"
+"""Only what a user of this checkout has installed, without what tests need: some of that is loaded by the SDK where it
+is there."""
+USERS_PYTHON = str(USERS_FOLDER / "venv" / "bin" / "python")
 INSTALL_LIMIT_SECONDS = 600.0
 
 
@@ -42,7 +47,7 @@ class Contender:
 
 OURS = Contender(
     name="voicemode",
-    command=(sys.executable, "-m", "voicemode"),
+    command=(USERS_PYTHON, "-m", "voicemode"),
     tool="speak",
     arguments={"wait": "finished"},
     asks="converse",
@@ -55,9 +60,7 @@ PEER = Contender(
     asks="converse",
     asking={"wait_for_response": True, "chime_enabled": False},
 )
-BARE = Contender(
-    name="bare SDK", command=(sys.executable, "-m", "scripts.measuring.bare_server"), arguments={}
-)
+BARE = Contender(name="bare SDK", command=(USERS_PYTHON, "-m", "scripts.measuring.bare_server"), arguments={})
 
 
 def environment(base: Mapping[str, str], home: Path, *, base_url: str, audio_format: str) -> dict[str, str]:
@@ -82,6 +85,26 @@ def environment(base: Mapping[str, str], home: Path, *, base_url: str, audio_for
 def ours_runs() -> bool:
     """Whether the package has its entry point."""
     return (ROOT / "voicemode" / "__main__.py").exists() or (ROOT / "voicemode" / "cli").exists()
+
+
+def install_ours() -> str:
+    """Empty when voicemode is installed as a user has it, in the versions of uv.lock, else why not."""
+    wanted = hashlib.sha256(
+        (ROOT / "pyproject.toml").read_bytes() + (ROOT / "uv.lock").read_bytes()
+    ).hexdigest()
+    done = USERS_FOLDER / f"installed-{wanted[:16]}"
+    if done.exists():
+        return ""
+    shutil.rmtree(USERS_FOLDER, ignore_errors=True)
+    try:
+        _run(sys.executable, "-m", "venv", str(USERS_FOLDER / "venv"))
+        versions = USERS_FOLDER / "constraints.txt"
+        versions.write_text(_run(sys.executable, str(ROOT / "scripts" / "constraints.py")))
+        _run(USERS_PYTHON, "-m", "pip", "install", "-q", "-c", str(versions), "-e", str(ROOT))
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return f"voicemode could not be installed: {error}"
+    done.touch()
+    return ""
 
 
 def install_peer() -> str:
@@ -126,7 +149,7 @@ def _requirements(wheel: Path) -> list[str]:
     return ["certifi" if line.startswith("certifi") else line for line in needed]
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -137,3 +160,4 @@ def _run(*command: str) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command[:5])} …: {(done.stderr or done.stdout).strip()[-600:]}")
+    return done.stdout
