@@ -11,7 +11,7 @@ from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.laying import BREAK_SECONDS, Steady
 from voicemode.levels import decibels
-from voicemode.own_sound import FOUND_SECONDS, EchoGates, OwnSound, Tap
+from voicemode.own_sound import FOUND_SECONDS, LOST_SECONDS, EchoGates, OwnSound, Tap
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
 
@@ -227,15 +227,18 @@ def test_what_was_played_while_no_microphone_was_open_is_not_taken_for_what_come
 
 
 @pytest.mark.spec("LSN-88")
-def test_while_the_way_is_found_anew_our_own_rest_in_the_words_is_nobody() -> None:
-    clock, canceller = Clock(), HardCanceller()
+@pytest.mark.parametrize("kind", [FakeCanceller, HardCanceller])
+def test_for_a_second_after_the_way_has_become_another_our_own_voice_is_nobody(
+    kind: type[FakeCanceller],
+) -> None:
+    clock, canceller = Clock(), kind()
     own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
     conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0)
     assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
     canceller.anew = True
     own.near(QUIET)
     canceller.anew = False
-    assert conversation(own, clock, seconds=FOUND_SECONDS - 0.3, loss=0.1, seed=2, user=20_000) == 0
+    assert conversation(own, clock, seconds=LOST_SECONDS - 0.05, loss=0.1, seed=2, user=20_000) == 0
 
 
 @pytest.mark.spec("LSN-89")

@@ -32,6 +32,10 @@ FOUND_SECONDS = 1.25
 """Of our sound until the words are nearly free of it (5-10 dB in the first second, 12 and more then, decision 0010):
 before that a rest of us would be taken for somebody else."""
 
+LOST_SECONDS = 1.0
+"""Of our sound after the way was found to be another nobody is heard beside us: both answers of the canceller have our
+whole voice, as nothing else ever does, until it has found the way again."""
+
 CATCHING_UP = 2e-4
 """A loudspeaker that once pulled late is not taken to be late for ever."""
 
@@ -86,6 +90,7 @@ class OwnSound:
         self._heard_to = -math.inf
         self._met = 0.0
         """Seconds of audible sound of ours that the canceller has been given since it began to learn the way."""
+        self._lost = False
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
         gates.words.forget_loss()
@@ -130,7 +135,7 @@ class OwnSound:
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
         if self._canceller.anew:
-            self._met = 0.0
+            self._met, self._lost = 0.0, True
             self._gates.words.forget_loss()
         self._more = self._stands_out(self.quieted, words, began)
         return words
@@ -138,6 +143,8 @@ class OwnSound:
     def _stands_out(self, quieted: Frame, words: Frame, began: float) -> bool:
         in_quieted = self._gates.quieted.heard(decibels(quieted), began)
         in_words = self._gates.words.heard(decibels(words), began)
+        if self._lost and self._met < LOST_SECONDS:
+            return False
         if self._met < FOUND_SECONDS:
             return in_quieted.more
         return in_words.more or (in_quieted.more and in_words.excess > HINT_DECIBELS)
