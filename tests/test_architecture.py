@@ -73,7 +73,6 @@ HOMES = {
     "sherpa_onnx": "engines",
     "chatterbox": "engines",
     "torch": "engines",
-    "perth": "engines",
     "filelock": "tickets models",
     "platformdirs": "settings_files",
     "time": "clock",
@@ -95,7 +94,6 @@ HEAVY = {
     "sherpa_onnx",
     "torch",
     "chatterbox",
-    "perth",
     "ray",
     "yaml",
 }

@@ -113,7 +113,7 @@ class LineUp:
             from voicemode.engines.system import SystemVoice
 
             engines.append(SystemVoice())
-        # Behind the voice that always answers: only who names it gets a model of two gigabytes.
+        # Behind the voice that always answers: only who names it gets a model of three gigabytes.
         named = [self._chatterbox()] if CHATTERBOX in self._config.speech_server.engines else []
         return [*engines, self._embedded, *named]
 

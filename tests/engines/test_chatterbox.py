@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import stat
 import sys
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,16 @@ from tests.support.contract import (
 )
 from voicemode.app import open_app
 from voicemode.config import Config
-from voicemode.engines.chatterbox.model import Chatterbox, ChatterboxSettings, load, pieces
+from voicemode.engines.chatterbox.model import (
+    Chatterbox,
+    ChatterboxSettings,
+    load,
+    pieces,
+)
 from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
 from voicemode.pcm import SPEECH, Frame
-from voicemode.presets import Preset, delivery
+from voicemode.presets import TOKENS_PER_SECOND, Preset, delivery
 from voicemode.speech import SpeechRequest
 from voicemode.wav import wav_bytes
 
@@ -148,6 +155,8 @@ async def test_a_recording_that_cannot_be_used_says_so(package: Any, recording: 
 
 
 async def test_a_streaming_fork_gives_its_chunks_as_the_preset_says(package: Any) -> None:
+    import torch
+
     asked: list[dict[str, Any]] = []
 
     class Fork(package.ChatterboxTTS):  # type: ignore[misc]
@@ -164,7 +173,7 @@ async def test_a_streaming_fork_gives_its_chunks_as_the_preset_says(package: Any
         ) -> Iterator[tuple[Any, None]]:
             asked.append({"chunk": chunk_size, "printed": print_metrics})
             for _ in range(0, len(text), 10):
-                yield self.s3gen.inference(speech_tokens=chunk_size, ref_dict=self.conds.gen)[0], None
+                yield self.s3gen.inference(torch.zeros(chunk_size), ref_dict=self.conds.gen)[0], None
 
     engine = ChatterboxVoice(load_model=lambda settings: Chatterbox(package.with_voice(Fork)))
     request = SpeechRequest(text="Hello there, you.", delivery=delivery("realtime"))
@@ -199,6 +208,25 @@ async def test_no_progress_is_drawn_beside_the_log(package: Any, capfd: pytest.C
     model = load(ChatterboxSettings())
     assert list(model.speak("Hello.", model.own_voice, delivery(), lambda: False))
     assert capfd.readouterr() == ("", "")
+
+
+async def test_a_piece_without_anything_to_say_is_a_moment_of_silence(package: Any) -> None:
+    model = load(ChatterboxSettings())
+    package.ChatterboxTTS.made[0].t3.mute = True
+    (sound,) = model.speak("Hm.", model.own_voice, delivery(), lambda: False)
+    assert sound == bytes(2 * model.rate // TOKENS_PER_SECOND)
+
+
+async def test_a_closed_engine_gives_the_memory_of_its_model_back(package: Any) -> None:
+    engine = ChatterboxVoice()
+    await engine.warm()
+    model = weakref.ref(package.ChatterboxTTS.made.pop())
+    gc.disable()
+    try:
+        await engine.close()
+        await comes_true(lambda: model() is None)
+    finally:
+        gc.enable()
 
 
 async def test_no_guidance_at_all_is_asked_for_as_next_to_none(engine: ChatterboxVoice, package: Any) -> None:

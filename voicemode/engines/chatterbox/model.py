@@ -7,6 +7,7 @@ tokens (and prints its metrics unless told not to). Seen to work with 0.1.7, `sc
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 
 from voicemode.engines.neural.reading import clauses
 from voicemode.errors import EngineUnavailable, InvalidRequest, VoiceModeError
+from voicemode.presets import TOKENS_PER_SECOND
 from voicemode.sentences import cut_long
 from voicemode.speech import Delivery
 
@@ -55,7 +57,7 @@ class Chatterbox:
         self._stopped: Callable[[], bool] = _never
         self.own_voice: object | None = tts.conds
         """What the weights bring along; None where they bring no voice."""
-        self.sets_steps = self._take_over_steps()
+        self.sets_steps = self._take_over_decoder()
         self._stop_at_tokens()
         self._draw_no_bar()
 
@@ -117,20 +119,25 @@ class Chatterbox:
         ):
             yield sound
 
-    def _take_over_steps(self) -> bool:
-        """`generate` has no argument for the decoder's steps; its decoder has one, since version 0.1.5."""
+    def _take_over_decoder(self) -> bool:
+        """`generate` has no argument for the decoder's steps; its decoder has one, since version 0.1.5. And a piece in
+        which the model finds nothing to say would end in an error about the size of a kernel; it becomes as much
+        silence as a token has, since the watermark needs 33 ms."""
+        import torch
+
         decoder = self._tts.s3gen
         inner = decoder.inference
-        if "n_cfm_timesteps" not in inspect.signature(inner).parameters:
-            return False
+        sets_steps = "n_cfm_timesteps" in inspect.signature(inner).parameters
 
-        def inference(*args: Any, **named: Any) -> Any:
-            if named.get("n_cfm_timesteps") is None:
+        def inference(speech_tokens: Any, *args: Any, **named: Any) -> Any:
+            if not speech_tokens.numel():
+                return torch.zeros(1, self.rate // TOKENS_PER_SECOND), None
+            if sets_steps and named.get("n_cfm_timesteps") is None:
                 named["n_cfm_timesteps"] = self._steps
-            return inner(*args, **named)
+            return inner(speech_tokens, *args, **named)
 
         decoder.inference = inference
-        return True
+        return sets_steps
 
     def _stop_at_tokens(self) -> None:
         """`generate` returns after a whole piece, up to 40 s of sound; its transformer is called for every 40 ms."""
@@ -150,9 +157,8 @@ class Chatterbox:
 
 
 def load(settings: ChatterboxSettings) -> Chatterbox:
-    """Takes ten seconds and more, and two gigabytes the first time. Raises `EngineUnavailable`."""
+    """Takes ten seconds and more, and three gigabytes the first time. Raises `EngineUnavailable`."""
     try:
-        import perth
         import torch
         from chatterbox.tts import ChatterboxTTS
     except ImportError as error:
@@ -161,7 +167,8 @@ def load(settings: ChatterboxSettings) -> Chatterbox:
             engine=NAME,
             hint=INSTALL,
         ) from error
-    if perth.PerthImplicitWatermarker is None:
+    # Some forks mark nothing and have no Perth.
+    if getattr(sys.modules.get("perth"), "PerthImplicitWatermarker", "") is None:
         raise EngineUnavailable(
             "Chatterbox's watermark needs pkg_resources, which setuptools brings before version 82 only.",
             engine=NAME,
@@ -181,6 +188,14 @@ def load(settings: ChatterboxSettings) -> Chatterbox:
             engine=NAME,
             hint="Check the name of the device (cuda, mps, cpu), the network, and the folder of the weights.",
         ) from error
+
+
+def give_back() -> None:
+    """The memory of models that nobody holds: a model refers to itself, so it waits for the collector of such rings."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def pieces(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicemode import clock
-from voicemode.engines.chatterbox.model import NAME, Chatterbox, ChatterboxSettings, load
+from voicemode.engines.chatterbox.model import NAME, Chatterbox, ChatterboxSettings, give_back, load
 from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.voice_cache import FetchVoice, VoiceCache
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
@@ -98,6 +98,9 @@ class ChatterboxVoice:
             job.stop.set()
         await self.cache.close()
         # What waits for its turn finds that it is to stop, and says so to who waits for it.
+        if self._model is not None:
+            self._model = None
+            self._thread.submit(give_back)
         self._thread.shutdown(wait=False)
 
     @asynccontextmanager

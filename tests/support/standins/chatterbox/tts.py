@@ -12,8 +12,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import perth
 import torch
+from torch import Tensor
 
-from .models.s3gen import S3GEN_SR, S3Gen, Tensor
+from .models.s3gen import S3GEN_SR, S3Gen
 from .models.t3 import T3
 from .models.t3.modules.cond_enc import T3Cond
 
@@ -21,6 +22,12 @@ Made = TypeVar("Made", bound="ChatterboxTTS")
 
 NEEDED = ("ve.safetensors", "t3_cfg.safetensors", "s3gen.safetensors", "tokenizer.json")
 MOST_TOKENS = 1_000
+LEAST_SECONDS = 0.03
+"""Of a recording: what its spectrum is padded with."""
+
+
+class NoBackendError(Exception):
+    """audioread's, of a file that nothing can read."""
 
 
 @dataclass
@@ -65,11 +72,20 @@ class ChatterboxTTS:
 
     def prepare_conditionals(self, wav_fpath: str, exaggeration: float = 0.5) -> None:
         """The voice of a recording: the lowest note in it."""
-        with wave.open(io.BytesIO(Path(wav_fpath).read_bytes())) as file:
+        data = Path(wav_fpath).read_bytes()
+        if not data:
+            raise EOFError
+        if not data.startswith(b"RIFF"):
+            raise NoBackendError
+        with wave.open(io.BytesIO(data)) as file:
             values = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
             rate = file.getframerate()
         if not len(values):
-            raise ValueError("zero-size array to reduction operation maximum which has no identity")
+            raise RuntimeError("min(): Expected reduction dim to be specified for input.numel() == 0.")
+        if len(values) / rate <= LEAST_SECONDS:
+            raise RuntimeError(
+                "Argument #4: Padding size should be less than the corresponding input dimension"
+            )
         hertz = float(np.abs(np.fft.rfft(values)).argmax()) * rate / len(values)
         self.conds = _conditionals(hertz, exaggeration)
 
