@@ -342,3 +342,23 @@ def test_every_step_has_a_row_and_only_the_end_has_no_way_out() -> None:
     assert {step for _, step in TRANSITIONS} == set(Step)
     assert set(TurnState) - {before for before, _ in TRANSITIONS} == {TurnState.ENDED}
     assert {TurnState.WAITING, *TRANSITIONS.values()} == set(TurnState)
+
+
+@pytest.mark.spec("LSN-67")
+def test_what_is_only_like_a_voice_opens_no_turn_and_keeps_nobody_waiting() -> None:
+    turn = Turn(RULES)
+    while turn.feed(FRAME, voice=True, zeros=False, opens=False) is None:
+        assert turn.voice_from is None
+    assert turn.why is Why.NO_SPEECH
+    assert turn.now == about(RULES.no_speech)
+
+
+@pytest.mark.spec("LSN-67")
+def test_a_voice_that_begins_like_one_opens_a_turn_as_soon_as_it_is_one_and_from_its_start_on() -> None:
+    turn = Turn(RULES)
+    listen(quiet(1.0), turn=turn)
+    for _ in range(15):
+        turn.feed(FRAME, voice=True, zeros=False, opens=False)
+    assert turn.voice_from is None
+    turn.feed(FRAME, voice=True, zeros=False)
+    assert turn.voice_from == pytest.approx(1.0)

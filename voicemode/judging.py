@@ -9,7 +9,7 @@ from typing import Protocol
 from voicemode import clock
 from voicemode.levels import QUIETEST, Room, decibels
 from voicemode.pcm import Frame, Framer
-from voicemode.ports import Vad
+from voicemode.ports import VOICELIKE, Vad
 
 VOICE = 0.5
 """The probability from which a frame counts as voice."""
@@ -55,13 +55,14 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A sound and what the detector takes it for: `maybe` where it is in doubt. `margin` is how many dB it stands out
-    of the room, `level` how loud it is."""
+    """A sound and what the detector takes it for: `maybe` where it is in doubt, `voicelike` a voice that opens no turn
+    and goes on with none. `margin` is how many dB it stands out of the room, `level` how loud it is."""
 
     frame: Frame
     began: float
     voice: bool = False
     maybe: bool = False
+    voicelike: bool = False
     level: float = QUIETEST
     margin: float = 0.0
     quieted: Frame | None = None
@@ -116,13 +117,15 @@ class Ear:
         """Every frame in order, or none: detectors remember."""
         probability = self._vad.feed(sound.frame)
         voice, level = probability >= VOICE, decibels(sound.frame)
+        voicelike = probability == VOICELIKE
         return Judged(
             frame=sound.frame,
             began=sound.began,
             voice=voice,
             maybe=probability >= MAYBE,
+            voicelike=voicelike,
             level=level,
-            margin=self._room.feed(level, sound.frame.seconds, voice=voice),
+            margin=self._room.feed(level, sound.frame.seconds, voice=voice and not voicelike),
             quieted=sound.quieted,
         )
 

@@ -144,7 +144,7 @@ class Hearing:
         machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
         stands_out = judged.margin >= OPENING_DECIBELS
-        voice = judged.voice and (spoken or stands_out)
+        voice = judged.voice and (not judged.voicelike if spoken else stands_out)
         if voice:
             self._margins += judged.margin
             self._voices += 1
@@ -155,6 +155,7 @@ class Hearing:
             zeros=not any(judged.frame.data),
             sound=sound,
             maybe=judged.maybe,
+            opens=not judged.voicelike,
             level=judged.level,
         )
         if not spoken and machine.voice_from is not None and not self._untold:

@@ -62,6 +62,10 @@ class SttEngine(Protocol):
     async def close(self) -> None: ...
 
 
+VOICELIKE = 0.5
+"""Exactly this a detector gives for what is like a voice and, as far as it knows, is none: a voice may begin so."""
+
+
 class Vad(Protocol):
     """Voice activity. `feed` takes exactly `frame_samples` samples at `format` and gives the probability of voice,
     0–1."""

@@ -124,10 +124,12 @@ class Turn:
         zeros: bool,
         sound: bool = False,
         maybe: bool = False,
+        opens: bool = True,
         level: float = QUIETEST,
     ) -> Why | None:
         """One frame of `seconds`: does it hold voice; is it nothing but digital zeros; is it a sound that a voice could
-        be, whatever the detector says; does the detector say that it may be one; how loud is it, in dB?"""
+        be, whatever the detector says; does the detector say that it may be one; may a voice open a turn with it; how
+        loud is it, in dB?"""
         if self.state is TurnState.ENDED:
             return self.why
         self._alive = self._alive or not zeros
@@ -137,7 +139,7 @@ class Turn:
             self._after.heard(seconds, level=level, soft=sound)
         if sound and not voice:
             self._heard_sound(began)
-        for step in self._steps(seconds, voice=voice, maybe=maybe):
+        for step in self._steps(seconds, voice=voice, maybe=maybe, opens=opens):
             self._move(step)
         return self.why
 
@@ -166,10 +168,11 @@ class Turn:
         was the room and no soft end."""
         return None if self.voice_to is None else min(self._held_to + self._after.soft_end(), self.voice_to)
 
-    def _steps(self, seconds: float, *, voice: bool, maybe: bool) -> list[Step]:
+    def _steps(self, seconds: float, *, voice: bool, maybe: bool, opens: bool) -> list[Step]:
         rules = self._rules
         steps: list[Step] = []
-        if voice and self._run >= (rules.onset if self.state is TurnState.WAITING else rules.resume) - 1e-9:
+        enough = rules.onset if self.state is TurnState.WAITING else rules.resume
+        if voice and self._run >= enough - 1e-9 and (opens or self.state is not TurnState.WAITING):
             steps.append(Step.VOICE)
         elif not voice:
             steps.append(Step.QUIET)
@@ -178,7 +181,7 @@ class Turn:
         # Even where the user's patience ends earlier: zeros are never "nobody spoke".
         if not self._alive and self.now >= min(rules.dead, rules.no_speech, rules.maximum) - 1e-9:
             steps.append(Step.DEAD)
-        if self.now >= rules.no_speech - 1e-9 and self._run <= 0.0:
+        if self.now >= rules.no_speech - 1e-9 and not (opens and self._run > 0.0):
             steps.append(Step.NOBODY)
         if self.now >= rules.maximum - 1e-9:
             steps.append(Step.MAXIMUM)

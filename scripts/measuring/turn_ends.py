@@ -20,6 +20,7 @@ from scripts.measuring.sounds import BLOCK, RATE, SPEECH_DB
 from tests.ears.rooms import Wave, at_level, noise, sound
 from voicemode.ears.choice import GATE_AGGRESSIVENESS
 from voicemode.ears.gated import GatedVad
+from voicemode.ears.pitched import PitchedVad
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.guessing import Guess
@@ -27,7 +28,7 @@ from voicemode.judging import MAYBE, VOICE, Judged
 from voicemode.levels import Room, decibels
 from voicemode.listening import Hearing, ListeningPorts
 from voicemode.pcm import LISTENING, Framer
-from voicemode.ports import Vad
+from voicemode.ports import VOICELIKE, Vad
 from voicemode.turn import TurnRules
 
 QUIET_DB = -66.0
@@ -76,9 +77,18 @@ def heard(vad: Vad, samples: Wave) -> list[Judged]:
     for frame in Framer(LISTENING, vad.frame_samples).feed(sound(samples)):
         probability, level = vad.feed(frame), decibels(frame)
         voice = probability >= VOICE
-        margin = room.feed(level, frame.seconds, voice=voice)
+        voicelike = probability == VOICELIKE
+        margin = room.feed(level, frame.seconds, voice=voice and not voicelike)
         out.append(
-            Judged(frame=frame, began=at, voice=voice, maybe=probability >= MAYBE, level=level, margin=margin)
+            Judged(
+                frame=frame,
+                began=at,
+                voice=voice,
+                maybe=probability >= MAYBE,
+                voicelike=voicelike,
+                level=level,
+                margin=margin,
+            )
         )
         at += frame.seconds
     return out
@@ -176,7 +186,7 @@ def main() -> None:
         sounds.flite(text, voice) for text in sounds.SENTENCES for voice in ("slt", "awb", "rms", "kal16")
     ]
     said = [sentence(each) for each in waves]
-    make: Callable[[], Vad] = gated if options.detector == "auto" else lambda: WebRtcVad(2)
+    make: Callable[[], Vad] = gated if options.detector == "auto" else lambda: PitchedVad(WebRtcVad(2))
     count = 60 * RATE
     backgrounds: list[tuple[str, Background, tuple[float, ...]]] = [
         ("room", sounds.pink, (20, 10)),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.ears.sounds import hum, said, silence
 from voicemode.ears.choice import Detector, chosen, neural_installed, open_vad
 from voicemode.ears.gated import KEPT_FRAMES, GatedVad
+from voicemode.ears.pitched import PitchedVad
 from voicemode.ears.silero import FRAME_SAMPLES, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
@@ -217,9 +218,9 @@ def test_what_is_opened_is_what_was_chosen() -> None:
     assert kinds == {
         DetectorChoice.AUTO: GatedVad,
         DetectorChoice.NEURAL: SileroVad,
-        DetectorChoice.WEBRTC: WebRtcVad,
+        DetectorChoice.WEBRTC: PitchedVad,
     }
-    assert isinstance(open_vad(DetectorChoice.AUTO, 2, installed=lambda: False), WebRtcVad)
+    assert isinstance(open_vad(DetectorChoice.AUTO, 2, installed=lambda: False), PitchedVad)
 
 
 @pytest.mark.spec("LSN-64")

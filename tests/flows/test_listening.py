@@ -38,6 +38,7 @@ from voicemode.guessing import Guess
 from voicemode.listening import Captured
 from voicemode.metrics import timings
 from voicemode.pcm import LISTENING, Frame
+from voicemode.ports import VOICELIKE
 from voicemode.speech import Outcome
 from voicemode.transcribing import Heard, transcribe
 from voicemode.turn import TurnRules, Why
@@ -45,6 +46,7 @@ from voicemode.turn import TurnRules, Why
 pytestmark = pytest.mark.anyio
 
 BLOCK_BYTES = len(ROOM)
+BREATH = (4_321).to_bytes(2, "little") * (BLOCK_BYTES // 2)
 LIMIT_SECONDS = 20.0
 
 
@@ -263,6 +265,26 @@ async def test_what_the_detector_takes_for_voice_opens_no_turn_unless_it_stands_
     assert taken.voice == pytest.approx(0.3)
     assert taken.margin is not None
     assert taken.margin > 10.0
+
+
+class PitchVad(LoudVad):
+    """What is loud is a voice, and just as loud as a breath is like one."""
+
+    def feed(self, frame: Frame) -> float:
+        return VOICELIKE if frame.data[:2] == BREATH[:2] else super().feed(frame)
+
+
+@pytest.mark.spec("LSN-67")
+async def test_a_breath_opens_no_turn_and_puts_off_no_end_but_begins_a_word() -> None:
+    breath, word = [BREATH] * 60, [SPOKEN] * 30
+    heard = [*breath, *[ROOM] * 50, *breath[:20], *word, *[ROOM] * 40, *breath, *[ROOM] * 100]
+    world = World(blocks=heard)
+    world.ear_ports = replace(world.ear_ports, open_vad=PitchVad)
+    taken = await captured(world, replace(RULES, silence=0.8, silence_least=0.8, silence_most=0.8))
+    assert taken.audio is not None
+    assert taken.voice == pytest.approx(0.5)
+    ended = next(event for event in world.watched.events if isinstance(event, TurnEnded))
+    assert ended.silence == pytest.approx(0.8, abs=0.15)
 
 
 @pytest.mark.spec("LSN-23")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import util
 
 from voicemode.ears.gated import GatedVad, warned
+from voicemode.ears.pitched import PitchedVad
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
@@ -78,7 +79,7 @@ def open_vad(
             overhang_seconds=OVERHANG_SECONDS,
             on_warning=on_warning,
         )
-    return SileroVad() if detector.neural else WebRtcVad(aggressiveness)
+    return SileroVad() if detector.neural else PitchedVad(WebRtcVad(aggressiveness))
 
 
 def _soon(load: Callable[[], SileroVad]) -> Callable[[], SileroVad]:
