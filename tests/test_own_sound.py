@@ -162,10 +162,22 @@ def test_blocks_that_come_late_began_when_their_samples_say(late: float) -> None
 
 
 @pytest.mark.spec("LSN-59")
-def test_after_a_break_the_time_is_counted_from_there() -> None:
-    steady = Steady()
+def test_after_a_break_the_time_is_counted_from_there_once_nothing_catches_up() -> None:
+    steady, after = Steady(), 10.0 + 2 * BREAK_SECONDS
     assert steady.began(10.0, 0.01) == pytest.approx(9.99)
-    assert steady.began(10.0 + 2 * BREAK_SECONDS, 0.01) == pytest.approx(9.99 + 2 * BREAK_SECONDS)
+    began = [steady.began(after + number * 0.01, 0.01) for number in range(40)]
+    assert began[0] == pytest.approx(10.0, abs=0.001)
+    assert began[-1] == pytest.approx(after + 0.38)
+
+
+@pytest.mark.spec("LSN-59")
+def test_a_program_that_stood_still_finds_what_waited_for_it_where_it_was() -> None:
+    steady = Steady()
+    for number in range(100):
+        steady.began(100.0 + (number + 1) * 0.01, 0.01)
+    burst = [steady.began(102.0, 0.01) for _ in range(100)]
+    assert burst[0] == pytest.approx(101.0, abs=0.002)
+    assert burst[-1] == pytest.approx(101.99, abs=0.002)
 
 
 @pytest.mark.spec("LSN-59")

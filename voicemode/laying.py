@@ -27,15 +27,22 @@ has drifted away since."""
 
 
 class Steady:
-    """When the blocks of a stream began, from when they came, at once. In order."""
+    """When the blocks of a stream began, from when they came, at once. In order.
+
+    One that stopped for a while is told from a program that did: what waited for that comes all at once.
+    """
 
     def __init__(self) -> None:
         self._next: float | None = None
+        self._late = 0.0
+        """Seconds of blocks in a row that were as late as after a stop."""
 
     def began(self, came: float, seconds: float) -> float:
         """A block of `seconds` that has `came` now."""
         latest, counted = came - seconds, self._next
-        broken = counted is None or latest < counted or latest - counted > BREAK_SECONDS
+        late = counted is not None and latest - counted > BREAK_SECONDS
+        self._late = self._late + seconds if late else 0.0
+        broken = counted is None or latest < counted or self._late > DOUBT_SECONDS
         began = latest if counted is None or broken else counted
         self._next = began + seconds * (1 + DRIFT)
         return began
