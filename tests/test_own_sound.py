@@ -11,7 +11,7 @@ from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.laying import BREAK_SECONDS, Steady
 from voicemode.levels import decibels
-from voicemode.own_sound import FOUND_SECONDS, LOST_SECONDS, EchoGates, OwnSound, Tap
+from voicemode.own_sound import FOUND_SECONDS, KNOWN_SECONDS, LOST_SECONDS, EchoGates, OwnSound, Tap
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import OpenSink
 
@@ -245,7 +245,7 @@ def test_for_a_second_after_the_way_has_become_another_our_own_voice_is_nobody(
 ) -> None:
     clock, canceller = Clock(), kind()
     own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
-    conversation(own, clock, seconds=4.0, loss=0.1, seed=1, user=0)
+    conversation(own, clock, seconds=KNOWN_SECONDS + 1.0, loss=0.1, seed=1, user=0)
     assert conversation(own, clock, seconds=0.5, loss=0.1, seed=2, user=20_000) >= 40
     canceller.anew = True
     own.near(QUIET)

@@ -1,13 +1,20 @@
 """The console script, and `python -m voicemode`: Ctrl-C is heeded while the rest is still being loaded, too."""
 
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
 
+INTERRUPTED = 130
+"""As `cli.exits.INTERRUPTED`, which may not be there yet."""
+
 
 def main() -> int:
     code = outcome()
+    # A Ctrl-C now would change nothing but the exit status.
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if any(thread.name.startswith("voicemode ") for thread in threading.enumerate()):
         _leave(code)
     return code
@@ -20,7 +27,12 @@ def outcome() -> int:
 
         return cli.main()
     except KeyboardInterrupt:
-        return 130  # As `cli.exits.INTERRUPTED`, which may not be there yet.
+        return INTERRUPTED
+    except RuntimeError as error:
+        # Python 3.11 words an interruption so where it comes while a class is made.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return INTERRUPTED
+        raise
 
 
 def _leave(code: int) -> None:

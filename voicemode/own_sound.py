@@ -36,6 +36,10 @@ LOST_SECONDS = 1.0
 """Of our sound after the way was found to be another nobody is heard beside us: both answers of the canceller have our
 whole voice, as nothing else ever does, until it has found the way again."""
 
+KNOWN_SECONDS = 5.0
+"""Of our sound in which the way was known before that is said: a loudspeaker that distorts has one that is lost again
+and again, and who talks over it has to be heard."""
+
 CATCHING_UP = 2e-4
 """A loudspeaker that once pulled late is not taken to be late for ever."""
 
@@ -135,7 +139,8 @@ class OwnSound:
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
         if self._canceller.anew:
-            self._met, self._lost = 0.0, True
+            self._lost = self._met > KNOWN_SECONDS
+            self._met = 0.0
             self._gates.words.forget_loss()
         self._more = self._stands_out(self.quieted, words, began)
         return words

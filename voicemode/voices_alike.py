@@ -37,6 +37,8 @@ def _parse(text: str) -> VoicesAlike | None:
             groups.append(names)
         elif word.lower() not in {SAME, *YES}:
             raise ValueError(text)
+    if not WORDS.parse(text):
+        raise ValueError(text)
     return VoicesAlike(groups=tuple(groups))
 
 

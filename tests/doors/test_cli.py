@@ -226,6 +226,20 @@ def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(monkeypatch: pytest.
     assert __main__.outcome() == INTERRUPTED
 
 
+def test_ctrl_c_while_a_class_is_made_is_no_traceback_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11 raises it as the cause of a `RuntimeError` there."""
+
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "voicemode.cli":
+                raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.delitem(sys.modules, "voicemode.cli")
+    monkeypatch.delattr(voicemode, "cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert __main__.outcome() == INTERRUPTED
+
+
 HANGS = """
 import atexit, sys, threading
 from voicemode import __main__, cli

@@ -67,12 +67,40 @@ async def test_one_who_asks_first_and_is_cancelled_takes_it_from_nobody() -> Non
     assert house.told == ["loaded", "opened", "closed"]
 
 
-async def test_a_failure_is_told_to_all_who_wait_and_the_next_one_tries_again() -> None:
-    house = House(failures=1)
+async def test_a_failure_is_told_to_whoever_asked_and_the_next_one_tries_again() -> None:
+    house = House(failures=2)
     house.may_open.set()
     async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
         opened = opened_later(stack, house.load)
         told = await asyncio.gather(opened(), opened(), return_exceptions=True)
         assert [str(each) for each in told] == ["The folder cannot be used."] * 2
         await opened()
-    assert house.told == ["loaded", "loaded", "opened", "closed"]
+    assert house.told == ["loaded", "loaded", "loaded", "opened", "closed"]
+
+
+async def test_whoever_asks_when_it_is_just_open_does_not_overtake_those_who_waited() -> None:
+    house, came = House(), list[str]()
+    async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
+        opened = opened_later(stack, house.load)
+
+        async def ask(name: str) -> None:
+            await opened()
+            came.append(name)
+
+        first = asyncio.ensure_future(ask("first"))
+        house.may_open.set()
+        later = list[asyncio.Future[None]]()
+        while not first.done():
+            later.append(asyncio.ensure_future(ask(f"later {len(later)}")))
+            await asyncio.wait({first}, timeout=0)
+        await asyncio.gather(*later)
+    assert came == ["first", *(f"later {number}" for number in range(len(later)))]
+
+
+async def test_a_machine_that_has_nothing_left_to_open_it_with_is_said_in_words() -> None:
+    def load() -> AbstractAsyncContextManager[App]:
+        raise OSError(24, "Too many open files", "/secret/path")
+
+    async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
+        with pytest.raises(VoiceModeError, match=r"could not be opened: Too many open files\. .*doctor"):
+            await opened_later(stack, load)()

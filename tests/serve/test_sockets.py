@@ -179,6 +179,7 @@ async def test_cancel_ends_it_at_once_and_the_socket_is_good_for_the_next() -> N
         json.dumps({"type": "text", "text": "Hello."}),
         json.dumps({"type": "init", "preset": "loud"}),
         json.dumps({"type": "init", "speed": "NaN"}),
+        json.dumps({"type": "init", "speed": 10**400}),
         json.dumps({"type": "init", "format": "mp4"}),
         json.dumps({"type": "init", "chunk": 0}),
         "{" * 50_000,

@@ -257,10 +257,12 @@ def _doing(app: App, call: Call) -> str:
 
 
 async def _refusal(opened: Opened, why: str) -> ToolError:
-    app = await opened()
-    with suppress(InvalidRequest), app.refusing():
-        raise InvalidRequest(why)
-    await app.log.settled(SETTLED_SECONDS)
+    """Told, and logged where there is a log."""
+    with suppress(VoiceModeError):
+        app = await opened()
+        with suppress(InvalidRequest), app.refusing():
+            raise InvalidRequest(why)
+        await app.log.settled(SETTLED_SECONDS)
     return ToolError(why)
 
 

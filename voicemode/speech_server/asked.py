@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -94,12 +93,7 @@ class Fields:
         value = self.given.get(name)
         if value is None:
             return None
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or not least <= value <= most
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
             raise BadArgument(
                 f"{name} is {_shown(value)}; it must be a number from {least:g} to {most:g}.", param=name
             )
