@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import math
 from dataclasses import replace
 
@@ -232,6 +233,22 @@ async def test_the_first_preferred_voice_that_the_endpoint_has_is_used() -> None
         async with speech(server, voices=("nobody", "coral", "ash")) as engine:
             await said(engine)
         assert asked(server)[0].voice == "coral"
+
+
+@pytest.mark.parametrize(
+    ("language", "chosen"),
+    [(None, "us"), ("en-GB", "gb"), ("en_AU", "us"), ("de", "swiss"), ("fi", "africa")],
+)
+async def test_where_no_preferred_voice_is_offered_one_speaks_the_language_of_the_text(
+    language: str | None, chosen: str
+) -> None:
+    tags = {"africa": "af", "islands": "en-029", "gb": "en-GB", "us": "en-us", "swiss": "de-CH", "odd": ""}
+    body = json.dumps({"voices": [{"id": voice, "language": tag} for voice, tag in tags.items()]})
+    with SpeechServer(voices=tuple(tags)) as server:
+        server.behave(Behaviour(body=body), Route.LISTS)
+        async with speech(server, voices=("af_sky", "alloy")) as engine:
+            await said(engine, replace(HELLO, language=language))
+        assert asked(server)[0].voice == chosen
 
 
 async def test_voices_may_be_listed_as_names_or_as_objects() -> None:

@@ -16,9 +16,13 @@ from tests.support import voice
 from tests.support.encoding import decode, encode, wav
 from tests.support.fakes import until
 from voicemode.codecs.ogg import Packet, Pages
+from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.http_endpoint import Endpoint
+from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.events import SpeechServed, TranscriptServed
 from voicemode.pcm import SPEECH, Frame
 from voicemode.speech import AudioFormat, SpeechRequest
+from voicemode.speech_server.engines import STANDARD_VOICES
 from voicemode.speech_server.utterance import READ_AT_ONCE, in_parts
 
 pytestmark = pytest.mark.anyio
@@ -315,7 +319,35 @@ async def test_models_and_voices_are_listed() -> None:
             await client.models.retrieve("third")
         listed = await client.get("/audio/voices", cast_to=object)
     assert isinstance(listed, dict)
-    assert [each["id"] for each in listed["voices"]] == ["ann", "bob", "eve"]
+    offered = listed["voices"]
+    assert offered[0]["id"] == "alloy"
+    assert [each["id"] for each in offered if each.get("usual")] == list(STANDARD_VOICES)
+    assert [each["id"] for each in offered if not each.get("usual")] == ["ann", "bob", "eve"]
+
+
+@pytest.mark.spec("SRV-9")
+async def test_a_usual_name_that_an_engine_has_for_a_voice_of_its_own_is_listed_once() -> None:
+    async with house(WordVoice(voices=["ann", "alloy"])) as server, server.client() as client:
+        listed = await client.get("/audio/voices", cast_to=object)
+    assert isinstance(listed, dict)
+    assert [each.get("usual", False) for each in listed["voices"] if each["id"] == "alloy"] == [False]
+
+
+@pytest.mark.spec("SRV-4")
+@pytest.mark.spec("SRV-9")
+@pytest.mark.parametrize("wanted", [None, "alloy", "nova"])
+async def test_our_own_client_finds_a_voice_that_speaks_english(wanted: str | None) -> None:
+    """The embedded voice's list begins with Afrikaans."""
+    embedded = EmbeddedVoice()
+    async with house(embedded) as server:
+        near = OpenAiSpeech(Endpoint(base_url=f"{server.url}/v1", voices=("af_sky", "alloy")))
+        async with near.synthesize(SpeechRequest(text="Hello.", voice=wanted)) as audio:
+            assert len(b"".join([chunk async for chunk in audio.chunks])) > 10_000
+        await near.close()
+        (told,) = server.of(SpeechServed)
+    await embedded.close()
+    assert isinstance(told, SpeechServed)
+    assert (told.engine, told.voice) == ("embedded", "en-us")
 
 
 @pytest.mark.spec("SRV-44")

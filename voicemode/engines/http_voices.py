@@ -21,6 +21,11 @@ OPENAI_VOICES = (
 _USUAL = "alloy"
 """Every local server that was tried maps this name to a voice of its own."""
 
+_ENGLISH = "en"
+"""What a text is taken to be where nobody says."""
+_STANDARD = {"en": ("en", "en-us", "en-gb")}
+"""Of a language with many accents, those that most expect; lists in the alphabet's order begin with others."""
+
 _FRESH_S = 300.0
 _LIST_BYTES = 1 << 20
 _MIXES = ("+", "(", ",")
@@ -48,33 +53,36 @@ class Voices:
             self._until = clock.monotonic() + _FRESH_S
         return self._known
 
-    async def choose(self, wanted: str | None) -> str:
-        """The voice to ask for. Raises `UnknownVoice` when the endpoint's list does not have `wanted`."""
+    async def choose(self, wanted: str | None, language: str | None = None) -> str:
+        """The voice to ask for: `wanted`, else one that is preferred, else one that speaks `language`. Raises
+        `UnknownVoice` when the endpoint's list does not have `wanted`."""
         preferred = self._endpoint.voices
         if wanted is None and len(preferred) == 1:
             return preferred[0]
         if self._endpoint.is_openai:
             # Its list changes; the service itself says no to a name that it does not know.
             return wanted or next((voice for voice in preferred if voice in OPENAI_VOICES), _USUAL)
-        ids = await self._ids()
+        offered = await self._offered()
+        ids = [voice.id for voice in offered]
         if wanted is not None:
             if ids and wanted not in ids and not any(sign in wanted for sign in _MIXES):
                 raise unknown_voice(wanted, ids, where=self._endpoint.name)
             return wanted
         if not ids:
             return preferred[0] if preferred else _USUAL
-        return next((voice for voice in (*preferred, _USUAL) if voice in ids), ids[0])
+        return next((voice for voice in (*preferred, _USUAL) if voice in ids), _speaks(offered, language))
 
     async def explain(self, error: EndpointRefused, voice: str) -> None:
         """Raises `UnknownVoice` if that is what a refusal is about."""
         said = error.message.lower()
         if error.status in _NAMES_THE_VOICE and "voice" in said and "model" not in said:
-            raise unknown_voice(voice, await self._ids(), where=self._endpoint.name) from error
+            ids = [each.id for each in await self._offered()]
+            raise unknown_voice(voice, ids, where=self._endpoint.name) from error
 
-    async def _ids(self) -> list[str]:
+    async def _offered(self) -> list[Voice]:
         """Empty when the server is slow or odd about its voices; it then judges for itself."""
         try:
-            return [voice.id for voice in await self.all()]
+            return await self.all()
         except (EndpointTimeout, EndpointRefused, BadContent, StreamBroken):
             return []
 
@@ -117,6 +125,22 @@ class Voices:
 
     def _named(self, ids: Iterable[str]) -> list[Voice]:
         return [Voice(id=voice, engine=self._endpoint.name) for voice in ids]
+
+
+def _speaks(offered: list[Voice], language: str | None) -> str:
+    """The first voice that is listed with this language, a usual accent of it, or any other; else the first of all."""
+    wanted = _tag(language or _ENGLISH)
+    primary = wanted.split("-")[0]
+    tags = [_tag(voice.language) for voice in offered]
+    for each in (wanted, *_STANDARD.get(primary, (primary,))):
+        if each in tags:
+            return offered[tags.index(each)].id
+    related = (voice.id for voice, tag in zip(offered, tags, strict=True) if tag.split("-")[0] == primary)
+    return next(related, offered[0].id)
+
+
+def _tag(language: str) -> str:
+    return language.lower().replace("_", "-")
 
 
 def near(wanted: str, ids: Iterable[str]) -> list[str]:

@@ -97,7 +97,7 @@ class OpenAiSpeech:
 
     async def _open(self, request: SpeechRequest) -> tuple[EncodedAudio, SoundBody]:
         """Asks until a model is found that the server knows."""
-        voice = await self._voices.choose(request.voice)
+        voice = await self._voices.choose(request.voice, request.language)
         while True:
             model = self._models.current
             body = _speech_json(request, voice, model)

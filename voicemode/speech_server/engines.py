@@ -19,7 +19,7 @@ from voicemode.speech_server.answers import UnknownModel
 USUAL_MODELS = ("voicemode", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 """What clients name who were written for OpenAI: whoever speaks first in the configuration answers."""
 
-STANDARD_VOICES = frozenset({*OPENAI_VOICES, "default"})
+STANDARD_VOICES = (*OPENAI_VOICES, "default")
 """Names that clients were built with. An engine that has no such voice speaks with its own."""
 
 VOICES_SECONDS = 2.0

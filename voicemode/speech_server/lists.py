@@ -18,7 +18,7 @@ from voicemode.speech import SpeechRequest
 from voicemode.speech_server.answers import UNAVAILABLE, UnknownModel, error_json, json_response
 from voicemode.speech_server.asked import MU_LAW, Asked, Fields, Wanted, json_fields
 from voicemode.speech_server.capped import body_of, while_there
-from voicemode.speech_server.engines import Warms
+from voicemode.speech_server.engines import STANDARD_VOICES, Warms
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.uploads import decoded
 from voicemode.speech_server.utterance import encoder
@@ -81,16 +81,22 @@ def _model(name: str) -> dict[str, object]:
 
 
 async def voices(service: Service, request: Request) -> Response:
-    """Of every engine that answers, and those in a cache that are not in its list."""
+    """The names of the usual voice, which is what clients take that take the first; then the voices of every engine
+    that answers, and those in a cache that are not in its list."""
     found = await service.engines.voices()
-    listed = [
+    listed: list[dict[str, object]] = [
         {"id": each.id, "name": each.name or each.id, "engine": each.engine, "language": each.language}
         for each in found
     ]
     known = {each.id for each in found}
     cached = {name for cache in service.caches() for name in cache.held}
     listed += [{"id": name, "name": name, "engine": "", "language": ""} for name in sorted(cached - known)]
-    return json_response({"voices": listed})
+    usual = [
+        {"id": name, "name": name, "engine": "", "language": "", "usual": True}
+        for name in STANDARD_VOICES
+        if name not in known | cached
+    ]
+    return json_response({"voices": [*usual, *listed]})
 
 
 async def preload(service: Service, request: Request) -> Response:
@@ -124,7 +130,8 @@ async def _load(service: Service, engine: TtsEngine, wanted: Wanted) -> dict[str
             if isinstance(each, Preloads):
                 with suppress(UnknownVoice):
                     return _held(await each.preload(wanted.id))
-        if wanted.id not in {each.id for each in await engine.voices()}:
+        known = {each.id for each in await engine.voices()}
+        if wanted.id not in known and wanted.id not in STANDARD_VOICES:
             raise UnknownVoice(f"No engine here has the voice {wanted.id[:64]!r}.")
     except VoiceModeError as error:
         return {"status": "error", "error": error_json(error)}
