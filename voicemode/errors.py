@@ -49,6 +49,8 @@ class InvalidRequest(VoiceModeError):
 
 class UnknownVoice(InvalidRequest):
     code = "unknown_voice"
+    LISTED_BY = "`voicemode voices`"
+    """What lists the voices, as hints name it; a server names its own route in its place."""
 
 
 class ConfigurationError(VoiceModeError):

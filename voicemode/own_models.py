@@ -32,6 +32,13 @@ class OwnModels:
         self.ear = self._ear() if self._ears.models else None
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Why what the configuration names cannot be used."""
+        settings = self._config.neural
+        named = ((settings.voice, self._voices), (settings.ear, self._ears))
+        return tuple(dict.fromkeys(chosen.problem for name, chosen in named if name and chosen.problem))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the models that speak, in the order in which they are asked."""
         return tuple(model.id for model in self._voices.models)

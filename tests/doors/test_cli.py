@@ -99,7 +99,7 @@ def test_nobody_spoke_is_4(sound_card: VirtualSoundCard, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["", "   ", "🎉"])
-@pytest.mark.spec("CLI-3", "CLI-4")
+@pytest.mark.spec("CLI-2", "CLI-3", "CLI-4")
 def test_a_failure_is_one_sentence_and_json_where_it_was_asked_for(tmp_path: Path, text: str) -> None:
     plain = run(tmp_path, "speak", text)
     assert plain.returncode == FAILED

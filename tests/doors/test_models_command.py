@@ -69,6 +69,19 @@ def test_offline_it_fails_with_one_sentence_and_in_json_too(tmp_path: Path) -> N
     assert "VOICEMODE_MODELS_MIRROR" in failed.stderr
 
 
+@pytest.mark.spec("NEU-1")
+def test_a_named_model_that_cannot_be_used_is_told_in_one_line_and_the_rest_speaks(tmp_path: Path) -> None:
+    named = {"VOICEMODE_NEURAL_VOICE": "kitten-nano-en", "VOICEMODE_NEURAL_EAR": "none"}
+    done = command(tmp_path, "voices", more=named)
+    assert done.returncode == 0
+    assert "en-us" in done.stdout
+    told = [line for line in done.stderr.splitlines() if "VOICEMODE_NEURAL" in line]
+    assert len(told) == 1
+    assert told[0].startswith("voicemode: VOICEMODE_NEURAL_VOICE is 'kitten-nano-en': ")
+    assert "voicemode models install kitten-nano-en" in told[0]
+    assert "VOICEMODE_NEURAL" not in command(tmp_path, "voices").stderr
+
+
 @pytest.mark.spec("MOD-12")
 def test_a_licence_with_a_condition_is_told_and_has_to_be_agreed_to_before_anything_is_fetched(
     tmp_path: Path,

@@ -163,6 +163,16 @@ async def test_a_refusal_is_told_in_the_servers_number(store: Store, manner: Man
         await installed(store, server.url)
 
 
+@pytest.mark.spec("MOD-5", "MOD-10")
+async def test_a_mirror_without_the_archive_is_told_what_it_lacks_and_how_one_is_laid_out(
+    store: Store,
+) -> None:
+    with FileServer({}) as server, pytest.raises(ModelError, match="HTTP 404") as caught:
+        await installed(store, server.url)
+    assert f"There is no {MODEL.path} there." in caught.value.hint
+    assert "asr-models/" in caught.value.hint
+
+
 @pytest.mark.spec("MOD-5")
 async def test_a_page_in_place_of_the_archive_is_not_fetched(store: Store) -> None:
     page = {f"/{MODEL.path}": b"<html>Not here</html>"}

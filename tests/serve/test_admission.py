@@ -90,7 +90,7 @@ def test_an_engine_that_is_slow_even_alone_speaks_with_one_voice() -> None:
     for _ in range(40):
         stream(admission, clock, seconds=5, speed=0.5, crowd=admission.limit)
     assert admission.limit == 1
-    with admission.stream(), pytest.raises(Full):
+    with admission.stream(), pytest.raises(Full, match="with one voice at a time, and it is in use"):
         admission.stream().__enter__()
 
 

@@ -13,6 +13,7 @@ from tests.support import voice
 from tests.support.fakes import until
 from voicemode.codecs.samples import MU_LAW as MU_LAW_KIND
 from voicemode.codecs.samples import TO_S16
+from voicemode.engines.first import FirstSpeech
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +48,33 @@ async def test_it_speaks_for_the_telephone() -> None:
     assert voice.hear(TO_S16[MU_LAW_KIND, 1](answer.content), 8_000) == voice.words(TEXT)
     assert (wrong.status_code, long.status_code) == (400, 413)
     assert "balanced" in wrong.json()["error"]["message"]
+
+
+@pytest.mark.spec("SRV-5")
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/v1/audio/translations", 404), ("GET", "/v1/engines", 404), ("GET", "/v1/audio/speech", 405)],
+)
+async def test_what_is_no_route_is_told_in_openais_object_whatever_was_sent(
+    method: str, path: str, status: int
+) -> None:
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
+        for kind in ("multipart/form-data; boundary=x", "application/json"):
+            answer = await http.request(method, path, content=b"{}", headers={"content-type": kind})
+            assert answer.status_code == status
+            error = answer.json()["error"]
+            assert (error["type"], error["code"]) == ("invalid_request_error", "unknown_route")
+            assert path in error["message"]
+
+
+@pytest.mark.spec("SRV-5")
+async def test_who_asks_for_a_voice_that_nobody_has_is_shown_the_servers_own_list() -> None:
+    pair = FirstSpeech([WordVoice(voices=("ann", "bob")), WordVoice(name="others", voices=("cid",))])
+    async with house(pair) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        answer = await http.post("/synthesize", json={"text": TEXT, "voice": "anna"})
+    assert answer.status_code == 400
+    assert "/v1/audio/voices lists all" in answer.json()["error"]["message"]
+    assert "voicemode voices" not in answer.text
 
 
 class Warming(WordVoice):

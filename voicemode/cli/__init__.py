@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace | None) -> int:
     return asyncio.run(_with_app(config, command, options))
 
 
-def _tell(problems: Iterable[Problem]) -> None:
+def _tell(problems: Iterable[Problem | str]) -> None:
     for problem in problems:
         print(f"voicemode: {problem}", file=sys.stderr)
 
@@ -105,6 +105,8 @@ async def _with_app(config: Config, command: Command, options: argparse.Namespac
         with suppress(NotImplementedError, AttributeError):
             asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
     async with open_app(config, os.environ) as app:
+        if options.command != "doctor":
+            _tell(app.line_up.models.problems)
         return await command(app, options)
 
 

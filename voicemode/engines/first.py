@@ -230,7 +230,7 @@ class FirstSpeech:
         )
         return UnknownVoice(
             f"No engine has the voice {wanted[:64]!r}." + (f" {silent}" if silent else ""),
-            hint=f"Choose one of: {', '.join(choices)}; or leave the voice out. `voicemode voices` lists all."
+            hint=f"Choose one of: {', '.join(choices)}; or leave the voice out. {UnknownVoice.LISTED_BY} lists all."
             if choices
             else "Leave the voice out.",
         )

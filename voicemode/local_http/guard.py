@@ -85,7 +85,7 @@ class Guard:
         if self._token and not self._is_open(scope) and not self._has_token(scope):
             return Refusal(status=401, reason=self.NO_TOKEN, headers=((b"www-authenticate", b"Bearer"),))
         wanted = self._content_type(scope["path"])
-        if scope.get("method") == "POST" and content_type(scope) != wanted:
+        if wanted and scope.get("method") == "POST" and content_type(scope) != wanted:
             return Refusal(status=415, reason=f"The content type must be {wanted}.")
         return None
 
@@ -97,7 +97,7 @@ class Guard:
         return False
 
     def _content_type(self, path: str) -> str:
-        """Of what may be posted there."""
+        """Of what may be posted there; empty where nothing is taken, of any kind."""
         return JSON
 
     def _is_ours(self, host: str) -> bool:

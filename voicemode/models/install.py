@@ -18,7 +18,14 @@ from typing import Protocol, TypeVar
 from filelock import FileLock, Timeout
 
 from voicemode.engines.http_download import Body
-from voicemode.errors import EndpointTimeout, EndpointUnreachable, EngineError, ModelError, StreamBroken
+from voicemode.errors import (
+    EndpointRefused,
+    EndpointTimeout,
+    EndpointUnreachable,
+    EngineError,
+    ModelError,
+    StreamBroken,
+)
 from voicemode.models.model import Model
 from voicemode.models.store import Installed, Store
 from voicemode.models.unpack import unpack
@@ -26,6 +33,7 @@ from voicemode.private_files import FILE_MODE, make_folder, open_file
 
 T = TypeVar("T")
 
+NOT_THERE = frozenset({404, 410})
 TRIES = 5
 """Times in a row that a download goes on by itself though nothing came."""
 PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
@@ -246,14 +254,19 @@ def _unfinished(model: Model, part: Path, error: EngineError) -> ModelError:
         if there
         else ""
     )
-    offline = isinstance(error, EndpointUnreachable)
+    hint = error.hint or "Try again."
+    if isinstance(error, EndpointUnreachable):
+        hint = (
+            "Check the network, or name a mirror (VOICEMODE_MODELS_MIRROR) or a folder that has the model "
+            "(VOICEMODE_NEURAL_VOICE, VOICEMODE_NEURAL_EAR)."
+        )
+    elif isinstance(error, EndpointRefused) and error.status in NOT_THERE:
+        hint = (
+            f"There is no {model.path} there. A mirror (VOICEMODE_MODELS_MIRROR) has tts-models/ and asr-models/ "
+            "below it."
+        )
     return ModelError(
-        f"{model.id} cannot be fetched: {error.message}{kept}",
-        hint="Check the network, or name a mirror (VOICEMODE_MODELS_MIRROR) or a folder that has the model "
-        "(VOICEMODE_NEURAL_VOICE, VOICEMODE_NEURAL_EAR)."
-        if offline
-        else error.hint or "Try again.",
-        retryable=error.retryable,
+        f"{model.id} cannot be fetched: {error.message}{kept}", hint=hint, retryable=error.retryable
     )
 
 

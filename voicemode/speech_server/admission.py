@@ -52,7 +52,9 @@ class Full(Busy):
 
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
-            f"This server speaks with {limit} voices at once, and all are in use.",
+            f"This server speaks with {limit} voices at once, and all are in use."
+            if limit > 1
+            else "This server speaks with one voice at a time, and it is in use.",
             hint=f"Ask again in {retry_after} s.",
             retryable=True,
         )

@@ -20,6 +20,7 @@ from voicemode.errors import (
 )
 
 TOO_MANY, GATEWAY, GATEWAY_TIMEOUT, UNAVAILABLE = 429, 502, 504, 503
+VOICES = "/v1/audio/voices"
 
 
 class BadArgument(InvalidRequest):
@@ -35,9 +36,19 @@ class UnknownModel(BadArgument):
     code = "model_not_found"
 
 
+class UnknownRoute(InvalidRequest):
+    """`status` is 404, or 405 where the route is there for another method."""
+
+    code = "unknown_route"
+
+    def __init__(self, asked: str, *, status: int) -> None:
+        super().__init__(f"There is no {asked} here.", hint="Every route is in specs/speech-api.md.")
+        self.status = status
+
+
 def status_of(error: VoiceModeError) -> int:
     match error:
-        case BadArgument():
+        case BadArgument() | UnknownRoute():
             return error.status
         case InvalidRequest():
             return 400
@@ -58,7 +69,10 @@ def error_json(error: VoiceModeError) -> dict[str, object]:
     kinds = {401: "authentication_error", TOO_MANY: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
     param = getattr(error, "param", None) or ("voice" if isinstance(error, UnknownVoice) else None)
-    return {"message": str(error), "type": kind, "param": param, "code": error.code}
+    message = str(error)
+    if isinstance(error, UnknownVoice):
+        message = message.replace(UnknownVoice.LISTED_BY, VOICES)
+    return {"message": message, "type": kind, "param": param, "code": error.code}
 
 
 def retry_after(error: VoiceModeError) -> int | None:

@@ -45,6 +45,8 @@ async def serve_speech(
     stopping = told_by_signals()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
+        for problem in app.line_up.models.problems:
+            logger.error("%s", problem)
         named = config.speech_server.engines
         engines = picked(app.line_up.speakers, named)
         await asyncio.gather(app.warm(), asyncio.to_thread(warm_codecs), _warm(engines if named else ()))

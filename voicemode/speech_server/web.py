@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, RequestRefused
 from voicemode.local_http.guard import JSON, Guard, Refusal
 from voicemode.speech_server import lists, sockets, speech
-from voicemode.speech_server.answers import refusal
+from voicemode.speech_server.answers import VOICES, UnknownRoute, refusal
 from voicemode.speech_server.figures import CONTENT_TYPE_LATEST, Figures
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.sockets import BEARER
@@ -70,7 +71,7 @@ def web(
         Route(TRANSCRIPTIONS, TranscriptionRoute(service), methods=["POST"]),
         route("/v1/models", lists.models),
         route("/v1/models/{name:path}", lists.model),
-        route("/v1/audio/voices", lists.voices),
+        route(VOICES, lists.voices),
         route("/health", lists.health),
         route("/preload", lists.preload, "POST"),
         route("/warmup", lists.warmup, "POST"),
@@ -90,9 +91,12 @@ def web(
     starlette = Starlette(
         routes=routes,
         middleware=allowed if origins else [],
-        exception_handlers={VoiceModeError: _told},
+        exception_handlers={VoiceModeError: _told, HTTPException: _no_route},
     )
-    return SpeechGuard(starlette, hosts=hosts, token=token, origins=origins, emit=service.emit)
+    posted = frozenset(
+        each.path for each in routes if isinstance(each, Route) and "POST" in (each.methods or ())
+    )
+    return SpeechGuard(starlette, hosts=hosts, token=token, origins=origins, posted=posted, emit=service.emit)
 
 
 POLICY = (
@@ -106,15 +110,31 @@ async def _told(request: Request, error: Exception) -> Response:
     return refusal(error)
 
 
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    answer = refusal(UnknownRoute(f"{request.method} {request.url.path[:64]}", status=error.status_code))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
 class SpeechGuard(Guard):
-    """Takes WebSockets and forms beside JSON, a token from a page's WebSocket, and pages of `origins`."""
+    """Takes WebSockets and forms beside JSON, a token from a page's WebSocket, and pages of `origins`. Who posts to
+    what is none of `posted` is told by the application that it is not there."""
 
     WEBSOCKETS = True
 
     def __init__(
-        self, web: ASGIApp, *, hosts: Container[str], token: str, origins: tuple[str, ...], emit: Emit
+        self,
+        web: ASGIApp,
+        *,
+        hosts: Container[str],
+        token: str,
+        origins: tuple[str, ...],
+        posted: Container[str],
+        emit: Emit,
     ) -> None:
         super().__init__(web, hosts=hosts, token=token)
+        self._posted = posted
         self._origins = frozenset(each.lower().rstrip("/") for each in origins)
         self._emit = emit
 
@@ -143,4 +163,6 @@ class SpeechGuard(Guard):
         )
 
     def _content_type(self, path: str) -> str:
+        if path not in self._posted:
+            return ""
         return "multipart/form-data" if path == TRANSCRIPTIONS else JSON

@@ -80,5 +80,5 @@ class Catalogue:
         ]
         return UnknownVoice(
             f"The embedded voice has no voice {asked!r}; it speaks languages, each in variants.",
-            hint=f"Near: {', '.join(near)}. `voicemode voices` lists all; leave the voice out for the default.",
+            hint=f"Near: {', '.join(near)}. {UnknownVoice.LISTED_BY} lists all; leave the voice out for the default.",
         )
