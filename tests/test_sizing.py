@@ -55,7 +55,7 @@ def test_nobody_waits_where_nearly_nobody_comes() -> None:
 
 
 LINE = (
-    'voicemode.speech_server.composing: {{"event": "speech_served", "route": "/v1/audio/speech", '
+    '{{"event": "speech_served", "route": "/v1/audio/speech", '
     '"outcome": "{outcome}", "first": {first}, "total": {total}}}'
 )
 
@@ -67,9 +67,10 @@ def test_what_requests_took_is_read_from_the_servers_own_lines() -> None:
         LINE.format(outcome="finished", first=0.2, total=1.5),
         LINE.format(outcome="left", first=0.2, total=0.3),
         LINE.format(outcome="finished", first="null", total=0.1),
-        "(replica) " + LINE.format(outcome="finished", first=0.4, total=0.4),
+        "voicemode.speech_server.composing: " + LINE.format(outcome="finished", first=0.4, total=0.4),
+        "(replica) " + LINE.format(outcome="finished", first=0.6, total=0.7),
     ]
-    assert seen(lines).times == ((0.2, 1.5), (0.4, 0.4))
+    assert seen(lines).times == ((0.2, 1.5), (0.4, 0.4), (0.6, 0.7))
     with pytest.raises(ValueError, match="no line"):
         seen(lines[:1])
 

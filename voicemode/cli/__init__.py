@@ -140,9 +140,10 @@ def _serve(config: Config, options: argparse.Namespace | None) -> int:
 def _serve_speech(config: Config, options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from voicemode.speech_server.request_lines import show_requests
     from voicemode.speech_server.serve import serve_speech
 
-    logging.getLogger("voicemode.speech_server").setLevel(logging.INFO)
+    show_requests()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # It tells of every client that hangs up.
     _tell(config.problems)
     if _needs_token(config, options.host):

@@ -22,6 +22,7 @@ from voicemode.cluster.remote import Behind, Reply
 from voicemode.cluster.replica import HearingReplica, SpeechReplica, open_ear, open_voice
 from voicemode.cluster.room import Room
 from voicemode.speech import SpeechRequest
+from voicemode.speech_server.request_lines import show_requests
 
 DRAIN_SECONDS = 90.0
 """How long Ray lets a replica that has to go finish what it is saying."""
@@ -162,4 +163,4 @@ def _environment(settings: Mapping[str, str]) -> dict[str, str]:
 def _speak_up() -> None:
     """A line of JSON a request, as `voicemode serve` writes it; Ray keeps what a replica writes."""
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    logging.getLogger("voicemode.speech_server").setLevel(logging.INFO)
+    show_requests()

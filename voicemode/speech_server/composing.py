@@ -21,10 +21,11 @@ from voicemode.speech_server.admission import FIRST_LIMIT, Admission
 from voicemode.speech_server.asked import MU_LAW, Asked
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
+from voicemode.speech_server.request_lines import REQUESTS
 from voicemode.speech_server.service import MOST_HEARINGS, Service
 from voicemode.speech_server.utterance import encoder
 
-logger = logging.getLogger(__name__)
+requests = logging.getLogger(REQUESTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,4 +95,4 @@ def _log(event: Event) -> None:
             for name, value in asdict(event).items()
             if name != "at"
         }
-        logger.info("%s", json.dumps(told | rounded, ensure_ascii=False))
+        requests.info("%s", json.dumps(told | rounded, ensure_ascii=False))
