@@ -268,6 +268,27 @@ async def test_without_the_package_the_way_to_install_it_is_told() -> None:
     await engine.close()
 
 
+async def test_whether_it_can_speak_is_known_without_loading_it(package: Any) -> None:
+    attempts: list[ChatterboxSettings] = []
+
+    def loaded(settings: ChatterboxSettings) -> Chatterbox:
+        attempts.append(settings)
+        if len(attempts) == 1:
+            raise EngineUnavailable("The weights are torn.", engine="chatterbox")
+        return load(settings)
+
+    engine = ChatterboxVoice(load_model=loaded)
+    await engine.check()
+    assert not attempts
+    with pytest.raises(EngineUnavailable, match="torn"):
+        await engine.warm()
+    with pytest.raises(EngineUnavailable, match="torn"):
+        await engine.check()
+    await engine.warm()
+    await engine.check()
+    await engine.close()
+
+
 async def test_a_watermark_that_cannot_be_made_is_told_with_what_it_lacks(
     package: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

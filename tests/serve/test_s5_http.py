@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 
 import httpx2
 import pytest
@@ -13,7 +14,10 @@ from tests.support import voice
 from tests.support.fakes import until
 from voicemode.codecs.samples import MU_LAW as MU_LAW_KIND
 from voicemode.codecs.samples import TO_S16
+from voicemode.engines.chatterbox.voice import ChatterboxVoice
+from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstSpeech
+from voicemode.errors import EngineUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +145,43 @@ async def test_health_tells_what_goes_on_and_when_it_ends() -> None:
         for _ in range(100):
             gate.release()
         assert words_in((await speaking).content[44:]) == ["hello"]
+
+
+class Unable(WordVoice):
+    async def check(self) -> None:
+        raise EngineUnavailable("The voice has no package.", engine=self.name)
+
+
+@pytest.mark.spec("SRV-13")
+async def test_a_server_of_which_no_engine_can_speak_is_not_healthy_and_says_why() -> None:
+    async with house(Unable()) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        told = await http.get("/health")
+    assert (told.status_code, told.json()["status"]) == (503, "unavailable")
+    assert "no package" in told.json()["reason"]
+    async with (
+        house(Unable(), WordVoice(name="other")) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+        told = await http.get("/health")
+    assert (told.status_code, told.json()["status"]) == (200, "healthy")
+    assert "reason" not in told.json()
+
+
+@pytest.mark.spec("SRV-13")
+async def test_chatterbox_without_its_package_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "chatterbox", None)
+    engine = ChatterboxVoice()
+    async with house(engine) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        told = await http.get("/health")
+        spoken = await http.post("/v1/audio/speech", json={"input": "Hello."})
+    await engine.close()
+    assert (told.status_code, spoken.status_code) == (503, 503)
+    assert "chatterbox-tts" in told.json()["reason"]
+    embedded = EmbeddedVoice()
+    async with house(embedded) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        assert (await http.get("/health")).status_code == 200
+    assert not embedded.pids
+    await embedded.close()
 
 
 @pytest.mark.spec("SRV-14")

@@ -48,6 +48,10 @@ class SystemVoice:
         """Programs at work."""
         return len(self._runs)
 
+    async def check(self) -> None:
+        """Raises `EngineUnavailable` where this machine has none. Starts nothing."""
+        await asyncio.to_thread(self._found)
+
     async def voices(self) -> list[Voice]:
         if self._known is None:
             dialect, program = self._found()

@@ -31,6 +31,14 @@ class Warms(Protocol):
 
 
 @runtime_checkable
+class Checks(Protocol):
+    """An engine of this machine, which knows without speaking whether it can."""
+
+    async def check(self) -> None:
+        """Raises `EngineError` where it cannot. Loads nothing."""
+
+
+@runtime_checkable
 class Measured(Protocol):
     async def holds(self) -> float | None:
         """Streams at once that keep ahead of real time on this machine; None where that was not measured."""
@@ -110,6 +118,21 @@ class Engines:
         """Of every engine that can be asked within 2 s."""
         lists = await asyncio.gather(*(_voices_of(engine) for engine in self._by_name.values()))
         return [voice for voices in lists for voice in voices]
+
+
+async def none_can(engines: Sequence[TtsEngine]) -> str:
+    """Why none of them can speak; empty where one can, as far as is known."""
+    reasons = []
+    for engine in engines:
+        if not isinstance(engine, Checks):
+            return ""
+        try:
+            await engine.check()
+        except EngineError as error:
+            reasons.append(str(error))
+        else:
+            return ""
+    return " ".join(reasons)
 
 
 def picked(engines: Sequence[TtsEngine], names: Sequence[str]) -> list[TtsEngine]:

@@ -18,7 +18,7 @@ from voicemode.speech import SpeechRequest
 from voicemode.speech_server.answers import UNAVAILABLE, UnknownModel, error_json, json_response
 from voicemode.speech_server.asked import MU_LAW, Asked, Fields, Wanted, json_fields
 from voicemode.speech_server.capped import body_of, while_there
-from voicemode.speech_server.engines import STANDARD_VOICES, Warms
+from voicemode.speech_server.engines import STANDARD_VOICES, Warms, none_can
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.uploads import decoded
 from voicemode.speech_server.utterance import encoder
@@ -51,10 +51,11 @@ class Preloads(Protocol):
 
 
 async def health(service: Service, request: Request) -> Response:
-    """503 while the server is about to end, so that balancers send nobody here any more."""
+    """503 where no engine can speak, and while the server is about to end: balancers then send nobody here."""
     draining = service.places.draining
-    told = {
-        "status": "draining" if draining else "healthy",
+    reason = await none_can(service.engines.behind())
+    told: dict[str, object] = {
+        "status": "draining" if draining else "unavailable" if reason else "healthy",
         "version": __version__,
         "engines": list(service.engines.names),
         "active_streams": service.places.active,
@@ -62,7 +63,9 @@ async def health(service: Service, request: Request) -> Response:
         "waiting": service.places.waiting,
         "voices_cached": sum(len(each.held) for each in service.caches()),
     }
-    return json_response(told, status=UNAVAILABLE if draining else 200)
+    if reason:
+        told["reason"] = reason
+    return json_response(told, status=UNAVAILABLE if draining or reason else 200)
 
 
 async def models(service: Service, request: Request) -> Response:

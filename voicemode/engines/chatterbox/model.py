@@ -8,6 +8,7 @@ tokens (and prints its metrics unless told not to). Seen to work with 0.1.7, `sc
 from __future__ import annotations
 
 import gc
+import importlib.util
 import inspect
 import os
 import sys
@@ -154,6 +155,17 @@ class Chatterbox:
         module: Any = sys.modules[type(self._tts.t3).__module__]
         if hasattr(module, "tqdm"):
             module.tqdm = _undrawn
+
+
+def look_for_package() -> None:
+    """Whether there is something to load, without importing it. Raises `EngineUnavailable`."""
+    for name in ("torch", "chatterbox"):
+        if importlib.util.find_spec(name) is None:
+            raise EngineUnavailable(
+                f"Chatterbox needs the package chatterbox-tts, which is not installed: there is no {name}.",
+                engine=NAME,
+                hint=INSTALL,
+            )
 
 
 def load(settings: ChatterboxSettings) -> Chatterbox:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicemode import clock
-from voicemode.engines.chatterbox.model import NAME, Chatterbox, ChatterboxSettings, give_back, load
+from voicemode.engines.chatterbox.model import (
+    NAME,
+    Chatterbox,
+    ChatterboxSettings,
+    give_back,
+    load,
+    look_for_package,
+)
 from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.voice_cache import FetchVoice, VoiceCache
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
@@ -50,6 +57,8 @@ class ChatterboxVoice:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voicemode chatterbox")
         self._model: Chatterbox | None = None
         self._loading = asyncio.Lock()
+        self._not_loaded: EngineError | None = None
+        """Why the last attempt failed."""
         self._jobs: set[_Job] = set()
         self._closed = False
         self._pace: float | None = None
@@ -74,6 +83,15 @@ class ChatterboxVoice:
         begun = clock.monotonic()
         seconds = await self._say("This is how fast I speak.")
         self._pace = seconds / max(clock.monotonic() - begun, 0.001)
+
+    async def check(self) -> None:
+        """Raises `EngineError` where it cannot speak: the last attempt to load it failed, or there is nothing to
+        load. Loads nothing."""
+        if self._model is not None:
+            return
+        if self._not_loaded is not None:
+            raise self._not_loaded
+        await asyncio.to_thread(look_for_package)
 
     async def holds(self) -> float | None:
         """Streams at once that keep ahead of real time, as `warm` has found; None before it."""
@@ -144,7 +162,12 @@ class ChatterboxVoice:
             raise EngineUnavailable(f"{NAME} has been closed.", engine=NAME)
         async with self._loading:
             if self._model is None:
-                self._model = await self._in_thread(lambda: self._load_model(self._settings))
+                try:
+                    self._model = await self._in_thread(lambda: self._load_model(self._settings))
+                except EngineError as error:
+                    self._not_loaded = error
+                    raise
+                self._not_loaded = None
             return self._model
 
     async def _voice(self, voice: str | None, model: Chatterbox) -> object:

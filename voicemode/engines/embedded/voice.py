@@ -97,6 +97,11 @@ class EmbeddedVoice:
             async for _ in audio.chunks:
                 pass
 
+    async def check(self) -> None:
+        """Raises `EngineUnavailable` where it is not installed. Starts no child."""
+        if self._files is None:
+            await asyncio.to_thread(installed_files)
+
     async def voices(self) -> list[Voice]:
         """Every language, then American English in every variant. Any language takes a variant: `de+f3`."""
         return (await self._list()).voices()

@@ -11,7 +11,7 @@ from voicemode.engines.embedded.child import ChildGone, Message
 from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.http_voices import near
 from voicemode.engines.neural.reading import Ipa, pieces
-from voicemode.engines.neural.worker import IDLE_SECONDS, Answers, Worker
+from voicemode.engines.neural.worker import IDLE_SECONDS, Answers, Worker, packages
 from voicemode.errors import EngineError, StreamBroken, UnknownVoice
 from voicemode.models.model import Speaker
 from voicemode.models.store import Installed, measured
@@ -59,6 +59,10 @@ class NeuralVoice:
         async with self.synthesize(SpeechRequest(text="a")) as audio:
             async for _ in audio.chunks:
                 pass
+
+    async def check(self) -> None:
+        """Raises `EngineUnavailable` where what runs models is not installed. Loads nothing."""
+        await asyncio.to_thread(packages)
 
     async def holds(self) -> float | None:
         """Streams at once that keep ahead of real time, by the measurement on this machine; None without one."""
