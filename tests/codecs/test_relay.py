@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,9 +11,9 @@ from tests.support.laws import assert_cuts_do_not_matter, run, sound_of
 from voicemode.codecs.encoding import open_encoder
 from voicemode.codecs.ogg import Packet, Pages, packet_samples
 from voicemode.codecs.ogg_pages import OPUS_RATE, Paginator, opus_head
-from voicemode.codecs.relay import OpusRelay
+from voicemode.codecs.relay import SILENT_PACKETS, OpusRelay
 from voicemode.errors import BadContent
-from voicemode.pcm import SPEECH, Frame
+from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.speech import AudioFormat
 
 PRE_SKIP_SECONDS = 0.0065
@@ -28,11 +30,11 @@ def streamed(sound: Floats) -> bytes:
     return b"".join([*encoder.feed(Frame(data=s16(sound), format=SPEECH)), *encoder.flush()])
 
 
-def relayed(*sources: bytes) -> bytes:
+def relayed(*sources: bytes, pause: float = 0.0) -> bytes:
     relay, out = OpusRelay("kokoro"), []
     for number, source in enumerate(sources):
         if number:
-            relay.next_source()
+            relay.next_source(pause=pause)
         out += relay.feed(source)
     return b"".join(out + relay.flush())
 
@@ -98,6 +100,40 @@ def test_several_sources_are_one_stream_with_one_pair_of_headers(write: object) 
         assert pitch(sound[start : start + 10_000], 24_000) == pytest.approx(hertz, abs=3)
 
 
+@pytest.mark.spec("SPT-62")
+@pytest.mark.parametrize("write", [opus, streamed])
+@pytest.mark.parametrize("pause", [0.05, 0.1, 0.25])
+def test_with_pauses_all_of_it_lasts_as_long_as_its_sources_and_pauses(write: object, pause: float) -> None:
+    lengths = (1.23, 0.71, 0.513, 0.3, 0.44, 0.39, 0.62, 0.81)
+    sources = [(opus if write is opus else streamed)(tone(seconds, 24_000)) for seconds in lengths]
+    out = relayed(*sources, pause=pause)
+    sound = floats(decode(out).data)
+    due = 24_000 * (sum(lengths) + pause * (len(lengths) - 1))
+    assert len(sound) == pytest.approx(due, abs=0.0025 * 24_000 + 2)
+    assert granules_of(out) == counted_granules(out)
+    at = round(24_000 * (lengths[0] + pause * 0.6))
+    assert np.abs(sound[at : at + 200]).max() < 0.001
+
+
+@pytest.mark.spec("SPT-62")
+@pytest.mark.parametrize("rate", [8_000, 24_000])
+def test_silent_packets_are_silent_after_every_voice(rate: int) -> None:
+    """Narrow sound is coded in another way than the silence: what rings on is short, and nothing is louder."""
+    encoder = open_encoder(AudioFormat.OPUS, PcmFormat(rate=rate), bit_rate=12_000)
+    frame = Frame(data=s16(tone(0.6, rate)), format=PcmFormat(rate=rate))
+    source = b"".join([*encoder.feed(frame), *encoder.flush()])
+    sound = floats(decode(relayed(source, source, pause=0.25)).data)
+    start = round(24_000 * 0.65)
+    assert np.abs(sound[start : start + 4_000]).max() < 0.003
+    assert np.abs(sound).max() < 1.5 * np.abs(tone(0.6, rate)).max()
+    assert pitch(sound[-10_000:], 24_000) == pytest.approx(440, abs=3)
+
+
+@pytest.mark.spec("SPT-62")
+def test_each_silent_packet_says_its_length() -> None:
+    assert [packet_samples(each) for each in SILENT_PACKETS] == [960, 480, 240, 120]
+
+
 @pytest.mark.spec("SPT-61")
 def test_a_chained_file_is_seen_without_being_told() -> None:
     one, other = opus(tone(0.5, 24_000)), opus(tone(0.4, 24_000, hertz=660))
@@ -143,6 +179,21 @@ def test_what_does_not_fit_the_stream_is_refused(head: bytes, said: str) -> None
 def test_what_is_no_opus_is_no_stream(junk: bytes) -> None:
     with pytest.raises(BadContent, match="kokoro"):
         relayed(junk)
+
+
+def granules_of(data: bytes) -> list[int]:
+    """Of every page but the last, which may end inside a packet."""
+    return [int.from_bytes(data[at + 6 : at + 14], "little") for at in page_starts(data)][:-1]
+
+
+def counted_granules(data: bytes) -> list[int]:
+    """What they are due to be: the samples of all packets so far."""
+    samples, found = 0, []
+    starts = page_starts(data)
+    for start, end in itertools.pairwise(starts):
+        samples += sum(packet_samples(each.data) for each in sound_packets(data[start:end]))
+        found.append(samples)
+    return found
 
 
 def page_starts(data: bytes) -> list[int]:

@@ -16,6 +16,7 @@ from tests.support import voice
 from tests.support.encoding import decode, encode, wav
 from tests.support.fakes import until
 from voicemode.codecs.ogg import Packet, Pages
+from voicemode.codecs.relay import SILENT_PACKETS
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech
@@ -365,7 +366,7 @@ async def test_opus_of_an_engine_is_handed_on_and_not_made_again() -> None:
         for asked in engine.asked
         for packet in packets(encode(Frame(data=voice.speak(asked.text), format=SPEECH), AudioFormat.OPUS))
     ]
-    assert packets(answer.content) == sent
+    assert [each for each in packets(answer.content) if each not in SILENT_PACKETS] == sent
     assert answer.content.count(b"OpusHead") == 1
     assert words_in(decode(answer.content).data) == voice.words(TEXT)
 

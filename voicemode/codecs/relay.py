@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import secrets
 
-from voicemode.codecs.ogg import Packet, Pages, packet_samples
+from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, packet_samples
 from voicemode.codecs.ogg_pages import LONGEST_PACKET_BYTES, Paginator, opus_head, opus_tags
 from voicemode.errors import BadContent
 
 HEAD_BYTES = 19
+
+SILENT_PACKETS = tuple(bytes([31 - shorter << 3, 0xFF, 0xFE]) for shorter in range(4))
+"""20, 10, 5 and 2.5 ms of digital silence (RFC 6716: CELT alone, the whole band, one channel, the silence flag set);
+a decoder of two channels makes two of it."""
 
 
 class OpusRelay:
@@ -17,7 +21,8 @@ class OpusRelay:
     Packets leave in pages of 20 ms at first and then 60, whatever pages they came in; their bytes are untouched. The
     last page says where the sound of the last source ends. Between two sources nothing can be cut to the sample without
     decoding: what the encoder of the first filled its last packet up with is heard (less than a packet, nearly silent),
-    and so is the second one's pre-skip (its first 6.5 ms as a rule).
+    and so is the second one's pre-skip (its first 6.5 ms as a rule). A pause between them is made of silent packets and
+    is as much shorter, so that all of it lasts as long as its sources and pauses do.
     """
 
     def __init__(self, engine: str) -> None:
@@ -32,6 +37,10 @@ class OpusRelay:
         """Samples that went out before the present source."""
         self._ends_at: int | None = None
         """Where the present source's sound ends, once its last page has begun."""
+        self._pause = 0
+        """Samples of quiet to be added before the next source."""
+        self._over = 0
+        """Samples that went out beyond the sources' sound and pauses, up to the present source."""
 
     def feed(self, item: bytes) -> list[bytes]:
         # A page's damage is the listener's to find: nothing is held back until its page is whole.
@@ -39,10 +48,12 @@ class OpusRelay:
             part for each in self._pages.feed(item) if isinstance(each, Packet) for part in self._take(each)
         ]
 
-    def next_source(self) -> None:
-        """What is fed next is the beginning of another file. (One that follows by itself, chained, is seen as well.)"""
+    def next_source(self, *, pause: float = 0.0) -> None:
+        """What is fed next is the beginning of another file, `pause` seconds later; less than none where the two would
+        have been laid over each other. (One that follows by itself, chained, is seen as well.)"""
         self._pages = Pages()
         self._source_head = None
+        self._pause = round(pause * OPUS_RATE)
 
     def flush(self) -> list[bytes]:
         """Raises `BadContent` where no Opus has come at all."""
@@ -69,10 +80,9 @@ class OpusRelay:
     def _begin(self, head: bytes) -> list[bytes]:
         if len(head) < HEAD_BYTES:
             return []
-        self._source_head, self._base, self._ends_at = head, self._out.granule, None
         if self._head is None:
             self._check_family(head)
-            self._head = head
+            self._head = self._source_head = head
             own = opus_head(
                 channels=head[9],
                 pre_skip=int.from_bytes(head[10:12], "little"),
@@ -81,7 +91,21 @@ class OpusRelay:
             )
             return [self._out.head(own), self._out.head(opus_tags())]
         self._check_fits(head)
-        return []
+        out = self._quiet(pre_skip=int.from_bytes(head[10:12], "little"))
+        self._source_head, self._base, self._ends_at = head, self._out.granule, None
+        return out
+
+    def _quiet(self, *, pre_skip: int) -> list[bytes]:
+        """Silent packets for the pause, less what is heard between the sources anyhow."""
+        self._over += self._out.granule - self._end() + pre_skip - self._pause
+        self._pause = 0
+        out: list[bytes] = []
+        for packet in SILENT_PACKETS:
+            samples = packet_samples(packet)
+            while self._over <= -samples:
+                self._over += samples
+                out += self._out.add(packet, samples)
+        return out
 
     def _end(self) -> int:
         whole = self._out.granule

@@ -1,6 +1,7 @@
 """Ogg/Opus from a speech server handed on packet by packet: not decoded, not encoded again, one stream for the client.
 
 An engine that has no Opus is encoded on its way; a piece that breaks off before any of it was sent is asked for again.
+Between two pieces there is the same pause as in the other formats.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from voicemode import clock
 from voicemode.ahead import ReadAhead
 from voicemode.codecs import open_decoder
 from voicemode.codecs.encoding import open_encoder
-from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, packet_samples
 from voicemode.codecs.relay import OpusRelay
 from voicemode.errors import BadContent, EngineError
+from voicemode.joins import pause_after
 from voicemode.pcm import SPEECH
 from voicemode.ports import TtsEngine
 from voicemode.rendering import NewSplitter, pieces_of
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest
 from voicemode.speech_server.admission import Progress
 from voicemode.speech_server.asked import Asked
+from voicemode.speech_server.endings import OpusEnding, PcmEnding
 from voicemode.speech_server.utterance import CHUNK_BYTES, READ_AT_ONCE, Stages, Take
 
 MOST_TRIES = 3
@@ -32,8 +34,16 @@ class RelayedOpus:
     """A whole text as one Ogg/Opus stream."""
 
     def __init__(
-        self, engine: TtsEngine, asked: Asked, text: str, *, new_splitter: NewSplitter, progress: Progress
+        self,
+        engine: TtsEngine,
+        asked: Asked,
+        text: str,
+        *,
+        new_splitter: NewSplitter,
+        progress: Progress,
+        overlap: float = 0.0,
     ) -> None:
+        """`overlap`: seconds of each piece that another format would lay over the one before."""
         self.stages = Stages()
         self._engine = engine
         self._progress = progress
@@ -51,6 +61,9 @@ class RelayedOpus:
         self._pieces: list[str] = []
         self._relay = OpusRelay(engine.name)
         self._next: ReadAhead | None = None
+        self._overlap = overlap
+        self._pause = 0.0
+        """Seconds of quiet to be added after the last piece, if another one follows."""
 
     async def prepare(self) -> None:
         """Returns when the first sound is there. Raises `VoiceModeError` when there will be none."""
@@ -94,9 +107,12 @@ class RelayedOpus:
                 try:
                     audio = await self._opened(ahead)
                     self.stages.engine, self.stages.voice = audio.engine, audio.voice
-                    async for data, seconds in self._packets(audio, ahead):
+                    ending = OpusEnding() if audio.format is AudioFormat.OPUS else PcmEnding()
+                    async for data, seconds in self._packets(audio, ahead, ending):
                         if not sent and number:
-                            self._relay.next_source()
+                            gap = self._pause - self._overlap
+                            self._relay.next_source(pause=gap)
+                            self._progress.sound += gap
                         sent = True
                         await self._send(data, seconds, take)
                 except EngineError:
@@ -106,6 +122,8 @@ class RelayedOpus:
                         raise
                     continue
             self.stages.pieces += 1
+            wanted = pause_after(self._pieces[number]) if number + 1 < len(self._pieces) else 0.0
+            self._pause = max(wanted - await asyncio.to_thread(ending.quiet), 0.0) if wanted else 0.0
             return
 
     async def _opened(self, ahead: ReadAhead) -> EncodedAudio:
@@ -115,38 +133,48 @@ class RelayedOpus:
         finally:
             self._progress.waited += clock.monotonic() - began
 
-    async def _packets(self, audio: EncodedAudio, ahead: ReadAhead) -> AsyncIterator[tuple[bytes, float]]:
+    async def _packets(
+        self, audio: EncodedAudio, ahead: ReadAhead, ending: OpusEnding | PcmEnding
+    ) -> AsyncIterator[tuple[bytes, float]]:
         """Ogg/Opus bytes of a piece, and the seconds of sound in them; encoded here where need be."""
-        opus = audio.format is AudioFormat.OPUS
-        decoder = None if opus else open_decoder(audio, SPEECH)
-        encoder = None if opus else open_encoder(AudioFormat.OPUS)
-        measure = _Measure()
-        began = clock.monotonic()
+        if isinstance(ending, PcmEnding):
+            async for encoded in self._encoded(audio, ahead, ending):
+                yield encoded
+            return
         head = True
+        async for chunk in self._chunks(ahead):
+            if head and not (chunk.startswith(OGG) or OGG.startswith(chunk)):
+                raise BadContent(
+                    f"{audio.engine} answered with bytes that begin with {chunk[:8].hex(' ')} instead of Ogg/Opus.",
+                    engine=audio.engine,
+                )
+            head = False
+            yield chunk, ending.feed(chunk)
+
+    async def _encoded(
+        self, audio: EncodedAudio, ahead: ReadAhead, ending: PcmEnding
+    ) -> AsyncIterator[tuple[bytes, float]]:
+        decoder, encoder = open_decoder(audio, SPEECH), open_encoder(AudioFormat.OPUS)
+        async for chunk in self._chunks(ahead):
+            for start in range(0, len(chunk), CHUNK_BYTES):
+                before = clock.monotonic()
+                frames = decoder.feed(chunk[start : start + CHUNK_BYTES])
+                data = b"".join(part for frame in frames for part in encoder.feed(frame))
+                self.stages.transcoding += clock.monotonic() - before
+                yield data, ending.feed(frames)
+        frames = await asyncio.to_thread(decoder.flush)
+        data = b"".join(part for frame in frames for part in encoder.feed(frame))
+        yield data + b"".join(encoder.flush()), ending.feed(frames)
+
+    async def _chunks(self, ahead: ReadAhead) -> AsyncIterator[bytes]:
+        """What the engine sends; after each, the others have their turn."""
+        began = clock.monotonic()
         async for chunk in ahead:
             self._progress.waited += clock.monotonic() - began
-            if decoder is None or encoder is None:
-                if head and not (chunk.startswith(OGG) or OGG.startswith(chunk)):
-                    raise BadContent(
-                        f"{audio.engine} answered with bytes that begin with {chunk[:8].hex(' ')} instead of Ogg/Opus.",
-                        engine=audio.engine,
-                    )
-                head = False
-                yield chunk, measure.seconds(chunk)
-            else:
-                for start in range(0, len(chunk), CHUNK_BYTES):
-                    before = clock.monotonic()
-                    frames = decoder.feed(chunk[start : start + CHUNK_BYTES])
-                    data = b"".join(part for frame in frames for part in encoder.feed(frame))
-                    self.stages.transcoding += clock.monotonic() - before
-                    yield data, sum(frame.seconds for frame in frames)
+            yield chunk
             await asyncio.sleep(0)
             await self._progress.give_way(clock.monotonic())
             began = clock.monotonic()
-        if decoder is not None and encoder is not None:
-            frames = await asyncio.to_thread(decoder.flush)
-            data = b"".join(part for frame in frames for part in encoder.feed(frame))
-            yield data + b"".join(encoder.flush()), sum(frame.seconds for frame in frames)
 
     async def _send(self, data: bytes, seconds: float, take: Take) -> None:
         out = b"".join(self._relay.feed(data))
@@ -166,15 +194,3 @@ class RelayedOpus:
     def _ask_next(self, number: int) -> None:
         if self._next is None and number < len(self._pieces):
             self._next = self._ask(number)
-
-
-class _Measure:
-    """How much sound is in Ogg/Opus bytes, from their packets' first bytes."""
-
-    def __init__(self) -> None:
-        self._pages = Pages()
-
-    def seconds(self, data: bytes) -> float:
-        packets = (each.data for each in self._pages.feed(data) if isinstance(each, Packet))
-        heads = (b"OpusHead", b"OpusTags")
-        return sum(packet_samples(each) for each in packets if each and each[:8] not in heads) / OPUS_RATE

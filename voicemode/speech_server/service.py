@@ -12,6 +12,7 @@ from voicemode import clock
 from voicemode.engines.voice_cache import VoiceCache
 from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, SpeechServed, TranscriptServed
+from voicemode.joins import FADE_SECONDS
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.rendering import NewSplitter
 from voicemode.speech import AudioFormat
@@ -61,7 +62,14 @@ class Service:
                 splitter = self.clauses if clauses else self.new_splitter
                 loading = await self._load_voice(engine, asked.voice)
                 if asked.audio_format is AudioFormat.OPUS and isinstance(text, str):
-                    speaking = RelayedOpus(engine, asked, text, new_splitter=splitter, progress=progress)
+                    speaking = RelayedOpus(
+                        engine,
+                        asked,
+                        text,
+                        new_splitter=splitter,
+                        progress=progress,
+                        overlap=FADE_SECONDS if faded else 0.0,
+                    )
                 else:
                     speaking = Utterance(
                         engine,
