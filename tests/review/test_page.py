@@ -232,11 +232,12 @@ def test_everything_is_done_with_keys(page: Browser) -> None:
     page.wait(f"{CHOSEN} === 't1'")
     page.press("End")
     page.wait("document.querySelector('#list').scrollTop > 1000")
+    page.wait(DRAWN)  # What has the focus in a turn that is being drawn loses it.
     page.press("Enter")
     assert page.run("document.activeElement.id") == "turn"
     page.press("Tab")
     page.press("Tab")
-    assert page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.wait("getComputedStyle(document.activeElement).outlineStyle === 'solid'")
     page.press("Escape")
     assert page.run("document.activeElement.id") == "list"
     page.press("?")
