@@ -67,12 +67,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voice:
-    """A voice that an engine offers. `id` is what a request names; `language` is a BCP 47 tag or empty."""
+    """A voice that an engine offers. `id` is what a request names; `language` is a BCP 47 tag or empty. `usual`: the id
+    is no voice of its own but a name for the usual one, which differs from engine to engine."""
 
     id: str
     engine: str
     name: str = ""
     language: str = ""
+    usual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,6 +46,7 @@ class Timed:
     clock: Clock
     first: float
     voices_there: tuple[str, ...] = ("ann",)
+    usual: bool = False
     lists: bool = True
     hangs: bool = False
     error: VoiceModeError | None = None
@@ -86,7 +87,9 @@ class Timed:
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-        return [Voice(id=each, engine=self.name) for each in self.voices_there] if self.lists else []
+        if not self.lists:
+            return []
+        return [Voice(id=each, engine=self.name, usual=self.usual) for each in self.voices_there]
 
     async def close(self) -> None:
         self.closed = True
@@ -239,6 +242,18 @@ async def test_names_that_the_user_calls_one_voice_match() -> None:
     house.quick.voices_there = ("bob", "sky")
     assert await house.speakers(3) == ["good", "good", "quick"]
     assert house.quick.asked[-1].voice == "sky"
+
+
+@pytest.mark.spec("MIX-2")
+async def test_a_name_for_the_usual_voice_is_one_voice_with_another_only_where_the_user_says_so(
+    house: House,
+) -> None:
+    house.quick.usual = True
+    assert await house.speakers(3) == ["good"] * 3
+    assert house.quick.asked == []
+    told = House(alike=VoicesAlike(groups=(("ann", "ann"),)))
+    told.quick.usual = True
+    assert await told.speakers(3) == ["good", "good", "quick"]
 
 
 @pytest.mark.spec("MIX-2")

@@ -342,6 +342,7 @@ async def test_our_own_client_finds_a_voice_that_speaks_english(wanted: str | No
     embedded = EmbeddedVoice()
     async with house(embedded) as server:
         near = OpenAiSpeech(Endpoint(base_url=f"{server.url}/v1", voices=("af_sky", "alloy")))
+        assert {each.id for each in await near.voices() if each.usual} == set(STANDARD_VOICES)
         async with near.synthesize(SpeechRequest(text="Hello.", voice=wanted)) as audio:
             assert len(b"".join([chunk async for chunk in audio.chunks])) > 10_000
         await near.close()

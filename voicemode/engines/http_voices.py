@@ -121,6 +121,7 @@ class Voices:
                     engine=self._endpoint.name,
                     name=texts.get("name", ""),
                     language=texts.get("language", ""),
+                    usual=fields.get("usual") is True,
                 )
 
     def _named(self, ids: Iterable[str]) -> list[Voice]:

@@ -211,7 +211,12 @@ class MixedStart:
         fresh = LATER_S
         try:
             async with asyncio.timeout(LISTING_S):
-                known.voices = frozenset(voice.id for voice in await engine.voices())
+                known.voices = frozenset(
+                    voice.id
+                    for voice in await engine.voices()
+                    # A name for the usual voice is no sign that two voices are alike, unless the user says so.
+                    if not voice.usual or self._alike.named(voice.id) is not None
+                )
             voice = self._voice_of(engine, speaker.voice)
             if voice is not None:
                 asked = replace(request, voice=voice, tell=untold)
