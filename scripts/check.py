@@ -98,20 +98,20 @@ def measuring_tests(chosen: str) -> Tally:
     return timed + _kept("-m", f"{chosen} and alone")
 
 
-def tried_again(tally: Tally, run: Callable[..., Tally] | None = None) -> Tally:
+def _kept(*arguments: str) -> Tally:
+    return pytest(*arguments, "-o", f"cache_dir={FAILED}")
+
+
+def tried_again(tally: Tally, run: Callable[..., Tally] = _kept) -> Tally:
     """The same tests, those counted as passed that hear or measure and held at a later try."""
     for _ in range(TRIES - 1):
         if not tally.failed:
             break
-        again = (run or _kept)("--last-failed", "--last-failed-no-failures=none", "-m", "live or timed")
+        again = run("--last-failed", "--last-failed-no-failures=none", "-m", "live or timed")
         held = min(again.passed, tally.failed)
         print(f"{held} of {tally.failed} that failed held when tried again, alone", flush=True)
         tally = replace(tally, passed=tally.passed + held, failed=tally.failed - held)
     return tally
-
-
-def _kept(*arguments: str) -> Tally:
-    return pytest(*arguments, "-o", f"cache_dir={FAILED}")
 
 
 def _processes(number: int) -> tuple[str, ...]:

@@ -30,15 +30,15 @@ class VoicesAlike:
 def _parse(text: str) -> VoicesAlike | None:
     if text.lower() in NO:
         return None
-    groups = []
-    for word in WORDS.parse(text):
+    words, groups = WORDS.parse(text), []
+    if not words:
+        raise ValueError(text)
+    for word in words:
         names = tuple(name.strip() for name in word.split("="))
         if len(names) > 1 and all(names):
             groups.append(names)
         elif word.lower() not in {SAME, *YES}:
             raise ValueError(text)
-    if not WORDS.parse(text):
-        raise ValueError(text)
     return VoicesAlike(groups=tuple(groups))
 
 

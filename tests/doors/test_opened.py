@@ -8,10 +8,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import cast
 
 import pytest
+from mcp import Client
 
 from voicemode.app import App
 from voicemode.errors import VoiceModeError
+from voicemode.mcp_server import build_server
 from voicemode.mcp_server.opened import opened_later
+from voicemode.mcp_server.serve import warm_when_idle
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("TOOL-21")]
 
@@ -104,3 +107,22 @@ async def test_a_machine_that_has_nothing_left_to_open_it_with_is_said_in_words(
     async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as stack:
         with pytest.raises(VoiceModeError, match=r"could not be opened: Too many open files\. .*doctor"):
             await opened_later(stack, load)()
+
+
+async def test_after_a_failure_the_next_pause_of_the_client_tries_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failed = asyncio.Event()
+
+    async def opened() -> App:
+        failed.set()
+        raise VoiceModeError("The folder cannot be used.")
+
+    server = build_server(opened)
+    warm_when_idle(server, opened)
+    async with asyncio.timeout(LIMIT_SECONDS), Client(server) as client:
+        for _ in range(2):
+            failed.clear()
+            await client.list_tools()
+            await failed.wait()
+    assert caplog.messages.count("The folder cannot be used.") == 2

@@ -16,6 +16,7 @@ import anyio
 from mcp.server.mcpserver import MCPServer
 
 from voicemode.config import Config
+from voicemode.errors import VoiceModeError
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.ending import until_ended
 from voicemode.mcp_server.opened import Opened, given, opened_later
@@ -121,7 +122,13 @@ def warm_when_idle(server: MCPServer[Any], opened: Opened) -> None:
     warming: set[asyncio.Task[None]] = set()
 
     async def warm_up() -> None:
-        await (await opened()).warm()
+        try:
+            app = await opened()
+        except VoiceModeError as error:
+            logger.warning("%s", error)
+            warming.clear()  # The next pause tries again.
+            return
+        await app.warm()
         # A full collection stops every thread, the audio callback's too; what start-up made is never garbage.
         gc.freeze()
 
