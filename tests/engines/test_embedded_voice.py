@@ -50,6 +50,17 @@ async def test_it_streams_pcm_and_says_who_speaks(voice: EmbeddedVoice) -> None:
     assert 2.0 < len(sound) / 44_100 < 5.0
 
 
+async def test_two_fresh_voices_say_a_text_with_the_same_samples(voice: EmbeddedVoice) -> None:
+    breathy = SpeechRequest(text="Yes, fine.", voice="en-us+whisper")
+    _, first = await said(voice, breathy)
+    other = EmbeddedVoice()
+    try:
+        _, second = await said(other, breathy)
+        assert second == first
+    finally:
+        await other.close()
+
+
 async def test_speech_is_about_twenty_decibels_below_full_scale_and_never_clips(voice: EmbeddedVoice) -> None:
     _, sound = await said(voice, SpeechRequest(text=SENTENCE))
     assert -24 < loudness(sound) < -17

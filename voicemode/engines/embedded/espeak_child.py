@@ -32,6 +32,8 @@ CHARS_UTF8 = 1
 CHARACTER_POSITION = 1
 IPA = 2
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
+SEED = 1
+"""Of what espeak-ng draws at random (breath, flutter), for each text anew: a fresh process gives it equal samples."""
 
 
 class _Voice(ctypes.Structure):
@@ -131,6 +133,7 @@ class _Espeak:
         )
         for parameter, value in settings:
             self._library.espeak_SetParameter(parameter, value, 0)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))
         code = self._library.espeak_Synth(
             text, ctypes.c_size_t(len(text) + 1), 0, CHARACTER_POSITION, 0, CHARS_UTF8, None, None
         )
