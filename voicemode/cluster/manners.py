@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container
+from contextlib import suppress
 from ipaddress import ip_address
 
 from starlette.requests import ClientDisconnect
@@ -43,11 +44,10 @@ class Manners:
                 await _answer(send, 403, FORBIDDEN)
                 return
             body = _Body(receive, self._limits.request_seconds)
-            try:
+            with suppress(ClientDisconnect):
                 await self._web(scope, body.part, send)
-            except ClientDisconnect:  # Before all of it was there, so nothing has been answered.
-                if body.late:
-                    await _answer(send, 408, LATE)
+            if body.late:  # To the application its client had left, so nothing has been answered.
+                await _answer(send, 408, LATE)
         elif scope["type"] == "websocket":
             if self._is_stranger(scope):
                 await send({"type": "websocket.close", "code": 1008})

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from voicemode.speech_server.answers import BadArgument
@@ -16,15 +16,18 @@ Receive = Callable[[], Awaitable[Message]]
 
 
 async def body_of(request: Request, *, most: int) -> bytes:
-    """Raises `BadArgument` (413) as soon as more than `most` bytes are announced or have come."""
+    """Raises `BadArgument` (413) as soon as more than `most` bytes are announced or have come, and `Left`."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
         raise _too_large(most)
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise _too_large(most)
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise _too_large(most)
+    except ClientDisconnect:
+        raise Left from None
     return bytes(body)
 
 

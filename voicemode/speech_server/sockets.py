@@ -6,14 +6,12 @@ Messages are in specs/speech-api.md. One socket may ask again and again, one utt
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from secrets import token_hex
 
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from voicemode.codecs.telephone import PACKET_BYTES, TELEPHONE
 from voicemode.errors import InvalidRequest, VoiceModeError
@@ -21,15 +19,11 @@ from voicemode.pcm import SPEECH
 from voicemode.presets import TOKENS_PER_SECOND, delivery
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, retry_after
-from voicemode.speech_server.asked import MU_LAW, Asked, Fields, json_fields, s5_speech
+from voicemode.speech_server.asked import MU_LAW, Asked, Fields, s5_speech
+from voicemode.speech_server.capped import Left
+from voicemode.speech_server.peer import Peer
 from voicemode.speech_server.service import Service
 from voicemode.text import LONGEST_MESSAGE_CHARACTERS
-
-SUBPROTOCOL = "voicemode"
-"""What a page offers beside the token: a browser wants one of those that it offered chosen."""
-
-BEARER = "bearer."
-"""Before the token in the name of a subprotocol, since a browser lets a page set no header on a WebSocket."""
 
 ASK_SECONDS = 30.0
 """A socket on which nothing is asked for so long is closed."""
@@ -45,13 +39,15 @@ _SAMPLED = frozenset({AudioFormat.PCM, AudioFormat.WAV})
 
 
 Work = Coroutine[object, object, None]
+Stages = dict[str, object]
+"""What `complete` tells."""
 
 
 class Outlet:
     """Sound cut into messages: the first of `first` bytes, later ones of `then`; as it comes where both are 0."""
 
-    def __init__(self, socket: WebSocket, asked: Asked) -> None:
-        self._socket = socket
+    def __init__(self, peer: Peer, asked: Asked) -> None:
+        self._peer = peer
         self._base64 = asked.base64
         self._packets = asked.format == MU_LAW
         self._first, self._then = _sizes(asked)
@@ -76,17 +72,10 @@ class Outlet:
             self._held.clear()
             await self._audio(part)
 
-    async def say(self, kind: str, **values: object) -> None:
-        await self._socket.send_text(json.dumps({"type": kind, **values}, ensure_ascii=False))
-
     async def _audio(self, data: bytes) -> None:
-        if not data:
-            return
-        if self._base64:
-            await self.say("audio", seq=self.messages, audio=base64.b64encode(data).decode())
-        else:
-            await self._socket.send_bytes(data)
-        self.messages += 1
+        if data:
+            await self._peer.sound(data, number=self.messages, in_json=self._base64)
+            self.messages += 1
 
 
 def _sizes(asked: Asked) -> tuple[int, int]:
@@ -105,56 +94,65 @@ def _sizes(asked: Asked) -> tuple[int, int]:
 
 async def synthesize(service: Service, socket: WebSocket) -> None:
     """`/ws/synthesize`: each message is a request."""
-    await _again_and_again(socket, lambda fields: _one(service, socket, fields))
+    peer = Peer(socket)
+    await _again_and_again(peer, lambda fields: _one(service, peer, fields))
 
 
 async def synthesize_stream(service: Service, socket: WebSocket) -> None:
     """`/ws/synthesize-stream`: init, text …, end; and again."""
-    await _again_and_again(socket, lambda fields: _written(service, socket, fields))
+    peer = Peer(socket)
+    await _again_and_again(peer, lambda fields: _written(service, peer, fields))
 
 
-async def _again_and_again(socket: WebSocket, answer: Callable[[Fields], Work]) -> None:
-    await _accept(socket)
-    try:
-        while await _answered(socket, _ask_and_answer(socket, answer)):
+async def _again_and_again(peer: Peer, answer: Callable[[Fields], Work]) -> None:
+    with suppress(Left):
+        await peer.accept()
+        while await _answered(peer, _ask_and_answer(peer, answer)):
             pass
-    except (WebSocketDisconnect, TimeoutError):
-        await _close(socket, DONE)
 
 
-async def _ask_and_answer(socket: WebSocket, answer: Callable[[Fields], Work]) -> None:
-    async with asyncio.timeout(ASK_SECONDS):
-        fields = await _message(socket)
+async def _ask_and_answer(peer: Peer, answer: Callable[[Fields], Work]) -> None:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            fields = await peer.message()
+            while fields.text("type") == "cancel":  # It crossed the end of what it was to end.
+                fields = await peer.message()
+    except TimeoutError:
+        await peer.close(DONE)
+        raise Left from None
     await answer(fields)
 
 
-async def _one(service: Service, socket: WebSocket, fields: Fields) -> None:
+async def _one(service: Service, peer: Peer, fields: Fields) -> None:
     asked = s5_speech(fields, usual=AudioFormat.PCM)
-    parts = Parts(socket, ended=True)
-    await _until_said(socket, parts, _spoken(service, socket, asked, asked.text, "/ws/synthesize"))
+    parts = Parts(peer, ended=True)
+    await _until_said(peer, parts, _spoken(service, peer, asked, asked.text, "/ws/synthesize"))
 
 
-async def _written(service: Service, socket: WebSocket, fields: Fields) -> None:
+async def _written(service: Service, peer: Peer, fields: Fields) -> None:
     if fields.text("type") != "init":
         raise BadArgument("The first message must be of type init.", param="type")
     asked = s5_speech(fields, usual=AudioFormat.PCM, with_text=False)
-    parts = Parts(socket)
-    await _until_said(socket, parts, _spoken(service, socket, asked, parts.text(), "/ws/synthesize-stream"))
+    parts = Parts(peer)
+    await _until_said(peer, parts, _spoken(service, peer, asked, parts.text(), "/ws/synthesize-stream"))
 
 
-async def _until_said(socket: WebSocket, parts: Parts, work: Work) -> None:
-    """Waits for `work`; a client that cancels, leaves or says something wrong meanwhile ends it."""
+async def _until_said(peer: Peer, parts: Parts, work: Coroutine[object, object, Stages]) -> None:
+    """Waits for `work`; a client that cancels, leaves or says something wrong meanwhile ends it.
+
+    `complete` goes out when the place is free and nobody reads for this request any more: a client may ask for the
+    next thing as soon as it has it.
+    """
     speaking, reading = asyncio.ensure_future(work), asyncio.ensure_future(parts.read())
     both = {speaking, reading}
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        if speaking.done():
-            speaking.result()
+        if not speaking.done():
+            speaking.cancel()
+            await asyncio.wait({speaking})
+            reading.result()
+            await peer.say("cancelled")
             return
-        speaking.cancel()
-        await asyncio.wait({speaking})
-        reading.result()
-        await socket.send_text(json.dumps({"type": "cancelled"}))
     finally:
         for task in both:
             task.cancel()
@@ -162,19 +160,23 @@ async def _until_said(socket: WebSocket, parts: Parts, work: Work) -> None:
         for task in both:
             if not task.cancelled():
                 task.exception()  # Looked at, so that it is not reported as forgotten.
+    stages = speaking.result()
+    if not reading.cancelled():
+        reading.result()
+    await peer.say("complete", **stages)
 
 
 class Parts:
     """The text of one utterance as its messages bring it."""
 
-    def __init__(self, socket: WebSocket, *, ended: bool = False) -> None:
-        self._socket = socket
+    def __init__(self, peer: Peer, *, ended: bool = False) -> None:
+        self._peer = peer
         self._waiting: deque[str] = deque()
         self._changed = asyncio.Event()
         self._ended = ended
 
     async def read(self) -> None:
-        """Reads until the client cancels. Raises `BadArgument`, and `WebSocketDisconnect` when it leaves."""
+        """Reads until the client cancels. Raises `BadArgument`, and `Left` when it leaves."""
         written = 0
         while True:
             fields = await self._next()
@@ -218,7 +220,7 @@ class Parts:
     async def _next(self) -> Fields:
         try:
             async with asyncio.timeout(None if self._ended else WRITING_SECONDS):
-                return await _message(self._socket)
+                return await self._peer.message()
         except TimeoutError:
             raise BadArgument(
                 f"No text came for {WRITING_SECONDS:.0f} s, and no end.", param="type", status=408
@@ -231,10 +233,10 @@ class Parts:
 
 
 async def _spoken(
-    service: Service, socket: WebSocket, asked: Asked, text: str | AsyncIterator[str], route: str
-) -> None:
-    """One utterance from `ready` to `complete`."""
-    outlet = Outlet(socket, asked)
+    service: Service, peer: Peer, asked: Asked, text: str | AsyncIterator[str], route: str
+) -> Stages:
+    """One utterance from `ready` to its last sound."""
+    outlet = Outlet(peer, asked)
     ended: deque[dict[str, object]] = deque()
     wake = asyncio.Event()
     lock = asyncio.Lock()
@@ -247,7 +249,7 @@ async def _spoken(
         async with lock:
             while ended:
                 await outlet.flush()
-                await outlet.say("sentence_complete", **ended.popleft())
+                await peer.say("sentence_complete", **ended.popleft())
 
     async def take(data: bytes) -> None:
         await tell_ends()
@@ -265,7 +267,7 @@ async def _spoken(
         route, asked, text, clauses=not isinstance(text, str), faded=True, on_sentence=on_sentence
     ) as speaking:
         request = token_hex(8)
-        await outlet.say("ready", request_id=request, format=asked.format, sample_rate=rate)
+        await peer.say("ready", request_id=request, format=asked.format, sample_rate=rate)
         watching = asyncio.ensure_future(watch())
         try:
             if isinstance(text, str):
@@ -277,46 +279,20 @@ async def _spoken(
         await tell_ends()
         await outlet.flush()
         await speaking.drop()
-        stages = speaking.stages.as_json()
-        await outlet.say("complete", request_id=request, chunks=outlet.messages, **stages)
+        return {"request_id": request, "chunks": outlet.messages, **speaking.stages.as_json()}
+    raise AssertionError("the block returns or raises")
 
 
-# The socket itself.
-
-
-async def _accept(socket: WebSocket) -> None:
-    offered = socket.scope.get("subprotocols", [])
-    chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
-    await socket.accept(subprotocol=chosen)
-
-
-async def _message(socket: WebSocket) -> Fields:
-    message = await socket.receive()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", DONE))
-    text = message.get("text")
-    if text is None:
-        raise BadArgument("A binary message came; messages are JSON objects in text.", param="message")
-    return json_fields(text, "message")
-
-
-async def _answered(socket: WebSocket, work: Work) -> bool:
+async def _answered(peer: Peer, work: Work) -> bool:
     """Whether the socket can be asked again. An error is told and closes it: what follows may belong to it."""
     try:
         await work
     except VoiceModeError as error:
-        told: dict[str, object] = {"type": "error", "error": error_json(error)}
+        told: dict[str, object] = {"error": error_json(error)}
         seconds = retry_after(error)
         if seconds is not None:
             told["retry_after"] = seconds
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await socket.send_text(json.dumps(told, ensure_ascii=False))
-        await _close(socket, POLICY if isinstance(error, InvalidRequest) else TRY_AGAIN_LATER)
+        await peer.say("error", **told)
+        await peer.close(POLICY if isinstance(error, InvalidRequest) else TRY_AGAIN_LATER)
         return False
     return True
-
-
-async def _close(socket: WebSocket, code: int) -> None:
-    with suppress(RuntimeError, WebSocketDisconnect):
-        if socket.client_state is WebSocketState.CONNECTED:
-            await socket.close(code)

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from voicemode import clock
@@ -22,9 +22,10 @@ from voicemode.events import Emit, RequestRefused
 from voicemode.local_http.guard import JSON, Guard, Refusal
 from voicemode.speech_server import lists, sockets, speech
 from voicemode.speech_server.answers import VOICES, UnknownRoute, refusal
+from voicemode.speech_server.capped import Left
 from voicemode.speech_server.figures import CONTENT_TYPE_LATEST, Figures
+from voicemode.speech_server.peer import BEARER
 from voicemode.speech_server.service import Service
-from voicemode.speech_server.sockets import BEARER
 from voicemode.speech_server.speech import SpeechRoute
 from voicemode.speech_server.transcriptions import ROUTE as TRANSCRIPTIONS
 from voicemode.speech_server.transcriptions import TranscriptionRoute
@@ -32,6 +33,9 @@ from voicemode.speech_server.transcriptions import TranscriptionRoute
 PAGE = Path(__file__).with_name("page.html")
 OPEN_PATHS = frozenset({"/", "/health"})
 """What may be read without a token: the page that asks for it, and whether the server is well."""
+
+MAY_BE_EMPTY = frozenset({"/preload", "/warmup"})
+"""What may be posted without a body."""
 
 Answer = Callable[[Service, Request], Awaitable[Response]]
 
@@ -91,7 +95,7 @@ def web(
     starlette = Starlette(
         routes=routes,
         middleware=allowed if origins else [],
-        exception_handlers={VoiceModeError: _told, HTTPException: _no_route},
+        exception_handlers={VoiceModeError: _told, Left: _left, HTTPException: _no_route},
     )
     posted = frozenset(
         each.path for each in routes if isinstance(each, Route) and "POST" in (each.methods or ())
@@ -108,6 +112,17 @@ POLICY = (
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, VoiceModeError)
     return refusal(error)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return Unsent()
+
+
+class Unsent(Response):
+    """For a client that is not there any more."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        return
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -161,6 +176,9 @@ class SpeechGuard(Guard):
             for name in offered
             if name.startswith(BEARER)
         )
+
+    def _may_be_empty(self, path: str) -> bool:
+        return path in MAY_BE_EMPTY
 
     def _content_type(self, path: str) -> str:
         if path not in self._posted:
