@@ -17,6 +17,7 @@ import openai
 import pytest
 
 from tests.live.host import COMMAND, environment
+from tests.support.fakes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +153,21 @@ async def test_it_does_not_ask_itself(tmp_path: Path) -> None:
         said = await http.post("/synthesize", json={"text": "Hello."})
         assert said.status_code == 200
         assert await server.end(signal.SIGINT) == 0
+
+
+@pytest.mark.spec("SRV-50")
+async def test_a_server_that_cannot_speak_says_so_where_it_says_where_it_is(tmp_path: Path) -> None:
+    variables = environment(None, tmp_path, CHATTERBOX_WEIGHTS=str(tmp_path / "none"))
+    async with running(variables, "--port", "0", "--engine", "chatterbox") as server:
+        at = len(server.said)
+        await until(lambda: len(server.said) > at)
+        assert server.said[at].startswith("No engine can speak: ")
+        assert "chatterbox" in server.said[at].lower()
+        async with httpx2.AsyncClient(base_url=server.url) as http:
+            assert (await http.get("/health")).status_code == 503
+            said = await http.post("/synthesize", json={"text": "Hello."})
+            assert said.status_code == 503
+        assert await server.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.spec("SRV-42")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.serve.house import WordVoice, house, words_in
+from tests.serve.house import House, WordVoice, house, words_in
 from tests.support import voice
 from tests.support.fakes import until
 from voicemode.codecs.samples import MU_LAW as MU_LAW_KIND
@@ -105,6 +107,38 @@ async def test_warming_up_readies_engine_voice_and_resampler() -> None:
     assert unknown.status_code == 400
 
 
+@pytest.mark.spec("SRV-11")
+@pytest.mark.parametrize(
+    "headers", [(), ("Content-Length: 0",), ("Content-Length: 0", "Content-Type: text/plain")]
+)
+async def test_who_wants_nothing_in_particular_need_send_nothing(headers: tuple[str, ...]) -> None:
+    """As `curl -X POST` does: without a body, and so without its type."""
+    engine = Warming()
+    async with house(engine) as server:
+        assert await posted(server, "/preload", *headers) == (200, {"voices": {}})
+        status, told = await posted(server, "/warmup", *headers)
+        assert (status, told.get("status"), told.get("voice"), engine.warmed) == (200, "ready", "ann", 1)
+        for path in ("/synthesize", "/v1/audio/speech"):
+            assert (await posted(server, path, *headers))[0] == 415, path
+        chunked = (*headers[1:], "Transfer-Encoding: chunked")
+        assert (await posted(server, "/warmup", *chunked, body=b"2\r\n{}\r\n0\r\n\r\n"))[0] == 415
+        json_type = ("Content-Type: application/json", "Content-Length: 2")
+        assert (await posted(server, "/warmup", *json_type, body=b"[]"))[0] == 400
+        foreign = ("Origin: http://page.example", *headers)
+        assert (await posted(server, "/warmup", *foreign))[0] == 403
+
+
+async def posted(server: House, path: str, *headers: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    """The status, and what is told with 200, for exactly these headers beside Host."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    lines = (f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}", "Connection: close", *headers)
+    writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode() + body)
+    head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    status = int(head.split()[1])
+    return status, json.loads(answer) if status == 200 else {}
+
+
 @pytest.mark.spec("SRV-12")
 async def test_of_each_voice_it_is_told_whether_it_is_ready() -> None:
     async with house() as server, httpx2.AsyncClient(base_url=server.url) as http:
@@ -165,6 +199,23 @@ async def test_a_server_of_which_no_engine_can_speak_is_not_healthy_and_says_why
         told = await http.get("/health")
     assert (told.status_code, told.json()["status"]) == (200, "healthy")
     assert "reason" not in told.json()
+
+
+@pytest.mark.spec("SRV-13")
+async def test_who_has_no_token_is_told_who_cannot_speak_and_nothing_of_the_machine() -> None:
+    class Misplaced(WordVoice):
+        async def check(self) -> None:
+            raise EngineUnavailable("There are no weights in /srv/weights.", engine=self.name)
+
+    async with house(Misplaced(), token="secret") as server, httpx2.AsyncClient(base_url=server.url) as http:
+        stranger = await http.get("/health")
+        wrong = await http.get("/health", headers={"Authorization": "Bearer guessed"})
+        owner = await http.get("/health", headers={"Authorization": "Bearer secret"})
+    assert [each.status_code for each in (stranger, wrong, owner)] == [503] * 3
+    assert "/srv/weights" in owner.json()["reason"]
+    for each in (stranger, wrong):
+        assert "/srv" not in each.text
+        assert "words (engine_unavailable)" in each.json()["reason"]
 
 
 @pytest.mark.spec("SRV-13")

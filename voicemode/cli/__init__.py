@@ -158,9 +158,13 @@ def _serve_speech(config: Config, options: argparse.Namespace) -> int:
     )
     config = replace(config, speech_server=settings, own_port=port)
     gc.freeze()
-    asyncio.run(
-        serve_speech(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr))
-    )
+
+    def ready(url: str, silent: str) -> None:
+        print(f"Serving at {url}", file=sys.stderr)
+        if silent:
+            print(f"No engine can speak: {silent} Until then speech is refused (503).", file=sys.stderr)
+
+    asyncio.run(serve_speech(config, os.environ, ready=ready))
     return DONE
 
 

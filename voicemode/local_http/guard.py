@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 
+TRUSTED = "voicemode.trusted"
+"""In the scope of a request that was let in: whether it brought the token, or none is set."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
@@ -55,6 +58,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is None:
+            if scope["type"] == "http":
+                scope[TRUSTED] = not self._token or self._has_token(scope)
             await self._web(scope, receive, send)
             return
         self.refused(refusal)
@@ -85,7 +90,8 @@ class Guard:
         if self._token and not self._is_open(scope) and not self._has_token(scope):
             return Refusal(status=401, reason=self.NO_TOKEN, headers=((b"www-authenticate", b"Bearer"),))
         wanted = self._content_type(scope["path"])
-        if wanted and scope.get("method") == "POST" and content_type(scope) != wanted:
+        missing = is_empty(scope) and self._may_be_empty(scope["path"])
+        if wanted and not missing and scope.get("method") == "POST" and content_type(scope) != wanted:
             return Refusal(status=415, reason=f"The content type must be {wanted}.")
         return None
 
@@ -99,6 +105,10 @@ class Guard:
     def _content_type(self, path: str) -> str:
         """Of what may be posted there; empty where nothing is taken, of any kind."""
         return JSON
+
+    def _may_be_empty(self, path: str) -> bool:
+        """Whether what is posted there may be nothing, which is of no type."""
+        return False
 
     def _is_ours(self, host: str) -> bool:
         return host in self._hosts or bool(self._token)
@@ -116,6 +126,12 @@ class Guard:
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
+
+
+def is_empty(scope: Scope) -> bool:
+    """Whether a request says that nothing follows its head."""
+    lengths = header_values(scope, b"content-length")
+    return not header_values(scope, b"transfer-encoding") and lengths in ([], [b"0"])
 
 
 def content_type(scope: Scope) -> str:

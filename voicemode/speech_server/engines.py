@@ -120,19 +120,19 @@ class Engines:
         return [voice for voices in lists for voice in voices]
 
 
-async def none_can(engines: Sequence[TtsEngine]) -> str:
-    """Why none of them can speak; empty where one can, as far as is known."""
-    reasons = []
+async def none_can(engines: Sequence[TtsEngine]) -> list[EngineError]:
+    """Why none of them can speak, of each; empty where one can, as far as is known."""
+    reasons: list[EngineError] = []
     for engine in engines:
         if not isinstance(engine, Checks):
-            return ""
+            return []
         try:
             await engine.check()
         except EngineError as error:
-            reasons.append(str(error))
+            reasons.append(error)
         else:
-            return ""
-    return " ".join(reasons)
+            return []
+    return reasons
 
 
 def picked(engines: Sequence[TtsEngine], names: Sequence[str]) -> list[TtsEngine]:

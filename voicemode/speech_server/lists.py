@@ -12,6 +12,7 @@ from starlette.responses import Response
 from voicemode import __version__, clock
 from voicemode.engines.voice_cache import MOST_SECONDS
 from voicemode.errors import UnknownVoice, VoiceModeError
+from voicemode.local_http.guard import TRUSTED
 from voicemode.pcm import SPEECH, Frame
 from voicemode.ports import TtsEngine
 from voicemode.speech import SpeechRequest
@@ -53,9 +54,9 @@ class Preloads(Protocol):
 async def health(service: Service, request: Request) -> Response:
     """503 where no engine can speak, and while the server is about to end: balancers then send nobody here."""
     draining = service.places.draining
-    reason = await none_can(service.engines.behind())
+    reasons = await none_can(service.engines.behind())
     told: dict[str, object] = {
-        "status": "draining" if draining else "unavailable" if reason else "healthy",
+        "status": "draining" if draining else "unavailable" if reasons else "healthy",
         "version": __version__,
         "engines": list(service.engines.names),
         "active_streams": service.places.active,
@@ -63,9 +64,12 @@ async def health(service: Service, request: Request) -> Response:
         "waiting": service.places.waiting,
         "voices_cached": sum(len(each.held) for each in service.caches()),
     }
-    if reason:
-        told["reason"] = reason
-    return json_response(told, status=UNAVAILABLE if draining or reason else 200)
+    if reasons and request.scope.get(TRUSTED, False):
+        told["reason"] = " ".join(map(str, reasons))
+    elif reasons:  # What an engine says may name folders and addresses.
+        whose = ", ".join(f"{each.engine} ({each.code})" for each in reasons)
+        told["reason"] = f"No engine can speak: {whose}. Whoever brings the token is told why."
+    return json_response(told, status=UNAVAILABLE if draining or reasons else 200)
 
 
 async def models(service: Service, request: Request) -> Response:
@@ -104,7 +108,7 @@ async def voices(service: Service, request: Request) -> Response:
 
 async def preload(service: Service, request: Request) -> Response:
     """Voices into the cache before they are needed; each is told by itself, since one that fails spoils no other."""
-    fields = json_fields(await body_of(request, most=MOST_PRELOAD_BYTES))
+    fields = _optional(await body_of(request, most=MOST_PRELOAD_BYTES))
     named = fields.voices("voices" if "voices" in fields.given else "voice_ids", most=MOST_VOICES)
     return await while_there(request.receive, _preloaded(service, fields, named))
 
@@ -147,8 +151,13 @@ def _held(held: Holds) -> dict[str, object]:
 
 async def warmup(service: Service, request: Request) -> Response:
     """Voice, model path and resampler made ready before a call: the next request finds them warm."""
-    fields = json_fields(await body_of(request, most=MOST_BODY_BYTES))
+    fields = _optional(await body_of(request, most=MOST_BODY_BYTES))
     return await while_there(request.receive, _warmed(service, fields))
+
+
+def _optional(body: bytes) -> Fields:
+    """Nothing asks for nothing in particular."""
+    return json_fields(body) if body.strip() else Fields()
 
 
 async def _warmed(service: Service, fields: Fields) -> Response:

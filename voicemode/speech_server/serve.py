@@ -18,7 +18,7 @@ from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
 from voicemode.speech_server.admission import FIRST_LIMIT
 from voicemode.speech_server.composing import Composed, composed, warm_codecs
-from voicemode.speech_server.engines import Warms, first_guess, picked
+from voicemode.speech_server.engines import Warms, first_guess, none_can, picked
 from voicemode.speech_server.web import web
 
 logger = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ class Serving:
 
 
 async def serve_speech(
-    config: Config, environment: Mapping[str, str], *, ready: Callable[[str], None]
+    config: Config, environment: Mapping[str, str], *, ready: Callable[[str, str], None]
 ) -> None:
     """Serves until a signal comes, lets what is being said be said, and returns. `ready` is told the URL
-    once the door is open. A second signal ends it at once."""
+    once the door is open, and why no engine can speak, where that is so. A second signal ends it at once."""
     stopping = told_by_signals()
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(open_app(config, environment))
@@ -55,8 +55,9 @@ async def serve_speech(
         # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
         gc.collect()
         gc.freeze()
+        silent = await none_can(engines)
         with suppress(OSError):
-            ready(server.url)
+            ready(server.url, " ".join(map(str, silent)))
         await stopping.get()
         draining = asyncio.ensure_future(server.composed.drain())
         again = asyncio.ensure_future(stopping.get())
