@@ -161,7 +161,18 @@ class TranscriptionRequest:
     audio: Frame
     language: str | None = None
     prompt: str | None = None
+    timed: bool = False
+    """The time of each word is wanted, which costs some engines more work."""
     tell: Tell = field(default=untold, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimedWord:
+    """A word of a recording; `start` and `end` in seconds from its beginning."""
+
+    text: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,6 +184,8 @@ class Transcript:
     model: str = ""
     language: str = ""
     confidence: float | None = None
+    words: tuple[TimedWord, ...] | None = None
+    """Those of the text with their times; None where the engine does not know them, or was not asked."""
     note: str = ""
     """A limit of the engine that the reader has to know, e.g. that it is poor at dictation."""
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from array import array
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ async def test_short_answers_are_heard_with_their_confidence(ear: EmbeddedEar, v
         assert transcript.confidence is not None
         assert transcript.confidence >= 0.6
         assert (transcript.note, transcript.language) == (SHORT_NOTE, "en-US")
+
+
+@pytest.mark.spec("SRV-51")
+async def test_it_knows_when_words_were_said_also_behind_a_cut(
+    ear: EmbeddedEar, voice: EmbeddedVoice
+) -> None:
+    said_first = await listening(await recorded(voice, "twenty five"))
+    quiet = LISTENING.silence(LISTENING.samples(PIECE_SECONDS))
+    found = await heard(ear, Frame(data=said_first + quiet + said_first, format=LISTENING))
+    assert found.words is not None
+    assert [word.text for word in found.words] == found.text.split()
+    whole = LISTENING.seconds(len(said_first) // 2)
+    later = whole + PIECE_SECONDS
+    early = [word for word in found.words if word.start < later - 1]
+    late = [word for word in found.words if word.start >= later - 1]
+    assert early
+    assert late
+    for words, begins in ((early, 0.0), (late, later)):
+        assert begins - 0.1 <= words[0].start < words[-1].end <= begins + whole + 0.1
 
 
 async def test_anything_longer_comes_with_the_limit_and_the_way_out(
@@ -274,7 +294,7 @@ def test_two_readings_that_agree_are_believed() -> None:
     agreed = judged(
         words("short", "<sil> go(2) ahead", -5.0), words("_default", "<s> go ahead(3) </s>", -5.0)
     )
-    assert agreed == Heard(text="go ahead", confidence=AGREED, short=True)
+    assert replace(agreed, words=()) == Heard(text="go ahead", confidence=AGREED, short=True)
 
 
 def test_an_unsure_dictation_that_sounds_like_a_short_answer_is_one() -> None:
@@ -286,7 +306,7 @@ def test_a_sure_dictation_is_not_bent_into_a_command() -> None:
     kept = judged(
         words("short", "commit and push please", -1.0), words("_default", "who has the keys", -0.05)
     )
-    assert kept == Heard(text="who has the keys", confidence=0.95, short=False)
+    assert replace(kept, words=()) == Heard(text="who has the keys", confidence=0.95, short=False)
 
 
 def test_nothing_in_the_dictation_is_nothing_heard() -> None:

@@ -21,6 +21,7 @@ from tests.support.contract import (
     process_is_gone,
 )
 from voicemode.engines.neural.ear import NeuralEar, key_terms
+from voicemode.engines.neural.sherpa_child import TOKEN_SECONDS, word_times
 from voicemode.errors import EngineUnavailable, InvalidRequest
 from voicemode.models.store import at
 from voicemode.pcm import LISTENING, Frame, PcmFormat
@@ -45,6 +46,50 @@ async def test_it_keeps_the_contract_of_every_ear() -> None:
         await assert_silence_is_no_words(engine)
         await assert_cancel_stops_hearing(engine, recording(" the quick" * 60), lambda: int(engine.busy))
         await assert_hears(engine, recording(f" {TEXT}"), TEXT)
+
+
+@pytest.mark.spec("SRV-51")
+async def test_it_knows_when_each_word_was_said() -> None:
+    audio = recording(f" {TEXT}")
+    async with ear() as engine:
+        timed = TranscriptionRequest(audio=audio, timed=True)
+        found = await engine.transcribe(timed)
+        assert found.words is not None
+        assert [word.text for word in found.words] == TEXT.split()
+        letter = audio.seconds / (len(TEXT) + 1)
+        for word in found.words:
+            begins = letter * (TEXT.index(word.text) + 1)
+            assert word.start == pytest.approx(begins, abs=0.15)
+            assert word.start < word.end <= begins + letter * len(word.text) + TOKEN_SECONDS
+        # Of a recording whose beginning was asked for before, the times are those of the whole.
+        half = Frame(data=audio.data[: len(audio.data) // 4 * 2], format=audio.format)
+        await understood(engine, half)
+        assert (await understood(engine, audio)).words is None
+        await understood(engine, half)
+        assert (await engine.transcribe(timed)).words == found.words
+
+
+@pytest.mark.spec("SRV-51")
+@pytest.mark.parametrize(
+    ("text", "tokens", "times", "words"),
+    [
+        ("a bc", [" a", " b", "c"], [0.1, 0.2, 0.24], [("a", 0.1, 0.2), ("bc", 0.2, 0.44)]),
+        ("HI", ["\u2581H", "I"], [0.0, 1.0], [("HI", 0.0, 1.2)]),
+        ("", [], [], []),
+        ("ü", [" Ã", "¼"], [0.1, 0.2], None),
+        ("a b", [" a", " b"], [0.1], None),
+    ],
+)
+def test_words_are_made_of_tokens_where_these_spell_the_text(
+    text: str, tokens: list[str], times: list[float], words: list[tuple[str, float, float]] | None
+) -> None:
+    made_of = word_times(text, tokens, times)
+    if words is None or made_of is None:
+        assert made_of is words
+        return
+    assert [word for word, _, _ in made_of] == [word for word, _, _ in words]
+    for (_, *found), (_, *wanted) in zip(made_of, words, strict=True):
+        assert found == pytest.approx(wanted)
 
 
 @pytest.mark.spec("NEU-7")

@@ -64,6 +64,26 @@ async def test_a_body_that_only_the_closing_ends_is_marked(length: Length) -> No
             assert audio.unsealed == (length is Length.CLOSE)
 
 
+@pytest.mark.spec("SRV-51")
+async def test_a_server_that_knows_when_words_were_said_is_asked_for_it() -> None:
+    audio = Frame(data=speak(TEXT, LISTENING.rate), format=LISTENING)
+    timed = TranscriptionRequest(audio=audio, timed=True)
+    with SpeechServer() as server:
+        async with transcription(server) as ear, asyncio.timeout(WAIT_S):
+            found = await ear.transcribe(timed)
+            assert (await ear.transcribe(replace(timed, timed=False))).words is None
+            assert found.words is not None
+            assert " ".join(word.text for word in found.words) == found.text
+            assert all(0 <= word.start < word.end <= audio.seconds for word in found.words)
+            server.then(Behaviour(status=400), route=Route.TRANSCRIPTIONS)
+            assert (await ear.transcribe(timed)).words is None
+            for wrong in ([{"word": "a"}], [{"word": "a", "start": 0, "end": "1"}], ["a"], {"word": "a"}):
+                body = json.dumps({"text": "a", "words": wrong})
+                server.then(Behaviour(body=body), route=Route.TRANSCRIPTIONS)
+                answer = await ear.transcribe(timed)
+                assert (answer.text, answer.words) == ("a", None)
+
+
 async def test_what_was_asked_reaches_the_server_as_the_openai_package_would_say_it() -> None:
     openai = pytest.importorskip("openai")
     request = SpeechRequest(

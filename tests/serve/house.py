@@ -22,6 +22,7 @@ from voicemode.speech import (
     AudioFormat,
     EncodedAudio,
     SpeechRequest,
+    TimedWord,
     Transcript,
     TranscriptionRequest,
     Voice,
@@ -29,6 +30,7 @@ from voicemode.speech import (
 from voicemode.speech_server.admission import Admission
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
+from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.serve import LIMITS
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.web import web
@@ -104,17 +106,24 @@ class WordVoice:
 
 
 class WordEar:
-    """An `SttEngine` that reads the tones of `WordVoice`."""
+    """An `SttEngine` that reads the tones of `WordVoice`. `timed`: if asked, it knows when words were said."""
 
-    name = "ear"
-
-    def __init__(self) -> None:
+    def __init__(self, *, name: str = "ear", timed: bool = False) -> None:
+        self.name = name
         self.asked: list[TranscriptionRequest] = []
+        self._timed = timed
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
         self.asked.append(request)
-        text = await asyncio.to_thread(voice.hear_text, request.audio.data, request.audio.format.rate)
-        return Transcript(text=text, engine=self.name, language="en", confidence=0.9)
+        found = await asyncio.to_thread(voice.listen, request.audio.data, request.audio.format.rate)
+        times = tuple(TimedWord(text=each.text, start=each.start, end=each.end) for each in found)
+        return Transcript(
+            text=" ".join(each.text for each in found),
+            engine=self.name,
+            language="en-US",
+            confidence=0.9,
+            words=times if self._timed and request.timed else None,
+        )
 
     async def close(self) -> None:
         return
@@ -171,7 +180,7 @@ async def house(
 
     service = Service(
         engines=Engines(engines or (WordVoice(),)),
-        transcription=ear or WordEar(),
+        hearers=Hearers(ear or WordEar()),
         places=places,
         hearings=hearings,
         new_splitter=lambda request: Splitter(),

@@ -10,6 +10,7 @@ from typing import Literal
 import httpx2
 import openai
 import pytest
+from openai.types.audio import TranscriptionVerbose
 
 from tests.serve.house import WordEar, WordVoice, house, words_in
 from tests.support import voice
@@ -18,6 +19,7 @@ from tests.support.fakes import until
 from voicemode.codecs.ogg import Packet, Pages
 from voicemode.codecs.relay import SILENT_PACKETS
 from voicemode.engines.embedded.voice import EmbeddedVoice
+from voicemode.engines.first import FirstTranscription
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.events import SpeechServed, TranscriptServed
@@ -243,6 +245,112 @@ async def test_words_of_an_upload_in_every_form() -> None:
         assert second in vtt
 
 
+def recording(*parts: str) -> bytes:
+    """A WAV file of them, with 0.8 s of silence between two."""
+    pause = SPEECH.silence(SPEECH.samples(0.8))
+    return wav(Frame(data=pause.join(voice.speak(part) for part in parts), format=SPEECH))
+
+
+@pytest.mark.spec("SRV-51")
+async def test_a_recordings_language_is_told_by_its_english_name() -> None:
+    async with house() as server, server.client() as client:
+        for asked, told in (("", "english"), ("de", "german"), ("pt-BR", "portuguese"), ("tlh", "tlh")):
+            answer = await client.audio.transcriptions.create(
+                model="whisper-1",
+                file=("a.wav", recording("alpha")),
+                response_format="verbose_json",
+                language=asked,
+            )
+            assert answer.language == told
+
+
+@pytest.mark.spec("SRV-51")
+async def test_words_have_the_times_at_which_they_were_said() -> None:
+    first, second = "alpha bravo charlie delta", "echo foxtrot golf hotel"
+    file = recording(first, second)
+    later = len(voice.speak(first)) / SPEECH.bytes_per_sample / SPEECH.rate + 0.8
+    there = [(each.text, each.start, each.end) for each in voice.timetable(first)]
+    there += [(each.text, later + each.start, later + each.end) for each in voice.timetable(second)]
+    async with house(ear=WordEar(timed=True)) as server, server.client() as client:
+
+        async def heard(*wanted: Literal["word", "segment"]) -> TranscriptionVerbose:
+            return await client.audio.transcriptions.create(
+                model="whisper-1",
+                file=("a.wav", file),
+                response_format="verbose_json",
+                timestamp_granularities=list(wanted),
+            )
+
+        answer = await heard("word")
+        assert answer.segments is None
+        assert answer.words is not None
+        assert [each.word for each in answer.words] == [word for word, _, _ in there]
+        for each, (_, start, end) in zip(answer.words, there, strict=True):
+            assert (each.start, each.end) == pytest.approx((start, end), abs=0.03)
+        both = await heard("word", "segment")
+        assert both.words == answer.words
+        assert both.segments is not None
+        assert len(both.segments) == 2
+        for answer in (await heard("segment"), await heard()):
+            assert (answer.words, answer.segments) == (None, both.segments)
+
+
+@pytest.mark.spec("SRV-51")
+async def test_times_of_words_that_cannot_be_had_are_refused_with_what_can() -> None:
+    ear = WordEar()
+    async with house(ear=ear) as server, httpx2.AsyncClient(base_url=server.url) as http:
+
+        async def refused(granularity: str, **fields: str) -> str:
+            answer = await http.post(
+                "/v1/audio/transcriptions",
+                files={"file": ("a.wav", recording("alpha bravo"))},
+                data={"model": "whisper-1", "timestamp_granularities[]": granularity, **fields},
+            )
+            error = answer.json()["error"]
+            assert (answer.status_code, error["param"]) == (400, "timestamp_granularities[]")
+            return str(error["message"])
+
+        verbose = {"response_format": "verbose_json"}
+        unknown = await refused("phrase", **verbose)
+        assert "'phrase'" in unknown
+        assert "word, segment" in unknown
+        assert "'verbose_json'" in await refused("segment", response_format="json")
+        assert "stream" in await refused("word", **verbose, stream="true")
+        assert ear.asked == []
+        untimed = await refused("word", **verbose)
+        assert "ear" in untimed
+        assert "it must be 'segment'" in untimed
+        assert "word, segment" in await refused("WORDS", **verbose)
+
+
+@pytest.mark.spec("SRV-5")
+@pytest.mark.spec("SRV-52")
+async def test_a_recogniser_is_named_as_an_engine_is_and_a_model_that_nobody_has_is_not_found() -> None:
+    ears = [WordEar(name="near"), WordEar(name="far")]
+    async with house(ear=FirstTranscription(ears)) as server, server.client() as client:
+
+        async def heard(model: str) -> str:
+            answer = await client.audio.transcriptions.create(
+                model=model, file=("a.wav", recording("alpha")), response_format="verbose_json"
+            )
+            return answer.text
+
+        for model in ("whisper-1", "gpt-4o-transcribe", "gpt-transcribe", "voicemode", "near"):
+            assert await heard(model) == "alpha"
+        assert [len(each.asked) for each in ears] == [5, 0]
+        assert await heard("far") == "alpha"
+        assert [len(each.asked) for each in ears] == [5, 1]
+        for model in ("no-such-model", "words", "tts-1"):
+            with pytest.raises(openai.NotFoundError, match="near, far") as caught:
+                await heard(model)
+            assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+        assert [len(each.asked) for each in ears] == [5, 1]
+        listed = [model.id async for model in client.models.list()]
+        assert len(listed) == len(set(listed))
+        assert {"tts-1", "words", "whisper-1", "near", "far"} <= set(listed)
+        assert (await client.models.retrieve("whisper-1")).id == "whisper-1"
+
+
 @pytest.mark.spec("SRV-8")
 async def test_words_come_as_events_while_the_rest_is_still_transcribed() -> None:
     sound = voice.speak("alpha bravo charlie delta")
@@ -271,7 +379,7 @@ async def test_an_upload_may_be_of_any_format_that_is_spoken(
         spoken = await client.audio.speech.create(
             model="tts-1", voice="ann", input="november oscar papa", response_format=to
         )
-        answer = await client.audio.transcriptions.create(model="x", file=(f"a.{to}", spoken.content))
+        answer = await client.audio.transcriptions.create(model="whisper-1", file=(f"a.{to}", spoken.content))
     assert answer.text == "november oscar papa"
 
 
@@ -281,14 +389,14 @@ async def test_an_upload_that_is_no_sound_is_refused_and_silence_is_no_words() -
     async with house(ear=ear) as server, server.client() as client:
         for junk in (b"", b"hello", b"RIFF\0\0\0\0WAVE", b"<html>" * 99, bytes(range(256)) * 9):
             with pytest.raises(openai.BadRequestError) as caught:
-                await client.audio.transcriptions.create(model="x", file=("a.wav", junk))
+                await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", junk))
             assert caught.value.param == "file", junk[:20]
         silence = wav(Frame(data=SPEECH.silence(48_000), format=SPEECH))
-        answer = await client.audio.transcriptions.create(model="x", file=("a.wav", silence))
+        answer = await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", silence))
         assert answer.text == ""
         with pytest.raises(openai.BadRequestError) as caught:
             await client.audio.transcriptions.create(
-                model="x",
+                model="whisper-1",
                 file=("a.wav", silence),
                 response_format="smoke",  # type: ignore[call-overload]
             )

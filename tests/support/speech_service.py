@@ -17,7 +17,7 @@ from tests.support.behaviour import Behaviour, Content
 from tests.support.encoding import CONTENT_TYPES, WavKind, WavSizes, convert, decode, encode, wav
 from tests.support.http1 import Answer, Asked
 from tests.support.request_log import RequestSeen
-from tests.support.voice import hear_text, speak
+from tests.support.voice import hear_text, listen, speak
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.speech import AudioFormat
 
@@ -140,6 +140,12 @@ class SpeechService:
         }
         segment |= {"temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.01}
         whole = {"task": "transcribe", "language": seen.language or "english", "duration": recording.seconds}
+        if words.get("timestamp_granularities[]") == "word":
+            found = await asyncio.to_thread(
+                listen, recording.data, recording.format.rate, recording.format.channels
+            )
+            times = [{"word": each.text, "start": each.start, "end": each.end} for each in found]
+            return json_answer(whole | {"text": seen.transcript, "words": times})
         return json_answer(
             whole | {"text": seen.transcript, "segments": [segment] if seen.transcript else []}
         )

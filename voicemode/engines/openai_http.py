@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from voicemode.engines import http_errors
 from voicemode.engines.http_body import SoundBody, most_seconds
@@ -20,6 +21,7 @@ from voicemode.speech import (
     EncodedAudio,
     SpeechRequest,
     Tell,
+    TimedWord,
     Transcript,
     TranscriptionRequest,
     Trouble,
@@ -34,6 +36,7 @@ _SHORTEST_S = 0.1
 """No word is shorter, and OpenAI's service refuses what is."""
 
 _TRANSCRIPT_BYTES = 1 << 20
+_UNWILLING = (400, 422)
 
 
 class _Models:
@@ -188,6 +191,10 @@ class OpenAiTranscription:
             try:
                 response = await self._http.send(ask)
             except EndpointRefused as error:
+                if request.timed and error.status in _UNWILLING:
+                    # Not every model knows times; its words are good.
+                    request = replace(request, timed=False)
+                    continue
                 if self._models.give_up(model, error, request.tell):
                     continue
                 raise
@@ -212,8 +219,26 @@ class OpenAiTranscription:
             )
         language = found.get("language")
         return Transcript(
-            text=text, engine=self.name, model=model, language=language if isinstance(language, str) else ""
+            text=text,
+            engine=self.name,
+            model=model,
+            language=language if isinstance(language, str) else "",
+            words=_timed_words(found.get("words")),
         )
+
+
+def _timed_words(given: object) -> tuple[TimedWord, ...] | None:
+    """None where there are none, or one of them has no times."""
+    if not isinstance(given, list):
+        return None
+    found = []
+    for each in given:
+        match each:
+            case {"word": str(word), "start": int() | float() as start, "end": int() | float() as end}:
+                found.append(TimedWord(text=word.strip(), start=float(start), end=float(end)))
+            case _:
+                return None
+    return tuple(found)
 
 
 def _check(request: SpeechRequest) -> None:
@@ -243,6 +268,8 @@ def _speech_json(request: SpeechRequest, voice: str, model: str) -> bytes:
 
 def _transcription_form(request: TranscriptionRequest, model: str) -> dict[str, str]:
     form = {"model": model, "response_format": "json"}
+    if request.timed:
+        form |= {"response_format": "verbose_json", "timestamp_granularities[]": "word"}
     if request.language:
         # Recognisers know languages (ISO 639), not regions.
         form["language"] = request.language.partition("-")[0].lower()

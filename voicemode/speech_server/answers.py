@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
@@ -33,7 +33,14 @@ class BadArgument(InvalidRequest):
 
 
 class UnknownModel(BadArgument):
+    """`known` are the models that there are for what was `asked` for."""
+
     code = "model_not_found"
+
+    def __init__(self, asked: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no model {asked[:64]!r} here; there are {', '.join(known)}.", param="model", status=404
+        )
 
 
 class UnknownRoute(InvalidRequest):

@@ -152,7 +152,7 @@ def openai_speech(fields: Fields) -> Asked:
             speed=_speed(fields),
             instructions=fields.text("instructions", longest=LONGEST_INSTRUCTIONS) or None,
             language=fields.text("language", "lang_code") or None,
-            stream_format=_choice(StreamFormat, fields.text("stream_format"), "stream_format"),
+            stream_format=choice(StreamFormat, fields.text("stream_format"), "stream_format"),
             delivery=_delivery(fields),
         )
     )
@@ -199,10 +199,11 @@ def _voice(fields: Fields) -> str | None:
 def _format(name: str) -> str:
     if name.lower() in _MU_LAW_NAMES:
         return MU_LAW
-    return _choice(AudioFormat, name, "response_format")
+    return choice(AudioFormat, name, "response_format")
 
 
-def _choice(kind: type[E], name: str, param: str) -> E:
+def choice(kind: type[E], name: str, param: str) -> E:
+    """The one of this name, in any case; the first where none is given. Raises `BadArgument`."""
     try:
         return kind(name.lower()) if name else next(iter(kind))
     except ValueError:

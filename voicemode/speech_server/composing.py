@@ -21,6 +21,7 @@ from voicemode.speech_server.admission import FIRST_LIMIT, Admission
 from voicemode.speech_server.asked import MU_LAW, Asked
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
+from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.request_lines import REQUESTS
 from voicemode.speech_server.service import MOST_HEARINGS, Service
 from voicemode.speech_server.utterance import encoder
@@ -65,7 +66,7 @@ def composed(
 
     service = Service(
         engines=Engines(engines),
-        transcription=transcription or app.line_up.transcription,
+        hearers=Hearers(transcription or app.line_up.transcription),
         places=places,
         hearings=Admission(most=MOST_HEARINGS, first=MOST_HEARINGS),
         new_splitter=app.splitters(),

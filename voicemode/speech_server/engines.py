@@ -104,11 +104,7 @@ class Engines:
             return self.usual
         engine = self._by_name.get(model)
         if engine is None:
-            raise UnknownModel(
-                f"There is no model {model[:64]!r} here; there are {', '.join(self.models())}.",
-                param="model",
-                status=404,
-            )
+            raise UnknownModel(model, self.models())
         return engine
 
     def models(self) -> tuple[str, ...]:

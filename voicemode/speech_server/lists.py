@@ -73,14 +73,19 @@ async def health(service: Service, request: Request) -> Response:
 
 
 async def models(service: Service, request: Request) -> Response:
-    return json_response({"object": "list", "data": [_model(name) for name in service.engines.models()]})
+    return json_response({"object": "list", "data": [_model(name) for name in _names(service)]})
 
 
 async def model(service: Service, request: Request) -> Response:
     name = str(request.path_params["name"])
-    if name not in service.engines.models():
-        raise UnknownModel(f"There is no model {name[:64]!r} here.", param="model", status=404)
+    if name not in _names(service):
+        raise UnknownModel(name, _names(service))
     return json_response(_model(name))
+
+
+def _names(service: Service) -> list[str]:
+    """Of those that speak, then of those that only listen."""
+    return list(dict.fromkeys((*service.engines.models(), *service.hearers.models())))
 
 
 def _model(name: str) -> dict[str, object]:

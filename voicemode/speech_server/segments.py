@@ -23,10 +23,11 @@ WHOLE_SECONDS = 300.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Segment:
-    """`start` and `end` in seconds, without the silence around; `audio` with half of it."""
+    """`start` and `end` in seconds, without the silence around; `audio`, which begins at `at`, with half of it."""
 
     start: float
     end: float
+    at: float
     audio: Frame
 
 
@@ -72,7 +73,7 @@ def merged(segments: Sequence[Segment], *, longest: float) -> list[Segment]:
         if out and segment.end - out[-1].start <= longest:
             before = out[-1]
             audio = Frame(data=before.audio.data + segment.audio.data, format=segment.audio.format)
-            out[-1] = Segment(start=before.start, end=segment.end, audio=audio)
+            out[-1] = Segment(start=before.start, end=segment.end, at=before.at, audio=audio)
         else:
             out.append(segment)
     return out
@@ -82,7 +83,8 @@ def _segment(
     recording: Frame, fmt: PcmFormat, start: float, end: float, from_: float, until: float
 ) -> Segment:
     first, last = (fmt.samples(at) * fmt.bytes_per_sample for at in (from_, until))
-    return Segment(start=start, end=end, audio=Frame(data=recording.data[first:last], format=fmt))
+    audio = Frame(data=recording.data[first:last], format=fmt)
+    return Segment(start=start, end=end, at=from_, audio=audio)
 
 
 def _first_sound(contour: Contour) -> float:

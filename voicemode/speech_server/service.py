@@ -13,13 +13,14 @@ from voicemode.engines.voice_cache import VoiceCache
 from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, SpeechServed, TranscriptServed
 from voicemode.joins import FADE_SECONDS
-from voicemode.ports import SttEngine, TtsEngine
+from voicemode.ports import TtsEngine
 from voicemode.rendering import NewSplitter
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import Admission, Progress
 from voicemode.speech_server.asked import Asked
 from voicemode.speech_server.capped import Left
 from voicemode.speech_server.engines import STANDARD_VOICES, Bounded, Engines
+from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.relayed import RelayedOpus
 from voicemode.speech_server.utterance import OnSentence, Utterance
 
@@ -33,7 +34,7 @@ class Service:
     being written."""
 
     engines: Engines
-    transcription: SttEngine
+    hearers: Hearers
     places: Admission
     hearings: Admission
     new_splitter: NewSplitter

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -20,16 +17,15 @@ from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine
 from voicemode.speech import Transcript, TranscriptionRequest
 from voicemode.speech_server.answers import BadArgument, error_json, json_response, refusal, sse
-from voicemode.speech_server.capped import Left, body_of, while_there
+from voicemode.speech_server.capped import Left, while_there
+from voicemode.speech_server.form import GRANULARITIES, TIMED, Granularity, TranscriptFormat, Upload, uploaded
+from voicemode.speech_server.languages import english_name
 from voicemode.speech_server.segments import SUBTITLE_SECONDS, WHOLE_SECONDS, Segment, cut, merged
 from voicemode.speech_server.service import Hearing, Service
 from voicemode.speech_server.speech import Started
 from voicemode.speech_server.subtitles import Line, srt, vtt
 from voicemode.speech_server.uploads import decoded
 from voicemode.text import clean_transcript
-
-MOST_BODY_BYTES = 26_500_000
-"""OpenAI takes files of 25 MB; and the form around it."""
 
 LONGEST_SECONDS = 3_600
 """An hour of sound is 115 MB in memory, and a small file can hold days."""
@@ -38,26 +34,6 @@ AHEAD = 2
 """Segments that are transcribed beside the one that is next: the words come sooner, the engine is not stormed."""
 
 ROUTE = "/v1/audio/transcriptions"
-
-
-class TranscriptFormat(StrEnum):
-    JSON = "json"
-    TEXT = "text"
-    VERBOSE_JSON = "verbose_json"
-    SRT = "srt"
-    VTT = "vtt"
-
-
-TIMED = frozenset({TranscriptFormat.VERBOSE_JSON, TranscriptFormat.SRT, TranscriptFormat.VTT})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Upload:
-    data: bytes
-    format: TranscriptFormat
-    language: str | None
-    prompt: str | None
-    stream: bool
 
 
 class TranscriptionRoute:
@@ -70,11 +46,11 @@ class TranscriptionRoute:
         request = Request(scope, receive)
         started = Started(send)
         try:
-            with self._service.hearing(ROUTE, self._service.transcription.name) as account:
+            hearers = self._service.hearers
+            with self._service.hearing(ROUTE, hearers.usual.name) as account:
                 upload = await uploaded(request)
-                answer = await while_there(
-                    receive, _answer(self._service.transcription, upload, account, started)
-                )
+                engine = hearers.choose(upload.model)
+                answer = await while_there(receive, _answer(engine, upload, account, started))
                 if answer is not None:
                     await answer(scope, receive, send)
         except Left:
@@ -99,6 +75,12 @@ async def _answer(engine: SttEngine, upload: Upload, account: Hearing, started: 
         account.engine = transcript.engine
         if not transcript.text:
             continue
+        if transcript.words is None and Granularity.WORD in upload.granularities:
+            raise BadArgument(
+                f"timestamp_granularities[] has 'word', and {transcript.engine} does not know when words were said; "
+                f"it must be '{Granularity.SEGMENT}'.",
+                param=GRANULARITIES[0],
+            )
         if upload.stream:
             if not started:
                 await started.head("text/event-stream", {"cache-control": "no-cache"})
@@ -121,16 +103,15 @@ async def transcribed(
     tasks: list[asyncio.Task[Transcript]] = []
 
     async def ask(segment: Segment) -> Transcript:
-        request = TranscriptionRequest(audio=segment.audio, language=upload.language, prompt=upload.prompt)
-        found = await engine.transcribe(request)
-        return Transcript(
-            text=clean_transcript(found.text),
-            engine=found.engine,
-            model=found.model,
-            language=found.language,
-            confidence=found.confidence,
-            note=found.note,
+        found = await engine.transcribe(
+            TranscriptionRequest(
+                audio=segment.audio,
+                language=upload.language,
+                prompt=upload.prompt,
+                timed=Granularity.WORD in upload.granularities,
+            )
         )
+        return replace(found, text=clean_transcript(found.text))
 
     try:
         for number, segment in enumerate(segments):
@@ -145,46 +126,6 @@ async def transcribed(
         for task in tasks:
             if not task.cancelled():
                 task.exception()
-
-
-async def uploaded(request: Request) -> Upload:
-    """The form. Raises `BadArgument`."""
-    body = await body_of(request, most=MOST_BODY_BYTES)
-
-    async def again() -> Mapping[str, object]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    whole = Request(request.scope, again)  # type: ignore[arg-type]
-    try:
-        form = await whole.form(max_files=1, max_fields=32, max_part_size=65_536)
-    except MultiPartException as error:
-        raise BadArgument(f"The form cannot be read: {error.message}", param="body") from None
-    except Exception as error:  # Starlette's own answer to a bad form.
-        raise BadArgument(f"The form cannot be read: {error}.", param="body") from None
-    try:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise BadArgument("file is missing.", param="file", hint="Send the recording as a file.")
-        words = {name: value for name, value in form.items() if isinstance(value, str)}
-        return Upload(
-            data=await file.read(),
-            format=_format(words.get("response_format", "")),
-            language=words.get("language") or None,
-            prompt=words.get("prompt") or None,
-            stream=words.get("stream", "").lower() in ("true", "1"),
-        )
-    finally:
-        await form.close()
-
-
-def _format(name: str) -> TranscriptFormat:
-    try:
-        return TranscriptFormat(name or "json")
-    except ValueError:
-        raise BadArgument(
-            f"response_format is {name[:32]!r}; it must be one of {', '.join(TranscriptFormat)}.",
-            param="response_format",
-        ) from None
 
 
 def _written(
@@ -209,7 +150,7 @@ def _verbose(
 ) -> dict[str, object]:
     """OpenAI's object. Its tokens and seek are Whisper's own, and no other recogniser has any."""
     whisper: dict[str, object] = {"seek": 0, "tokens": [], "temperature": 0.0}
-    segments = [
+    segments: list[dict[str, object]] = [
         {
             "id": number,
             "start": round(at.start, 3),
@@ -222,13 +163,23 @@ def _verbose(
         }
         for number, (at, said) in enumerate(heard)
     ]
+    words = [
+        {
+            "word": clean_transcript(word.text),
+            "start": round(at.at + word.start, 3),
+            "end": round(at.at + word.end, 3),
+        }
+        for at, said in heard
+        for word in said.words or ()
+    ]
     language = upload.language or next((said.language for _, said in heard if said.language), "")
     return {
         "task": "transcribe",
-        "language": language or "unknown",
+        "language": english_name(language) or "unknown",
         "duration": round(recording.seconds, 3),
         "text": text,
-        "segments": segments,
+        **({"segments": segments} if Granularity.SEGMENT in upload.granularities else {}),
+        **({"words": words} if Granularity.WORD in upload.granularities else {}),
         "usage": {"type": "duration", "seconds": round(recording.seconds)},
     }
 

@@ -109,10 +109,13 @@ class EmbeddedEar:
         sound = await listening(request.audio)
         pieces = cut_at_quiet(sound)
         heard: list[Heard] = []
+        begins = 0.0
         async with self._turn:
             try:
                 for piece in pieces:
-                    heard.append(await self._understand(piece, alone=len(pieces) == 1))
+                    found = await self._understand(piece, alone=len(pieces) == 1)
+                    heard.append(found.later(begins - EDGE_SECONDS))
+                    begins += LISTENING.seconds(len(piece) // LISTENING.bytes_per_sample)
             except asyncio.CancelledError:
                 self._leave(request.audio.seconds)
                 raise
@@ -127,6 +130,7 @@ class EmbeddedEar:
             model=MODEL,
             language="en-US",
             confidence=result.confidence,
+            words=result.words,
             note=(SHORT_NOTE if result.short else DICTATION_NOTE) if result.text else "",
         )
 

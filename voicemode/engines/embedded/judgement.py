@@ -10,23 +10,27 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from voicemode.speech import TimedWord
 
 AGREED = 0.95
 """Confidence where both readings are the same text: all of 148 such were right, with synthetic voices in silence."""
 ENOUGH = 0.6
 """From this probability on the grammar's text is taken. Voices left out of the fit: 1 of 126 recordings of something
 else was taken for a short answer, 19 of 40 short answers went to the dictation model."""
+FRAME_SECONDS = 0.01
 _FILLER = re.compile(r"<.*>|\[.*\]|\+\+.*\+\+|\(NULL\)|NULL|SIL")
 _ALTERNATIVE = re.compile(r"\(\d+\)$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Word:
-    """`acoustic` and `posterior` are natural logarithms; `frames` of 10 ms."""
+    """`acoustic` and `posterior` are natural logarithms; `frames` of 10 ms, the first of which is number `start`."""
 
     text: str
     filler: bool
+    start: int
     frames: int
     acoustic: float
     posterior: float
@@ -45,6 +49,12 @@ class Heard:
     text: str
     confidence: float | None
     short: bool
+    words: tuple[TimedWord, ...] = ()
+
+    def later(self, seconds: float) -> Heard:
+        """The same in a recording that begins so much earlier."""
+        moved = (replace(each, start=each.start + seconds, end=each.end + seconds) for each in self.words)
+        return replace(self, words=tuple(moved))
 
 
 def read_words(listing: str) -> Readings:
@@ -55,6 +65,7 @@ def read_words(listing: str) -> Readings:
         word = Word(
             text=_ALTERNATIVE.sub("", text),
             filler=_FILLER.fullmatch(text) is not None,
+            start=int(start),
             frames=int(end) - int(start) + 1,
             acoustic=float(acoustic),
             posterior=float(posterior),
@@ -68,11 +79,13 @@ def judge(readings: Readings, seconds: float) -> Heard:
     if not dictation:
         return Heard(text="", confidence=None, short=True)
     if short and short == dictation:
-        return Heard(text=short, confidence=AGREED, short=True)
+        return Heard(text=short, confidence=AGREED, short=True, words=_timed(readings.dictation))
     probability = likely_short(readings, seconds) if short else 0.0
     if probability >= ENOUGH:
-        return Heard(text=short, confidence=round(probability, 2), short=True)
-    return Heard(text=dictation, confidence=round(math.exp(_posterior(readings.dictation)), 2), short=False)
+        words = _timed(readings.short)
+        return Heard(text=short, confidence=round(probability, 2), short=True, words=words)
+    confidence = round(math.exp(_posterior(readings.dictation)), 2)
+    return Heard(text=dictation, confidence=confidence, short=False, words=_timed(readings.dictation))
 
 
 def likely_short(readings: Readings, seconds: float) -> float:
@@ -108,11 +121,27 @@ def joined(pieces: Sequence[Heard]) -> Heard:
     rated = [(len(piece.text.split()), piece.confidence) for piece in pieces if piece.confidence is not None]
     words = sum(count for count, _ in rated)
     confidence = round(sum(count * value for count, value in rated) / words, 2) if words else None
-    return Heard(text=" ".join(texts), confidence=confidence, short=all(piece.short for piece in pieces))
+    return Heard(
+        text=" ".join(texts),
+        confidence=confidence,
+        short=all(piece.short for piece in pieces),
+        words=tuple(word for piece in pieces for word in piece.words),
+    )
 
 
 def _spoken(words: Sequence[Word]) -> list[Word]:
     return [word for word in words if not word.filler]
+
+
+def _timed(words: Sequence[Word]) -> tuple[TimedWord, ...]:
+    return tuple(
+        TimedWord(
+            text=word.text,
+            start=word.start * FRAME_SECONDS,
+            end=(word.start + word.frames) * FRAME_SECONDS,
+        )
+        for word in _spoken(words)
+    )
 
 
 def _text(words: Sequence[Word]) -> str:

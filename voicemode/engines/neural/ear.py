@@ -10,14 +10,14 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicemode.engines.embedded.ear import listening
 from voicemode.engines.neural.worker import IDLE_SECONDS, Worker
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest
 from voicemode.models.store import Installed
 from voicemode.pcm import LISTENING
-from voicemode.speech import Transcript, TranscriptionRequest
+from voicemode.speech import TimedWord, Transcript, TranscriptionRequest
 from voicemode.text import clean_transcript
 
 SHORTEST_SECONDS = 0.05
@@ -42,6 +42,7 @@ class _Begun:
 class _Heard:
     text: str
     confidence: float | None
+    words: tuple[TimedWord, ...] | None
 
 
 class NeuralEar:
@@ -87,10 +88,11 @@ class NeuralEar:
                 hint="Send it in parts.",
             )
         if seconds < SHORTEST_SECONDS or not any(sound):
-            return self._transcript(model, "", None)
+            return self._transcript(model, _Heard(text="", confidence=None, words=()))
         terms = key_terms(request.prompt or "")
-        told = await self._understand(model, sound, terms)
-        return self._transcript(model, _spelt(clean_transcript(told.text)), told.confidence)
+        if request.timed:  # What goes on has the silence after its beginning in between.
+            return self._transcript(model, await self._ask(model, sound, terms))
+        return self._transcript(model, await self._understand(model, sound, terms))
 
     async def _understand(self, model: Installed, sound: bytes, terms: tuple[str, ...]) -> _Heard:
         """Only what is new, where the model has decoded the beginning last; from the start where it has not."""
@@ -110,15 +112,21 @@ class NeuralEar:
         async with self._workers[model.id].asked(b"T", head.encode() + b"\0" + rest) as (_, answer):
             told = json.loads(answer.payload)
         self._begun[model.id] = _Begun(number=number, sound=sound, terms=terms)
-        return _Heard(text=str(told["text"]), confidence=told["confidence"])
+        words = None
+        if told["words"] is not None:
+            words = tuple(TimedWord(text=word, start=at, end=until) for word, at, until in told["words"])
+        return _Heard(text=str(told["text"]), confidence=told["confidence"], words=words)
 
-    def _transcript(self, model: Installed, text: str, confidence: float | None) -> Transcript:
+    def _transcript(self, model: Installed, heard: _Heard) -> Transcript:
+        text = clean_transcript(heard.text)
+        spelt = str.lower if _is_shouted(text) else str
         return Transcript(
-            text=text,
+            text=spelt(text),
             engine=self.name,
             model=model.id,
             language=model.languages[0] if model.languages else "",
-            confidence=confidence if text else None,
+            confidence=heard.confidence if text else None,
+            words=heard.words and tuple(replace(word, text=spelt(word.text)) for word in heard.words),
         )
 
     def _model(self, language: str | None) -> Installed:
@@ -147,6 +155,6 @@ def key_terms(prompt: str) -> tuple[str, ...]:
     return tuple(found)[:MOST_TERMS]
 
 
-def _spelt(text: str) -> str:
+def _is_shouted(text: str) -> bool:
     """Ears without lower case write everything in capitals, which nobody has shouted."""
-    return text.lower() if text.isupper() and len(text) > 1 else text
+    return text.isupper() and len(text) > 1

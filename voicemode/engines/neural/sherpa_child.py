@@ -11,7 +11,7 @@ Messages are those of the embedded voice: one byte of kind, four bytes of length
     out  H  {"rate": Hz}                     model loaded
          A  s16le mono samples
          E                                   the end of an S
-         R  {"text", "confidence"}           the end of a T
+         R  {"text", "confidence", "words": [[word, start, end], …] or null}     the end of a T
          X  what went wrong, or that it was stopped    also the end of either
 
 The end of its input ends the process, even in the middle of work.
@@ -35,6 +35,9 @@ CHUNK_SECONDS = 0.5
 """Of a recording, between two looks at whether anybody still wants it."""
 TERM_SCORE = 2.0
 """How much each token of a key term is favoured; sherpa-onnx's own default is 1.5."""
+WORD_BEGINS = "\u2581"
+TOKEN_SECONDS = 0.2
+"""When a token begins is known, not when it ends: with the next word's first one, or so long after its beginning."""
 NO_LETTERS = ("<blk>", "<eps>", "<sos/eos>", "<unk>")
 
 
@@ -166,13 +169,32 @@ class _Ear:
         result = self._recogniser.get_result_all(stream)
         self._stream, self._number = stream, asked["as"]
         sure = math.exp(sum(result.ys_probs) / len(result.ys_probs)) if result.ys_probs else None
-        told = {"text": result.text.strip(), "confidence": sure}
+        text = result.text.strip()
+        # What went on has the tail of its beginning in between.
+        words = None if asked["after"] else word_times(text, result.tokens, result.timestamps)
+        told = {"text": text, "confidence": sure, "words": words}
         _write(out, b"R", json.dumps(told).encode())
 
     def _known(self, terms: list[str]) -> list[str]:
         """As the vocabulary writes them; one with a letter that it does not have could only mislead."""
         written = (term.upper() if self._upper else term for term in terms)
         return [term for term in written if "/" not in term and set(term) - {" "} <= self._letters]
+
+
+def word_times(text: str, tokens: list[str], times: list[float]) -> "list[tuple[str, float, float]] | None":
+    """With the seconds where each begins and ends; None where the tokens do not spell the text."""
+    found: list[tuple[str, float, float]] = []
+    for token, at in zip(tokens, times, strict=False):
+        if found and not token.startswith((" ", WORD_BEGINS)):
+            word, start, _ = found[-1]
+            found[-1] = (word + token, start, at + TOKEN_SECONDS)
+        else:
+            if found:
+                word, start, end = found[-1]
+                found[-1] = (word, start, min(end, at))
+            found.append((token.lstrip(f" {WORD_BEGINS}"), at, at + TOKEN_SECONDS))
+    said = [each for each in found if each[0]]
+    return said if [word for word, _, _ in said] == text.split() else None
 
 
 def _symbols(path: str) -> list[str]:
