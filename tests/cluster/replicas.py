@@ -11,10 +11,10 @@ import pickle
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from voicemode.cluster.remote import Behind, Replicas, Reply
+from voicemode.cluster.remote import CHECK_SECONDS, Behind, Replicas, Reply
 from voicemode.cluster.replica import HearingReplica, SpeechReplica
 from voicemode.cluster.room import Room
 from voicemode.cluster.wire import Said
@@ -169,14 +169,22 @@ class Cluster:
 
 
 def cluster(
-    *engines: TtsEngine, name: str = "words", voices: int = 50, ongoing: int = 4, waiting: int = 2
+    *engines: TtsEngine,
+    name: str = "words",
+    voices: int = 50,
+    ongoing: int = 4,
+    waiting: int = 2,
+    may_rest: bool = False,
+    check_seconds: float = CHECK_SECONDS,
 ) -> Cluster:
     """A replica for each engine."""
     replicas = []
     for engine in engines:
         held = Held()
         replicas.append(Replica(work=SpeechReplica(engine, voices=voices, holding=held), held=held))
-    return _behind(replicas, name=name, ongoing=ongoing, waiting=waiting, affine=voices > 0)
+    made = _behind(replicas, name=name, ongoing=ongoing, waiting=waiting, affine=voices > 0)
+    made.behind = replace(made.behind, may_rest=may_rest, check_seconds=check_seconds)
+    return made
 
 
 def hearing_cluster(*engines: SttEngine, name: str = "ear") -> Cluster:

@@ -21,7 +21,10 @@ from tests.serve.house import LIMIT_SECONDS, WordVoice, words_in
 from tests.support.fakes import until
 from voicemode.cluster.ingress import Front, open_front
 from voicemode.cluster.manners import Manners, OwnNames
+from voicemode.cluster.remote import RemoteVoice
+from voicemode.errors import EngineUnavailable
 from voicemode.local_http.door import Limits, listen, open_door, url_of
+from voicemode.speech_server.engines import none_can
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +103,55 @@ async def test_room_follows_the_replicas_that_run(tmp_path: Path) -> None:
     made = cluster(*(WordVoice() for _ in range(3)), ongoing=2, waiting=1)
     async with front(made, tmp_path):
         await until(lambda: made.behind.room.most == 7)
+
+
+class Ailing(WordVoice):
+    """`ails` is why it cannot speak; with "…" it never says."""
+
+    ails = ""
+
+    async def check(self) -> None:
+        if self.ails == "…":
+            await asyncio.Event().wait()
+        if self.ails:
+            raise EngineUnavailable(self.ails, engine=self.name)
+
+
+@pytest.mark.spec("CLU-13")
+async def test_health_is_that_of_the_engines_behind_the_replicas(tmp_path: Path) -> None:
+    engine = Ailing()
+    made = cluster(engine, check_seconds=0.05)
+    async with front(made, tmp_path) as (_, url), httpx2.AsyncClient(base_url=url, timeout=20) as http:
+
+        async def health() -> tuple[int, str]:
+            answer = await http.get("/health")
+            return answer.status_code, answer.json().get("reason", "")
+
+        assert await health() == (200, "")
+        engine.ails = "Its model cannot be loaded."
+        assert await health() == (503, "Its model cannot be loaded.")
+        engine.ails = "…"  # At work with all it takes: that is no reason to send nobody here.
+        asked = made[0].asked
+        for _ in range(3):
+            assert await health() == (200, "")
+        assert made[0].asked == asked + 1
+        assert (await http.post("/v1/audio/speech", json=speech())).status_code == 200
+    engine.ails = ""
+    async with front(made, tmp_path) as (_, url), httpx2.AsyncClient(base_url=url, timeout=20) as http:
+        made[0].die()
+        assert (await http.get("/health")).status_code == 503
+
+
+@pytest.mark.spec("CLU-13")
+@pytest.mark.parametrize("may_rest", [False, True])
+async def test_an_engine_without_a_replica_can_speak_only_where_that_is_its_rest(may_rest: bool) -> None:
+    made = cluster(WordVoice(), may_rest=may_rest)
+    voice = RemoteVoice(made.behind)
+    made.behind.room.told(replicas=0, ingresses=1)
+    found = await none_can([voice])
+    assert bool(found) is not may_rest
+    assert all("`serve status`" in str(each) for each in found)
+    assert made[0].asked == 0, "asking starts a replica"
 
 
 @pytest.mark.spec("CLU-6")

@@ -66,6 +66,18 @@ def test_rays_words_reach_ray() -> None:
     assert plan.local == {"num_cpus": 2}
 
 
+@pytest.mark.spec("CLU-13")
+def test_an_engine_may_be_without_replicas_where_the_file_says_so() -> None:
+    options: dict[str, dict[str, object]] = {
+        "usual": {},
+        "fixed": {"num_replicas": 2},
+        "warm": {"autoscaling_config": {"min_replicas": 1}},
+        "resting": {"autoscaling_config": {"min_replicas": 0, "max_replicas": 2}},
+    }
+    engines = plan_of({"engines": options}).engines
+    assert [each.name for each in engines if each.may_rest] == ["resting"]
+
+
 @pytest.mark.spec("CLU-1")
 @pytest.mark.parametrize(
     ("args", "says"),

@@ -128,6 +128,7 @@ def _behind(deployed: Deployed, handle: DeploymentHandle) -> Behind:
         room=Room(ongoing=deployed.ongoing, waiting=deployed.waiting),
         gone=_gone,
         affine=deployed.voices > 0,
+        may_rest=deployed.may_rest,
     )
 
 

@@ -55,9 +55,12 @@ async def open_front(
         config = replace(config, own_port=config.speech_server.port)
         app = await stack.enter_async_context(open_app(config, environment))
         listeners = [RemoteEar(behind) for behind in ears]
+        speakers = [RemoteVoice(behind) for behind in voices]
+        for each in speakers:
+            stack.push_async_callback(each.close)
         made = composed(
             app,
-            [RemoteVoice(behind) for behind in voices],
+            speakers,
             transcription=FirstTranscription(listeners) if listeners else None,
         )
         token, origins = config.server.token, config.speech_server.origins

@@ -70,6 +70,12 @@ class Deployed:
     ongoing: int = USUAL_ONGOING
     options: Options = field(default_factory=dict)
 
+    @property
+    def may_rest(self) -> bool:
+        """While nobody asks there may be no replica."""
+        scaling = self.options.get("autoscaling_config")
+        return isinstance(scaling, Mapping) and scaling.get("min_replicas") == 0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:

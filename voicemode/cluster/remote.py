@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,12 @@ from voicemode.speech import (
 
 MOST_TRIES = 3
 """Replicas that are asked before sound: one that was killed says nothing about the next."""
+
+CHECK_SECONDS = 2.0
+"""A replica that is asked how it is answers at once, unless it is at work with all that it takes."""
+
+
+STATUS_HINT = "`serve status` says what its replicas do."
 
 
 class Reply(Protocol):
@@ -47,7 +54,8 @@ class Replicas(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Behind:
     """An engine's replicas, how many texts they take, and `gone`: whether an error of Ray's says that the replica
-    went away (any other is a failure in it). `affine`: a voice is warm where it was used before."""
+    went away (any other is a failure in it). `affine`: a voice is warm where it was used before. `may_rest`: while
+    nobody asks there may be no replica. One that does not say within `check_seconds` how it is is at work."""
 
     name: str
     deployment: str
@@ -55,6 +63,8 @@ class Behind:
     room: Room
     gone: Callable[[Exception], bool]
     affine: bool = False
+    may_rest: bool = False
+    check_seconds: float = CHECK_SECONDS
 
 
 class RemoteVoice:
@@ -62,6 +72,7 @@ class RemoteVoice:
 
     def __init__(self, behind: Behind) -> None:
         self._behind = behind
+        self._checking: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +112,20 @@ class RemoteVoice:
         for answer in answers:
             _checked(answer)
 
+    async def check(self) -> None:
+        """Raises `EngineError` where no replica runs, or where the one that is asked cannot speak. Starts none."""
+        if not self._behind.room.replicas:
+            if self._behind.may_rest:
+                return
+            raise EngineUnavailable(
+                f"{self.name} has no replica that runs.", engine=self.name, hint=STATUS_HINT, retryable=True
+            )
+        if self._checking is None or self._checking.done():  # One question at a time stands in Ray's line.
+            self._checking = asyncio.create_task(self._check())
+        done, _ = await asyncio.wait({self._checking}, timeout=self._behind.check_seconds)
+        if done:
+            self._checking.result()
+
     async def preload(self, voice: str) -> Preloaded:
         """On one replica, which is asked for this voice from then on. Raises `UnknownVoice`."""
         held: Preloaded = await _asked(self._behind, "preload", voice, voice=self._place(voice))
@@ -108,6 +133,12 @@ class RemoteVoice:
 
     async def close(self) -> None:
         """The replicas are the cluster's."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait({self._checking})
+
+    async def _check(self) -> None:
+        await _asked(self._behind, "check")
 
     def _place(self, voice: str | None) -> str:
         return voice if voice and self._behind.affine else ""
@@ -230,7 +261,7 @@ def _failure(behind: Behind, error: Exception) -> EngineError:
         return EngineUnavailable(
             f"{behind.name} has no replica that answers.",
             engine=behind.name,
-            hint="`serve status` says what its replicas do.",
+            hint=STATUS_HINT,
             retryable=True,
         )
     return EngineError(f"{behind.name} failed on the cluster: {_said(error)}.", engine=behind.name)

@@ -18,7 +18,7 @@ from voicemode.errors import ConfigurationError, UnknownVoice, VoiceModeError
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.settings_files import load_config, working_folder
 from voicemode.speech import SpeechRequest, Transcript, TranscriptionRequest, Trouble, Voice
-from voicemode.speech_server.engines import STANDARD_VOICES, Warms
+from voicemode.speech_server.engines import STANDARD_VOICES, Checks, Warms
 
 Holding = Callable[[Callable[[str], Awaitable[object]], int], Callable[[str], Awaitable[object]]]
 """(how a voice is loaded, how many are held) → the same, but a voice that is held is not loaded again, and the cluster
@@ -62,6 +62,15 @@ class SpeechReplica:
         try:
             if isinstance(self._engine, Warms):
                 await self._engine.warm()
+        except VoiceModeError as error:
+            return failed(error)
+        return None
+
+    async def check(self) -> Failed | None:
+        """Whether its engine can speak, where that knows without speaking."""
+        try:
+            if isinstance(self._engine, Checks):
+                await self._engine.check()
         except VoiceModeError as error:
             return failed(error)
         return None

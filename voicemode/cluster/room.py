@@ -18,7 +18,8 @@ class Room:
         self._ongoing = ongoing
         self._waiting = waiting
         self._now = now
-        self._replicas = 1
+        self.replicas = 1
+        """That run."""
         self._ingresses = 1
         self._usual = USUAL_SECONDS
         self.taken = 0
@@ -26,11 +27,11 @@ class Room:
     @property
     def most(self) -> int:
         """This ingress's share."""
-        return max(1, math.ceil((self._replicas * self._ongoing + self._waiting) / self._ingresses))
+        return max(1, math.ceil((self.replicas * self._ongoing + self._waiting) / self._ingresses))
 
     def told(self, *, replicas: int, ingresses: int) -> None:
         """How many run now."""
-        self._replicas, self._ingresses = replicas, max(1, ingresses)
+        self.replicas, self._ingresses = replicas, max(1, ingresses)
 
     @contextmanager
     def text(self) -> Iterator[None]:
