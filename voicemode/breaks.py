@@ -33,8 +33,8 @@ class Breaks:
         self._breaks = 0
         self._asked_again = False
         self._begun: Heard | None = None
-        self._believed = -1
-        """The piece that is not doubted a second time."""
+        self._believed = (-1, "")
+        """The piece, and the speaker in which it is not doubted a second time."""
         self._hasty = ""
         """The speaker that is believed to read faster than anybody."""
 
@@ -72,8 +72,8 @@ class Breaks:
             self._ledger.say_again(number)
             return number
         following = self._ledger.break_off(number, voice=heard.speaker, voiced=voiced)
-        if number == self._believed:
-            self._believed = following
+        if number == self._believed[0]:
+            self._believed = (following, self._believed[1])
         return following
 
     def too_short(self, number: int, heard: Heard) -> bool:
@@ -82,16 +82,16 @@ class Breaks:
         return self._ledger.too_short(number, voice=heard.speaker, voiced=voiced)
 
     def doubt(self, number: int, heard: Heard, *, engine: str) -> None:
-        """A stream that only its closing ends, and that cannot have said its text, has broken off (`StreamBroken`).
-        Where it is as short the second time, the voice is believed to be so fast."""
+        """A stream of which nobody knows whether all has come, and that cannot have said its text, has broken off
+        (`StreamBroken`). Where it is as short the second time, the voice is believed to be so fast."""
         if heard.speaker == self._hasty or not self.too_short(number, heard):
             return
-        if number == self._believed:
+        if (number, heard.speaker) == self._believed:
             self._hasty = heard.speaker
             return
-        self._believed = number
+        self._believed = (number, heard.speaker)
         raise StreamBroken(
-            f"{engine} closed the connection after {heard.contour.seconds:.1f} s of sound, too little for its text.",
+            f"{engine} ended after {heard.contour.seconds:.1f} s of sound, too little for its text.",
             engine=engine,
             retryable=True,
         )

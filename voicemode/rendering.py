@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from voicemode import clock
 from voicemode.ahead import ReadAhead
 from voicemode.breaks import Breaks, Heard
-from voicemode.errors import BadContent, InvalidRequest, VoiceModeError
+from voicemode.errors import BadContent, InvalidRequest, StreamBroken, VoiceModeError
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
 from voicemode.ledger import Ledger, longest_seconds
@@ -66,7 +66,7 @@ class Rendering:
         self._usual = ""
         """The engine that will say what is asked for next, once that is known."""
         self._opened = False
-        """A piece has been said whole."""
+        """A piece has been said whole, or who began has been doubted."""
         self._mixed = False
         """Somebody begins for somebody else."""
         self._ports = ports
@@ -200,16 +200,25 @@ class Rendering:
         try:
             await piece.run(audio, self._ports.open_decoder, give)
         except BadContent:  # Perhaps only because it ended too early.
-            if audio.unsealed:
-                self._breaks.doubt(number, heard, engine=audio.engine)
+            self._doubt(number, audio, heard)
             raise
-        if audio.unsealed:
+        self._doubt(number, audio, heard)
+
+    def _doubt(self, number: int, audio: EncodedAudio, heard: Heard) -> None:
+        """Raises `StreamBroken`. Who only begins is doubted whatever ended the stream: there is one who is preferred,
+        and that one is asked next."""
+        if not audio.unsealed and audio.rest is None:
+            return
+        try:
             self._breaks.doubt(number, heard, engine=audio.engine)
+        except StreamBroken:
+            self._opened = self._opened or audio.rest is not None
+            raise
 
     def _complete(self, number: int, audio: EncodedAudio, piece: Receiving) -> None:
         heard = Heard(speaker=self._speaker, contour=piece.contour)
         voiced = piece.contour.voiced(pause=self._least_pause)
-        doubtful = audio.unsealed and self._breaks.too_short(number, heard)
+        doubtful = self._breaks.too_short(number, heard)
         self._breaks.said()
         self._opened = True
         if self._mixed:

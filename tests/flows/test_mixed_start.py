@@ -14,7 +14,7 @@ import pytest
 from tests.battery.reading_back import QuickSpeaker, walk, whole_words
 from tests.doors.door import World, door, fields
 from tests.support.fakes import FakeVoice, Shelf, Watched, open_passing
-from tests.support.speech_server import Behaviour, SpeechServer
+from tests.support.speech_server import Behaviour, Length, SpeechServer
 from tests.support.voice import words
 from voicemode.codecs import open_decoder
 from voicemode.config import Config
@@ -164,6 +164,26 @@ async def test_over_real_http_a_beginner_that_breaks_off_or_dies_costs_no_word(t
         spoken = await house.say(f"Good night to you. {SECOND}")
         assert house.who() == [(0, "good", False), (1, "good", False)]
         assert len(spoken.speakers) == 1
+
+
+@pytest.mark.spec("MIX-8")
+@pytest.mark.parametrize("length", list(Length))
+async def test_over_real_http_the_good_server_says_what_a_beginner_cuts_short(
+    tmp_path: Path, length: Length
+) -> None:
+    """Of a second of sound an eighth comes, and nothing in the framing tells."""
+    async with mixing(tmp_path) as house:
+        await house.measured()
+        house.quick.behave(Behaviour(over_after_bytes=6_000, length=length))
+        spoken = await house.say(TEXT)
+        (broken,) = [event for event in house.watched.events if isinstance(event, SpeechBroken)]
+        assert "too little for its text" in broken.reason
+        assert house.who() == [(0, "quick", True), (0, "good", False), (1, "good", False), (2, "good", False)]
+        assert house.heard == words(TEXT)
+        assert (spoken.heard, spoken.unheard) == (TEXT, "")
+        # It begins nothing for a while.
+        await house.say(f"Good evening to you. {SECOND}")
+        assert house.who() == [(0, "good", False), (1, "good", False)]
 
 
 @pytest.mark.spec("MIX-1")

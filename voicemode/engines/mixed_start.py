@@ -83,6 +83,8 @@ class MixedStart:
         self._known = {engine.name: _Known() for engine in chain.engines}
         self._spoken: dict[tuple[str, str | None], str] = {}
         """(engine, voice asked for) → voice that spoke."""
+        self._begun: tuple[str, int, str] | None = None
+        """(turn, piece, engine) of what was begun last."""
         self._asking: set[asyncio.Task[None]] = set()
 
     @property
@@ -95,6 +97,8 @@ class MixedStart:
 
     @asynccontextmanager
     async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        if not request.opening:
+            self._doubted(request)
         start = self._start(request) if request.opening else None
         async with AsyncExitStack() as stack:
             audio = await self._begin(stack, request, start) if start is not None else None
@@ -160,7 +164,14 @@ class MixedStart:
         except EngineError:
             return None
         known.firsts.append(self._now() - began)
+        self._begun = (request.turn, request.piece, engine.name)
         return replace(audio, rest=start.rest)
+
+    def _doubted(self, request: SpeechRequest) -> None:
+        """A first piece that the others have to say after all: who cuts words short begins nothing for a while."""
+        if self._begun is not None and self._begun[:2] == (request.turn, request.piece):
+            known = self._known[self._begun[2]]
+            known.voices, known.until, self._begun = None, self._now() + FRESH_S, None
 
     def _start(self, request: SpeechRequest) -> _Start | None:
         """Who begins, where that is not the one who says the rest. Instructions are followed by each in its own way."""
