@@ -324,6 +324,32 @@ async def test_times_of_words_that_cannot_be_had_are_refused_with_what_can() -> 
 
 
 @pytest.mark.spec("SRV-5")
+async def test_wrong_fields_of_the_form_are_refused_by_name() -> None:
+    ear = WordEar()
+    async with house(ear=ear) as server, httpx2.AsyncClient(base_url=server.url) as http:
+        file = ("a.wav", recording("alpha"))
+
+        async def refused(*files: tuple[str, bytes], **fields: str) -> tuple[str, str]:
+            answer = await http.post(
+                "/v1/audio/transcriptions", files=[("file", each) for each in files], data=fields
+            )
+            assert answer.status_code == 400
+            error = answer.json()["error"]
+            return error["param"], error["message"]
+
+        assert (await refused(file, stream="maybe"))[0] == "stream"
+        for wrong in ("x" * 400, "e", "en us", "en\r\nx"):
+            param, message = await refused(file, language=wrong)
+            assert param == "language"
+            assert len(message) < 120
+        param, message = await refused(file, file)
+        assert param == "body"
+        assert message.startswith("The form cannot be read: Too many files")
+        assert ".." not in message
+    assert ear.asked == []
+
+
+@pytest.mark.spec("SRV-5")
 @pytest.mark.spec("SRV-52")
 async def test_a_recogniser_is_named_as_an_engine_is_and_a_model_that_nobody_has_is_not_found() -> None:
     ears = [WordEar(name="near"), WordEar(name="far")]

@@ -151,6 +151,18 @@ async def test_of_each_voice_it_is_told_whether_it_is_ready() -> None:
     assert many.status_code == 400
 
 
+@pytest.mark.spec("SRV-12")
+async def test_half_a_character_in_a_name_comes_back_as_it_came() -> None:
+    headers = {"content-type": "application/json"}
+    async with house() as server, httpx2.AsyncClient(base_url=server.url, headers=headers) as http:
+        answer = await http.post("/preload", content=b'{"voices": ["\\ud800", "ann"]}')
+    assert answer.status_code == 200
+    assert {name: told["status"] for name, told in answer.json()["voices"].items()} == {
+        "\ud800": "error",
+        "ann": "ready",
+    }
+
+
 @pytest.mark.spec("SRV-13")
 @pytest.mark.spec("SRV-37")
 async def test_health_tells_what_goes_on_and_when_it_ends() -> None:

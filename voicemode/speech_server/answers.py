@@ -98,7 +98,7 @@ def refusal(error: VoiceModeError) -> Response:
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        json.dumps(value, ensure_ascii=False),
+        written(value),
         status_code=status,
         headers=dict(headers or {}),
         media_type="application/json",
@@ -107,4 +107,10 @@ def json_response(value: object, *, status: int = 200, headers: Mapping[str, str
 
 def sse(value: Mapping[str, object]) -> bytes:
     """One server-sent event."""
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
+    return b"data: " + written(value) + b"\n\n"
+
+
+def written(value: object) -> bytes:
+    """As JSON. Half a character, which JSON from a client can hold and UTF-8 cannot, goes out as the escape that it
+    came as."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")

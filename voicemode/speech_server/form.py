@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
@@ -34,6 +36,8 @@ class Granularity(StrEnum):
 GRANULARITIES = ("timestamp_granularities[]", "timestamp_granularities")
 """As OpenAI's clients send it, and as people write it."""
 
+_TAG = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+
 TIMED = frozenset({TranscriptFormat.VERBOSE_JSON, TranscriptFormat.SRT, TranscriptFormat.VTT})
 
 
@@ -58,29 +62,48 @@ async def uploaded(request: Request) -> Upload:
     whole = Request(request.scope, again)  # type: ignore[arg-type]
     try:
         form = await whole.form(max_files=1, max_fields=32, max_part_size=65_536)
-    except MultiPartException as error:
-        raise BadArgument(f"The form cannot be read: {error.message}", param="body") from None
-    except Exception as error:  # Starlette's own answer to a bad form.
-        raise BadArgument(f"The form cannot be read: {error}.", param="body") from None
+    except (MultiPartException, HTTPException) as error:  # Starlette's own answer to a bad form.
+        why = error.message if isinstance(error, MultiPartException) else error.detail
+        raise _unreadable(why) from None
+    except Exception as error:  # What is no form at all ends in errors of any kind.
+        raise _unreadable(str(error)) from None
     try:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise BadArgument("file is missing.", param="file", hint="Send the recording as a file.")
         words = {name: value for name, value in form.items() if isinstance(value, str)}
         wanted = choice(TranscriptFormat, words.get("response_format", ""), "response_format")
-        stream = words.get("stream", "").lower() in ("true", "1")
+        stream = _flag(words.get("stream", ""), "stream")
         fine = [each for name in GRANULARITIES for each in form.getlist(name) if isinstance(each, str)]
         return Upload(
             data=await file.read(),
             format=wanted,
             model=words.get("model", ""),
-            language=words.get("language") or None,
+            language=_language(words.get("language", "")),
             prompt=words.get("prompt") or None,
             stream=stream,
             granularities=_granularities(fine, wanted, stream=stream),
         )
     finally:
         await form.close()
+
+
+def _unreadable(why: str) -> BadArgument:
+    return BadArgument(f"The form cannot be read: {why.rstrip('.')}.", param="body")
+
+
+def _flag(given: str, param: str) -> bool:
+    if given.lower() not in ("", "true", "false", "1", "0"):
+        raise BadArgument(f"{param} is {given[:32]!r}; it must be true or false.", param=param)
+    return given.lower() in ("true", "1")
+
+
+def _language(given: str) -> str | None:
+    if given and not _TAG.fullmatch(given):
+        raise BadArgument(
+            f"language is {given[:32]!r}; it must be a language's tag, such as en or pt-BR.", param="language"
+        )
+    return given or None
 
 
 def _granularities(given: Sequence[str], wanted: TranscriptFormat, *, stream: bool) -> frozenset[Granularity]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from voicemode.speech_server.answers import BadArgument
+from voicemode.speech_server.answers import BadArgument, written
 from voicemode.speech_server.asked import Fields, json_fields
 from voicemode.speech_server.capped import Left
 
@@ -48,7 +47,7 @@ class Peer:
         return json_fields(text, "message")
 
     async def say(self, kind: str, **values: object) -> None:
-        text = json.dumps({"type": kind, **values}, ensure_ascii=False)
+        text = written({"type": kind, **values}).decode()
         try:
             await self._socket.send_text(text)
         except _GONE as error:
