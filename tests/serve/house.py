@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ from voicemode.speech_server.figures import Figures
 from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.serve import LIMITS
 from voicemode.speech_server.service import Service
+from voicemode.speech_server.utterance import encoders
 from voicemode.speech_server.web import web
 from voicemode.text import Splitter
 
@@ -169,6 +171,7 @@ async def house(
     token: str = "",
     origins: tuple[str, ...] = (),
     limits: Limits = LIMITS,
+    threads: Executor | None = None,
 ) -> AsyncIterator[House]:
     places, hearings = Admission(most=most, first=first), Admission(most=4, first=4)
     figures = Figures(places)
@@ -187,6 +190,7 @@ async def house(
         clauses=lambda request: Splitter(rules=CLAUSES),
         source=AudioFormat.PCM,
         emit=emit,
+        threads=threads or encoders(),
     )
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(listen("127.0.0.1", 0, token=token))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from typing import Any, Literal
 
 import httpx2
 import openai
@@ -15,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.serve.house import House, WordEar, WordVoice, house, words_in
 from tests.support import voice
+from tests.support.encoding import decode
 from tests.support.fakes import until
 from voicemode.events import RequestRefused, SpeechServed
 from voicemode.local_http.door import Limits
@@ -144,6 +147,30 @@ async def test_a_crowd_that_comes_to_a_new_server_at_once_is_served() -> None:
         heard = await asyncio.gather(*(say(text) for text in texts))
         assert [" ".join(each) + "." for each in heard] == texts
         assert server.service.places.limit > 2
+
+
+class Counted(ThreadPoolExecutor):
+    """Threads that count what they are given to do."""
+
+    given = 0
+
+    def submit(self, *what: Any, **named: Any) -> Any:
+        self.given += 1
+        return super().submit(*what, **named)
+
+
+@pytest.mark.spec("SRV-53")
+@pytest.mark.parametrize(("to", "dear"), [("mp3", True), ("aac", True), ("opus", False), ("wav", False)])
+async def test_what_is_dear_to_encode_is_encoded_beside_the_event_loop(
+    to: Literal["mp3", "aac", "opus", "wav"], dear: bool
+) -> None:
+    with Counted(max_workers=2) as threads:
+        async with house(threads=threads) as server, server.client() as client:
+            answer = await client.audio.speech.create(
+                model="tts-1", voice="ann", input=LONG, response_format=to
+            )
+    assert words_in(decode(answer.content).data) == voice.words(LONG)
+    assert (threads.given > 10) is dear
 
 
 @pytest.mark.spec("SRV-33")

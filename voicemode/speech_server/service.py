@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 
 from voicemode import clock
@@ -22,7 +23,7 @@ from voicemode.speech_server.capped import Left
 from voicemode.speech_server.engines import STANDARD_VOICES, Bounded, Engines
 from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.relayed import RelayedOpus
-from voicemode.speech_server.utterance import OnSentence, Utterance
+from voicemode.speech_server.utterance import OnSentence, Utterance, encoders
 
 MOST_HEARINGS = 32
 """Uploads that are held in memory and transcribed at once."""
@@ -41,6 +42,8 @@ class Service:
     clauses: NewSplitter
     source: AudioFormat
     emit: Emit
+    threads: Executor = field(default_factory=encoders)
+    """Encode."""
     now: Callable[[], float] = clock.monotonic
 
     @asynccontextmanager
@@ -79,6 +82,7 @@ class Service:
                         source=self.source,
                         new_splitter=splitter,
                         progress=progress,
+                        threads=self.threads,
                         on_sentence=on_sentence,
                         faded=faded,
                     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 
 from voicemode import clock
 from voicemode.codecs import open_decoder
@@ -28,6 +31,9 @@ OnSentence = Callable[[int, str], None]
 
 CHUNK_BYTES = 9_600
 """Decoded at a time: 200 ms of raw sound, so that one stream does not hold up the others."""
+
+DEAR = frozenset({AudioFormat.MP3, AudioFormat.AAC})
+"""Many streams of them take more than the event loop's core has. With opus threads gained nothing certain (0021)."""
 
 LIMIT_SECONDS = 2.0
 
@@ -82,7 +88,8 @@ class Stages:
 
 
 class Utterance:
-    """`text` is a whole text, or comes piece by piece. `faded` joins its pieces by a crossfade, as S5 does.
+    """`text` is a whole text, or comes piece by piece; `threads` encode what is `DEAR`. `faded` joins its pieces by a
+    crossfade, as S5 does.
 
     Raises `InvalidRequest` when there is nothing to say.
     """
@@ -96,6 +103,7 @@ class Utterance:
         source: AudioFormat,
         new_splitter: NewSplitter,
         progress: Progress,
+        threads: Executor,
         on_sentence: OnSentence = lambda number, text: None,
         faded: bool = False,
     ) -> None:
@@ -103,6 +111,8 @@ class Utterance:
         self._progress = progress
         self._on_sentence = on_sentence
         self._to: Stage[Frame, bytes] = encoder(asked)
+        self._dear = asked.audio_format in DEAR
+        self._threads = threads
         self._fade = Crossfade(SPEECH) if faded else None
         self._piece: int | None = None
         self._waiting_since = clock.monotonic()
@@ -153,7 +163,7 @@ class Utterance:
                 joined = self._fade.join() if self._piece not in (None, number) else []
                 frames = [*joined, *self._fade.feed(frame)]
             self._piece = number
-            await self._send(self._encoded(frames), take)
+            await self._send(await self._encoded_aside(frames), take)
             # A client that takes everything at once must not keep the others waiting.
             await asyncio.sleep(0)
             await self._progress.give_way(clock.monotonic())
@@ -188,6 +198,13 @@ class Utterance:
         self._progress.sent(seconds, now)
         await take(data)
 
+    async def _encoded_aside(self, frames: list[Frame]) -> tuple[bytes, float]:
+        """What is dear to encode is encoded in a thread: the codecs let go of the interpreter's lock."""
+        if not self._dear:
+            return self._encoded(frames)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._encoded, frames)
+
     def _encoded(self, frames: list[Frame]) -> tuple[bytes, float]:
         seconds = sum(frame.seconds for frame in frames)
 
@@ -216,6 +233,13 @@ class Utterance:
             case SpeechBroken():
                 self.stages.breaks += 1
                 self._progress.broke = True
+
+
+@cache
+def encoders() -> ThreadPoolExecutor:
+    """A thread a core, of their own: hundreds of streams must not stand in line before everything else that waits for
+    a thread."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="voicemode encoder")
 
 
 async def in_parts(text: str) -> AsyncIterator[str]:
