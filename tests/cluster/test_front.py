@@ -143,6 +143,16 @@ async def test_health_is_that_of_the_engines_behind_the_replicas(tmp_path: Path)
 
 
 @pytest.mark.spec("CLU-13")
+async def test_replicas_that_are_all_at_work_are_not_asked() -> None:
+    made = cluster(WordVoice(), ongoing=1)
+    with made.behind.room.text():
+        assert await none_can([RemoteVoice(made.behind)]) == []
+        assert made[0].asked == 0, "it would answer after the text"
+    assert await none_can([RemoteVoice(made.behind)]) == []
+    assert made[0].asked == 1
+
+
+@pytest.mark.spec("CLU-13")
 @pytest.mark.parametrize("may_rest", [False, True])
 async def test_an_engine_without_a_replica_can_speak_only_where_that_is_its_rest(may_rest: bool) -> None:
     made = cluster(WordVoice(), may_rest=may_rest)

@@ -113,13 +113,16 @@ class RemoteVoice:
             _checked(answer)
 
     async def check(self) -> None:
-        """Raises `EngineError` where no replica runs, or where the one that is asked cannot speak. Starts none."""
+        """Raises `EngineError` where no replica runs, or where the one that is asked cannot speak. Starts none. While
+        they are all at work none is asked: it would only answer after a text, and they speak."""
         if not self._behind.room.replicas:
             if self._behind.may_rest:
                 return
             raise EngineUnavailable(
                 f"{self.name} has no replica that runs.", engine=self.name, hint=STATUS_HINT, retryable=True
             )
+        if self._behind.room.all_at_work:
+            return
         if self._checking is None or self._checking.done():  # One question at a time stands in Ray's line.
             self._checking = asyncio.create_task(self._check())
         done, _ = await asyncio.wait({self._checking}, timeout=self._behind.check_seconds)

@@ -29,6 +29,11 @@ class Room:
         """This ingress's share."""
         return max(1, math.ceil((self.replicas * self._ongoing + self._waiting) / self._ingresses))
 
+    @property
+    def all_at_work(self) -> bool:
+        """The replicas, each with all that it takes; with several ingresses, by this one's texts alone."""
+        return self.taken >= self.replicas * self._ongoing
+
     def told(self, *, replicas: int, ingresses: int) -> None:
         """How many run now."""
         self.replicas, self._ingresses = replicas, max(1, ingresses)
