@@ -35,7 +35,11 @@ and the quietest of them are not the fan."""
 def decibels(frame: Frame) -> float:
     """Root mean square level."""
     samples = _values(frame)
-    power = sum(map(mul, samples, samples)) / len(samples) if samples else 0.0
+    return power_decibels(sum(map(mul, samples, samples)) / len(samples) if samples else 0.0)
+
+
+def power_decibels(power: float) -> float:
+    """Of a mean square of 16-bit samples."""
     return max(10 * math.log10(power / _FULL_SCALE**2), QUIETEST) if power else QUIETEST
 
 

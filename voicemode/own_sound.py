@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from voicemode import clock
-from voicemode.echo import AUDIBLE_DECIBELS, EchoGate, Path
+from voicemode.echo import EchoGate, Path
 from voicemode.laying import Steady
 from voicemode.levels import decibels
 from voicemode.pcm import Frame, PcmFormat
@@ -28,17 +28,10 @@ HINT_DECIBELS = 3.0
 HOLE_SECONDS = 0.05
 """Between two microphone frames: the microphone was opened anew."""
 
-FOUND_SECONDS = 1.25
-"""Of our sound until the words are nearly free of it (5-10 dB in the first second, 12 and more then, decision 0010):
-before that a rest of us would be taken for somebody else."""
-
-LOST_SECONDS = 1.0
-"""Of our sound after the way was found to be another nobody is heard beside us: both answers of the canceller have our
-whole voice, as nothing else ever does, until it has found the way again."""
-
-KNOWN_SECONDS = 5.0
-"""Of our sound in which the way was known before that is said: a loudspeaker that distorts has one that is lost again
-and again, and who talks over it has to be heard."""
+BEYOND_DECIBELS = 3.0
+"""Above the rest of us that a canceller may have left: what is fainter says nothing. In a room of -10 dB 95 of 100
+frames of own speech alone are below 2 dB and no run of others lasts 0.12 s; who talks over us is 10 dB above, from the
+second second on (decision 0010)."""
 
 CATCHING_UP = 2e-4
 """A loudspeaker that once pulled late is not taken to be late for ever."""
@@ -64,8 +57,9 @@ class Tap:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EchoGates:
-    """One for each of a canceller's two answers. They outlive the openings of the microphone."""
+    """One before the canceller, one for each of its two answers. They outlive the openings of the microphone."""
 
+    microphone: EchoGate = field(default_factory=EchoGate)
     quieted: EchoGate = field(default_factory=EchoGate)
     words: EchoGate = field(default_factory=EchoGate)
 
@@ -92,9 +86,6 @@ class OwnSound:
         self._pulled_to = 0.0
         self._steady = Steady()
         self._heard_to = -math.inf
-        self._met = 0.0
-        """Seconds of audible sound of ours that the canceller has been given since it began to learn the way."""
-        self._lost = False
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
         gates.words.forget_loss()
@@ -127,8 +118,9 @@ class OwnSound:
         """What was pulled until then goes before it, and no more: a burst of frames finds each its own.
 
         What the canceller quiets most has least of us, but of a user who talks over us it often has nothing either; the
-        words have all of the user and a rest of us. Free is what stands out in the words, or in both a little. Given
-        back are the words: what the quieting takes of a voice's beginning is neither found nor understood.
+        words have all of the user and a rest of us. Free is what stands out in the words, or in both a little, and is
+        louder than that rest may be. Given back are the words: what the quieting takes of a voice's beginning is
+        neither found nor understood.
         """
         began = self._steady.began(self._now(), frame.seconds)
         if began - self._heard_to > HOLE_SECONDS:
@@ -139,19 +131,19 @@ class OwnSound:
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
         if self._canceller.anew:
-            self._lost = self._met > KNOWN_SECONDS
-            self._met = 0.0
             self._gates.words.forget_loss()
-        self._more = self._stands_out(self.quieted, words, began)
+        self._more = self._stands_out(frame, self.quieted, words, began)
         return words
 
-    def _stands_out(self, quieted: Frame, words: Frame, began: float) -> bool:
+    def _stands_out(self, frame: Frame, quieted: Frame, words: Frame, began: float) -> bool:
+        """With headphones there is no rest of us, whatever the canceller is unsure of."""
+        in_microphone = self._gates.microphone.heard(decibels(frame), began)
         in_quieted = self._gates.quieted.heard(decibels(quieted), began)
         in_words = self._gates.words.heard(decibels(words), began)
-        if self._lost and self._met < LOST_SECONDS:
+        if in_microphone.path is Path.OPEN:
+            return in_words.more or in_quieted.more
+        if decibels(words) < self._canceller.rest + BEYOND_DECIBELS:
             return False
-        if self._met < FOUND_SECONDS:
-            return in_quieted.more
         return in_words.more or (in_quieted.more and in_words.excess > HINT_DECIBELS)
 
     def _meet(self, played: Frame, at: float) -> None:
@@ -159,9 +151,7 @@ class OwnSound:
         if not any(played.data):
             return
         level = decibels(played)
-        if level > AUDIBLE_DECIBELS:
-            self._met += played.seconds
-        for gate in (self._gates.quieted, self._gates.words):
+        for gate in (self._gates.microphone, self._gates.quieted, self._gates.words):
             gate.played(level, at, played.seconds)
 
     def _forget(self, began: float) -> None:

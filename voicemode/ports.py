@@ -110,6 +110,10 @@ class EchoCanceller(Protocol):
         """With the last frame the way from loudspeaker to microphone was found to be another, and what was known of it
         was forgotten: the words have our sound until it is found again."""
 
+    @property
+    def rest(self) -> float:
+        """Decibels: how loud a rest of our sound may be in `words`, by all that is still unsure of the way."""
+
     def close(self) -> None: ...
 
 

@@ -226,6 +226,10 @@ class KeptCanceller:
     def anew(self) -> bool:
         return self._canceller.anew
 
+    @property
+    def rest(self) -> float:
+        return self._canceller.rest
+
     def far(self, frame: Frame) -> None:
         self._canceller.far(frame)
 

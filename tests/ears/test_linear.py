@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from tests.ears.sounds import said
 from voicemode.ears.linear import BLOCK, MOST_OWED, LinearFilter
+from voicemode.levels import decibels
+from voicemode.own_sound import BEYOND_DECIBELS
 from voicemode.pcm import LISTENING, SPEECH, Frame, Framer
 
 RATE = LISTENING.rate
@@ -196,6 +198,54 @@ def moved(filtered: LinearFilter, played: Wave, heard: Wave) -> tuple[Wave, list
         if filtered.anew:
             anew.append(number)
     return wave(out), anew
+
+
+def beyond(played: Wave, heard: Wave) -> list[float]:
+    """Of each frame: by how many decibels what is left of it is louder than the rest of us that was to be expected."""
+    pieces = Framer(LISTENING, BLOCK).feed(sound(played))
+    filtered, apart = LinearFilter(), []
+    for number, frame in enumerate(Framer(LISTENING, BLOCK).feed(sound(heard))):
+        filtered.played(pieces[number])
+        words = filtered.heard(frame)
+        apart.append(decibels(words) - filtered.rest)
+    return apart
+
+
+def longest_run(apart: list[float]) -> int:
+    longest = run = 0
+    for each in apart:
+        run = run + 1 if each > BEYOND_DECIBELS else 0
+        longest = max(longest, run)
+    return longest
+
+
+@pytest.mark.spec("LSN-87")
+@pytest.mark.parametrize("loss_db", [10, 20])
+@pytest.mark.parametrize("delay_ms", [60, 200])
+def test_from_the_first_frame_on_the_rest_of_our_own_voice_is_no_louder_than_the_filter_expects(
+    delay_ms: float, loss_db: float
+) -> None:
+    own = own_speech()
+    alone = echo(own, delay_ms=delay_ms, loss_db=loss_db) + noise(len(own), -66)
+    apart = [each for each, loud in zip(beyond(own, alone), blocks_above(own, -45), strict=False) if loud]
+    assert sum(each > BEYOND_DECIBELS for each in apart) < 0.05 * len(apart)
+    assert longest_run(apart) < 12, "less than what is taken for the beginning of a word"
+
+
+@pytest.mark.spec("LSN-87")
+@pytest.mark.parametrize("loss_db", [10, 20])
+def test_who_talks_over_us_is_louder_than_the_rest_that_the_filter_expects(loss_db: float) -> None:
+    own, words = own_speech(), at_level(wave(said()), -26)
+    user, start = np.zeros(len(own)), round(FROM_S * RATE)
+    user[start : start + len(words)] = words
+    heard = echo(own, delay_ms=120, loss_db=loss_db) + noise(len(own), -66) + user
+    voiced = [each for each, loud in zip(beyond(own, heard), blocks_above(user, -30), strict=False) if loud]
+    assert sum(each > BEYOND_DECIBELS for each in voiced) > 0.8 * len(voiced)
+
+
+def blocks_above(sounding: Wave, least: float) -> list[bool]:
+    frames = Framer(LISTENING, BLOCK).feed(sound(sounding))
+    return [decibels(frame) > least for frame in frames]
 
 
 @pytest.mark.spec("LSN-88")

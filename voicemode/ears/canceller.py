@@ -91,6 +91,10 @@ class WebRtcCanceller:
     def anew(self) -> bool:
         return self._linear.anew
 
+    @property
+    def rest(self) -> float:
+        return self._linear.rest
+
     def close(self) -> None:
         """Frees the module. Frames that come after pass as they are: one on its way at the end harms nobody."""
         self._module = None
