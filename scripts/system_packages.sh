@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs the system packages that the virtual sound card, PortAudio and the people who speak in tests need (Debian and
 # its relatives), and a browser for the review page. pocketsphinx-testdata is recordings of people: nothing but the tests
-# hears them.
+# hears them. Packages given as arguments are installed with them.
 # Quiet when everything is there; says what to do and goes on where nothing can be installed.
 set -eu
 
-packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite pocketsphinx-testdata chromium"
+packages="pulseaudio pulseaudio-utils libasound2-plugins libportaudio2 flite pocketsphinx-testdata chromium $*"
 
 missing=""
 if command -v dpkg-query >/dev/null 2>&1; then

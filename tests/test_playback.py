@@ -27,6 +27,26 @@ def test_nothing_sounds_before_the_first_mark_is_reached() -> None:
     assert len(spoken(made.pull(100))) == 10
 
 
+@pytest.mark.spec("SPK-19", "PLY-5")
+def test_a_link_that_is_known_may_have_waited_long_enough_with_less_sound() -> None:
+    made = playback(fill=10)
+    made.fill(0.4, wait=0.025)
+    assert spoken(made.pull(10)) == []
+    made.write(sound(0, 30))
+    # The sound came somewhere in the first of these; 25 samples behind it are in the middle of the third.
+    assert [len(spoken(made.pull(10))) for _ in range(4)] == [0, 0, 10, 10]
+
+
+@pytest.mark.spec("SPK-19", "PLY-5")
+def test_the_sound_that_a_link_needs_ends_its_wait() -> None:
+    made = playback(fill=10)
+    made.fill(0.03, wait=60)
+    made.write(sound(0, 29))
+    assert spoken(made.pull(10)) == []
+    made.write(sound(29, 1))
+    assert len(spoken(made.pull(10))) == 10
+
+
 @pytest.mark.spec("SPK-19")
 def test_each_underrun_doubles_the_mark_up_to_the_limit() -> None:
     watched = Watched()

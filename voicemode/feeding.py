@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, Event, SpeechBroken, SpeechReceived, SpeechRequested
 from voicemode.levels import audible_to
+from voicemode.links import HeadStart
 from voicemode.loudspeakers import Loudspeakers
 from voicemode.pcm import Frame
 from voicemode.rendering import Rendering, RenderingPorts
@@ -95,9 +96,9 @@ class Feeding:
             if not self._into.missing:
                 playback.write(part)
 
-    def _fill(self, seconds: float) -> None:
+    def _fill(self, start: HeadStart) -> None:
         if self._streaming:
-            self._into.playback.fill(seconds)
+            self._into.playback.fill(start.sound, start.wait)
 
     def _rendered(self, event: Event) -> None:
         """While no sound is on order, a silence waits for text to be written."""

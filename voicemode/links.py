@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from voicemode.ledger import Measured
 from voicemode.levelling import Levels
@@ -12,10 +14,18 @@ from voicemode.speech import AudioFormat
 REMEMBERED = 5
 """Streams of an endpoint that count; a link changes within minutes."""
 
-SAFETY = 1.5
-"""What was needed so far, and half as much again."""
+SAFETY = 0.5
+"""What was missing so far, and half as much again."""
 
 LEAST_FILL_SECONDS = 0.02
+
+BLOCK_SECONDS = 0.02
+EARLY_SECONDS = 0.005
+"""A loudspeaker takes its sound in blocks, the first at once, and comes for the next up to so much too early."""
+RESERVE_SECONDS = 0.04
+RESERVE_GROWTH = 0.1
+RESERVE_AFTER_SECONDS = 0.1
+"""From then on it takes a tenth more than it plays, until it has its reserve (`devices/reserve.py`)."""
 
 SLOW = 1.15
 """Seconds of sound sent per second from which a link keeps up with its own sound, with a little in hand."""
@@ -27,12 +37,29 @@ SMALL = AudioFormat.MP3
 """What is asked for where the link is slower than the sound: every server has it, and it takes 64–128 kbit/s."""
 
 
+def lasts(sound: float) -> float:
+    """Seconds from the first sample until a loudspeaker wants more than `sound` seconds."""
+    blocks = sound // BLOCK_SECONDS * BLOCK_SECONDS - EARLY_SECONDS
+    growing = max(blocks - RESERVE_AFTER_SECONDS, 0.0)
+    return blocks - min(growing * RESERVE_GROWTH / (1 + RESERVE_GROWTH), RESERVE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadStart:
+    """What comes before the first sample: `sound` seconds of sound, or `wait` seconds since the first of it came."""
+
+    sound: float = 0.0
+    wait: float = 0.0
+
+
 class Arrivals:
-    """When the bytes of one stream came. `hold` says that we stopped reading: what comes later says nothing."""
+    """When the bytes of one stream came and how much sound there was by then. `hold` says that we stopped reading: what
+    comes later says nothing."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self._times: list[tuple[float, int]] = []
+        self._decoded: list[float] = []
         self._held = False
 
     def came(self, at: float, size: int) -> None:
@@ -41,22 +68,24 @@ class Arrivals:
         if not self._held:
             self._times.append((at, self.bytes))
 
+    def decoded(self, seconds: float) -> None:
+        """The next of the chunks that came has been decoded: so many seconds of sound there are with it."""
+        self._decoded.append(seconds)
+
     def hold(self) -> None:
         self._held = True
 
-    def needed(self, seconds: float) -> float:
-        """The sound that had to be in hand at the first byte for playback never to run dry, if the stream holds
-        `seconds` of sound in all."""
-        if not self._times:
-            return 0.0
-        began = self._times[0][0]
-        there = 0.0
-        most = 0.0
-        for at, size in self._times:
-            # Just before this chunk came, `there` seconds had come and `at - began` would have been played.
-            most = max(most, at - began - there)
-            there = size / self.bytes * seconds
-        return most
+    def late(self) -> HeadStart:
+        """With how much playback would not have run dry in this stream: begun `wait` seconds after the first sound, or
+        with that sound and `wait` seconds more. Both 0 where it could begin at once."""
+        steps = [
+            (at, seconds)
+            for (at, _), seconds in zip(self._times, self._decoded, strict=False)
+            if seconds > 0.0
+        ]
+        # Just before a chunk came, the sound of those before it was there.
+        late = max((at - steps[0][0] - lasts(there) for (_, there), (at, _) in pairwise(steps)), default=0.0)
+        return HeadStart(sound=steps[0][1] + late, wait=late) if late > 0.0 else HeadStart()
 
     def speed(self, seconds: float) -> float | None:
         """Seconds of sound per second; None when everything came at once, or we stopped reading too early to tell."""
@@ -69,7 +98,7 @@ class Arrivals:
 
 @dataclass(slots=True)
 class _Link:
-    needed: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    late: deque[HeadStart] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     speeds: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
 
@@ -93,17 +122,18 @@ class Links:
             return
         self.latest = engine
         link = self._links.setdefault(engine, _Link())
-        link.needed.append(arrivals.needed(seconds))
+        link.late.append(arrivals.late())
         if (speed := arrivals.speed(seconds)) is not None:
             link.speeds.append(speed)
 
-    def fill(self, engine: str) -> float:
-        """Seconds to gather before the first sample: less than configured where a link has been fast and steady,
-        more where it has run late."""
+    def head_start(self, engine: str) -> HeadStart:
+        """Less than configured where a link has been fast and steady, more where it has run late."""
         link = self._links.get(engine)
-        if link is None or not link.needed:
-            return self._fill
-        return min(max(max(link.needed) * SAFETY, LEAST_FILL_SECONDS), self._limit)
+        if link is None or not link.late:
+            return HeadStart(sound=self._fill, wait=math.inf)
+        latest = max(link.late, key=lambda late: late.wait)
+        sound = min(max(latest.sound + latest.wait * SAFETY, LEAST_FILL_SECONDS), self._limit)
+        return HeadStart(sound=sound, wait=latest.wait * (1 + SAFETY) or math.inf)
 
     def format(self, engine: str, wanted: AudioFormat, *, running: float | None = None) -> AudioFormat:
         """`wanted`, or a small format where the link has been slower than the sound. `running` is the speed of a

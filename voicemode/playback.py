@@ -6,6 +6,7 @@ Nothing here waits, knows the time or touches a device. Seconds come from counti
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -112,6 +113,8 @@ class Playback:
         self._size = fmt.bytes_per_sample
         self._limit = max(fmt.samples(limit_seconds), 1)
         self._mark = min(fmt.samples(fill_seconds), self._limit)
+        self._wait = math.inf
+        """Samples still to be pulled, since the first was written, until what is there is given out."""
         self._watch: Watch = watch or (lambda moment, position, after: None)
         self._lock = threading.Lock()
         self._state = State.FILLING
@@ -206,12 +209,14 @@ class Playback:
             position = self._given
         self._tell(moments, position)
 
-    def fill(self, seconds: float) -> None:
-        """Another first mark, for a link that turned out to need more or less. Later marks grow by themselves."""
+    def fill(self, seconds: float, wait: float = math.inf) -> None:
+        """Another first mark, for a link that turned out to need more or less: so much sound, or so long a wait
+        since the first of it. Later marks grow by themselves."""
         moments: list[Moment] = []
         with self._lock:
             if self._state is State.FILLING:
                 self._mark = min(self.format.samples(seconds), self._limit)
+                self._wait = wait * self.format.rate
                 if self.buffered:
                     self._look_at_mark(moments)
             position = self._given
@@ -271,6 +276,10 @@ class Playback:
         moments: list[Moment] = []
         with self._lock:
             data = b""
+            if self._state is State.FILLING and self._buffer:
+                if self._wait <= samples / 2:  # On average the sound came in the middle of a pull.
+                    self._signal(Signal.FILLED, moments)
+                self._wait -= samples
             if self._state in SOUNDING:
                 data = self._give(samples * self._size, moments)
             given = len(data) // self._size

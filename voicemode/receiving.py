@@ -64,6 +64,7 @@ class Receiving:
                     part = chunk[start : start + self._chunk_bytes]
                     self._bytes += len(part)
                     await self._give(self._timed(decoder, part), give)
+                self._ahead.arrivals.decoded(self.seconds)
                 if self.seconds > self._longest:
                     raise StreamBroken(
                         f"{audio.engine} gave more than {self._longest:.0f} s of sound, several times what the text "

@@ -13,7 +13,7 @@ from voicemode.errors import BadContent, InvalidRequest, StreamBroken, VoiceMode
 from voicemode.events import Emit, FirstByte, SpeechBroken, SpeechRequested, SpeechReworded
 from voicemode.joins import PAUSE_SECONDS, Joint, PassOver, pause_after
 from voicemode.ledger import Ledger, longest_seconds
-from voicemode.links import Links
+from voicemode.links import HeadStart, Links
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage, TtsEngine
 from voicemode.receiving import Give, Receiving
@@ -45,7 +45,7 @@ class Rendering:
     """One message becoming sound. Its pieces are in `ledger` from the start, or as they are written.
 
     `engine` and `voice` say who spoke last, `speakers` who spoke at all, `notes` what the listener has to know about
-    that; `on_fill` is told how many seconds to gather before the first sample.
+    that; `on_fill` is told how much to gather before the first sample.
     Raises `InvalidRequest` when there is nothing to say or too much.
     """
 
@@ -57,7 +57,7 @@ class Rendering:
         *,
         turn: str,
         emit: Emit,
-        on_fill: Callable[[float], None] = lambda seconds: None,
+        on_fill: Callable[[HeadStart], None] = lambda start: None,
     ) -> None:
         self.ledger = Ledger(ports.format.rate, speed=request.speed, voices=ports.links.voices)
         self.engine = self.voice = ""
@@ -272,7 +272,7 @@ class Rendering:
         if audio.note and audio.note not in self.notes:
             self.notes.append(audio.note)
         if first:
-            self._on_fill(self._ports.links.fill(audio.engine))
+            self._on_fill(self._ports.links.head_start(audio.engine))
         self._emit(
             FirstByte(
                 at=clock.monotonic(),

@@ -28,6 +28,8 @@ END_LIMIT = 90.0
 SETTLE_SECONDS = 2.0
 """After `tools/list`, before memory is read: what warms up in the background has been loaded by then."""
 QUIET_SECONDS = 0.6
+STALLED_SECONDS = 2.0
+"""Longer than any silence in a stream that stumbles."""
 LONGEST_PAUSE_SECONDS = 0.45
 """The word-coded voice pauses for 0.3 s at a full stop."""
 BEFORE_CANCEL_SECONDS = 0.5
@@ -190,7 +192,7 @@ def gaps(plan: Plan) -> list[Row]:
             for contender in plan.speakers:
                 # One sentence: the silence between two would count as a gap.
                 words = message(run, JITTER_SECONDS).replace(".", "")
-                said = _utter(plan.stage, hosts[contender.name], contender, words)
+                said = _utter(plan.stage, hosts[contender.name], contender, words, quiet_s=STALLED_SECONDS)
                 if said is not None:
                     row.add(contender, said.pieces - 1)
                     lost.add(contender, said.complete * 100)
@@ -264,8 +266,11 @@ def _each_run(plan: Plan, row: Row, measure: Callable[[Host, Contender, int], fl
     return [row]
 
 
-def _utter(stage: Stage, host: Host, contender: Contender, text: str) -> Utterance | None:
-    """One message through a server and out of the loudspeaker; None when nothing was heard."""
+def _utter(
+    stage: Stage, host: Host, contender: Contender, text: str, *, quiet_s: float = QUIET_SECONDS
+) -> Utterance | None:
+    """One message through a server and out of the loudspeaker, which is over after `quiet_s` of silence; None when
+    nothing was heard."""
     before = stage.recording.position
     answer = host.call(contender.tool, contender.saying(text))
     try:
@@ -275,7 +280,7 @@ def _utter(stage: Stage, host: Host, contender: Contender, text: str) -> Utteran
         return None
     audible = stage.recording.time_of(first)
     answer.wait(END_LIMIT)
-    stage.recording.wait_for_silence(QUIET_SECONDS, END_LIMIT)
+    stage.recording.wait_for_silence(quiet_s, END_LIMIT)
     # What was heard once the message had all been played; half a second before it for what the search wants.
     start = max(before, first - RATE // 2)
     heard = stage.recording.samples()[start : stage.recording.position]

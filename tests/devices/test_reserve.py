@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicemode.devices.reserve import GROWTH, LEAST_SECONDS, QUIET_SECONDS, Reserve
+from voicemode.devices.reserve import GROWS_AFTER_SECONDS, GROWTH, LEAST_SECONDS, QUIET_SECONDS, Reserve
+from voicemode.links import lasts
 
 BLOCK = 0.02
 HELD = 3 * BLOCK
@@ -71,7 +72,7 @@ def test_the_first_sound_waits_for_hardly_anything_to_be_played(start: float, dr
 @pytest.mark.spec("PLY-33")
 @given(start=st.floats(0.2, 5.0), drift=DRIFTS)
 def test_once_something_sounds_the_device_is_filled_and_asks_by_itself(start: float, drift: float) -> None:
-    full_after = (HELD - BLOCK) / GROWTH + 2 * BLOCK
+    full_after = GROWS_AFTER_SECONDS + (HELD - BLOCK) / GROWTH + 2 * BLOCK
     late = [pull for pull in pulls(Device(drift), [(start, 99.0)], start + 2) if pull.at > start + full_after]
     assert min(pull.ahead for pull in late) >= HELD - BLOCK - 0.0005
 
@@ -83,6 +84,16 @@ def test_what_is_gathered_for_the_device_is_a_tenth_of_what_is_heard_at_most(sta
     for number, pull in enumerate(sounding):
         heard = pull.at - sounding[0].at
         assert number * BLOCK <= heard * (1 + GROWTH) + BLOCK
+
+
+@pytest.mark.spec("PLY-6", "PLY-33")
+@given(start=st.floats(0.2, 5.0), drift=DRIFTS)
+def test_a_link_is_believed_to_have_no_more_time_than_the_device_leaves_it(
+    start: float, drift: float
+) -> None:
+    sounding = [pull for pull in pulls(Device(drift), [(start, 99.0)], start + 3) if pull.at >= start]
+    for number, pull in enumerate(sounding):
+        assert pull.at - sounding[0].at >= lasts(number * BLOCK) - 0.0003 * 8
 
 
 @given(start=st.floats(0.2, 2.0), length=st.floats(0.05, 2.0), drift=DRIFTS)

@@ -6,8 +6,9 @@ LEAST_SECONDS = 0.01
 """What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""
 GROWTH = 0.1
 """What is gathered for the device comes out of what the network is ahead: so many seconds per second of sound."""
-
-
+GROWS_AFTER_SECONDS = 0.1
+"""So much sounds first: a server at 1.5 times real time that sends 80 ms at a time is 5 ms ahead before its second
+chunk and 30 ms before its third."""
 QUIET_SECONDS = 1.0
 """So long a silence is none of those between words and sentences: what is held stays the same through these, and with
 it the way of an echo."""
@@ -27,6 +28,8 @@ class Reserve:
         self._full = held - block
         self._wanted = self._least
         self._quiet = QUIET_SECONDS
+        self._sounded = 0.0
+        """Seconds since the first sound after the last long silence."""
         self._out_at = 0.0
         """When the device will have played all that it was given."""
 
@@ -38,6 +41,8 @@ class Reserve:
         self._out_at = min(max(self._out_at, at) + seconds, at + self._held)
         self._quiet = 0.0 if sound else self._quiet + seconds
         if self._quiet >= QUIET_SECONDS:
-            self._wanted = self._least
-        else:
+            self._wanted, self._sounded = self._least, 0.0
+            return
+        self._sounded += seconds
+        if self._sounded > GROWS_AFTER_SECONDS:
             self._wanted = min(self._wanted + seconds * GROWTH, self._full)
