@@ -33,9 +33,9 @@ HOUSE = {
     Layer.PURE: (
         "turn_story turn_record trends laying similar doing passing "
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
-        "sentences text playback patience aftersound turn interruption meanings captions levels ledger links joins "
-        "voices_alike levelling breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff redaction "
-        "wav bench presets"
+        "sentences text playback trail patience aftersound turn interruption meanings captions levels ledger links "
+        "joins voices_alike levelling breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff "
+        "redaction wav bench presets"
     ),
     Layer.EDGES: (
         "sound_files growing tidying turn_files sound_tracks turns taps "

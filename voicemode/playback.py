@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
 from voicemode.joins import FADE_SECONDS
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.trail import LONGEST_LATENCY_SECONDS, Trail
 
 
 class State(Enum):
@@ -87,9 +87,6 @@ BEGINNINGS = frozenset({Moment.FIRST_AUDIO, Moment.RESUMED})
 REFILL_GROWTH = 2.0
 """Each underrun doubles the mark: the link has shown that the last one was too small."""
 
-LONGEST_LATENCY_SECONDS = 1.0
-"""A device may pull before its latency is known: what was given is remembered at least this long."""
-
 DRAIN_MARGIN_SECONDS = 0.02
 """Silence pulled beyond the stated latency before the end is believed: one or two periods of a common device."""
 
@@ -124,15 +121,12 @@ class Playback:
         self._full = False
         self._written = 0
         self._given = 0
-        self._pulled = 0
         self._silence_since_end = 0
-        self._trail: deque[list[int]] = deque()
-        self._heard_most = 0
+        self._trail = Trail(fmt)
         self._frozen_heard: int | None = None
         self._history = bytearray()
         """What was given last: at least `_remembered` bytes of it, at most twice as much."""
         self._remembered = fmt.samples(LONGEST_LATENCY_SECONDS) * self._size
-        self._base = 0
         self._sounded = False
         self._goes_on = False
         """With the next pull sound follows a silence."""
@@ -234,9 +228,8 @@ class Playback:
                 self._buffer[:0] = self._history[start:]
                 del self._history[start:]
                 self._given -= back
-                self._base = self._given
-                self._pulled = self._silence_since_end = 0
-                self._trail.clear()
+                self._silence_since_end = 0
+                self._trail.begin(self._given)
             return self._given
 
     def end(self) -> None:
@@ -283,7 +276,7 @@ class Playback:
             if self._state in SOUNDING:
                 data = self._give(samples * self._size, moments)
             given = len(data) // self._size
-            self._follow(samples, given)
+            self._trail.pulled(samples, given, self._given, self.device_latency)
             if not self._buffer and self._state is State.DRAINING:
                 self._drain(samples - given, moments)
             position = self._given
@@ -329,38 +322,12 @@ class Playback:
         if not self._sounded or self._silence_since_end >= drain:
             self._signal(Signal.PLAYED_OUT, moments)
 
-    def _follow(self, samples: int, given: int) -> None:
-        """Remembers which pulled samples were speech, as far back as the device may still hold them.
-
-        Each run of the trail is [pulled before it, speech given before it, speech in it]; silence lies between runs.
-        """
-        trail = self._trail
-        if given:
-            last = trail[-1] if trail else None
-            if last and last[0] + last[2] == self._pulled:
-                last[2] += given
-            else:
-                trail.append([self._pulled, self._given - given, given])
-        self._pulled += samples
-        if len(trail) > 1:
-            horizon = self._pulled - self.format.samples(max(self.latency, LONGEST_LATENCY_SECONDS))
-            while len(trail) > 1 and trail[1][0] <= horizon:
-                trail.popleft()
-
     def _heard(self) -> int:
         if self._frozen_heard is not None:
             return self._frozen_heard
         if self._state is State.DONE:
             return self._given
-        audible = self._pulled - self.format.samples(self.latency)
-        heard = self._base
-        for pulled, before, given in self._trail:
-            if pulled > audible:
-                break
-            heard = before + min(given, audible - pulled)
-        # A device that begins to hold more takes nothing back.
-        self._heard_most = max(self._heard_most, heard)
-        return self._heard_most
+        return self._trail.heard(self.latency)
 
     # The machine.
 
