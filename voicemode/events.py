@@ -379,6 +379,17 @@ class RequestRefused(Event):
 
 
 @event
+class RequestFailed(Event):
+    """A mistake of our own ended a request of the speech server (`turn` is its id), or, where that and `route` are
+    empty, something beside them: the `error`'s type, its `place` and the `frames` that led there, without a value."""
+
+    route: str
+    error: str
+    place: str
+    frames: str
+
+
+@event
 class Warned(Event):
     """Something beside the conversation went wrong (a full disk, say); the conversation goes on."""
 

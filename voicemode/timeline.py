@@ -216,6 +216,7 @@ _SENTENCES: Mapping[type[Event], Callable[[Any], str]] = {
         f"Served {e.route} ({e.outcome}): {e.seconds:.2f} s of sound written down within {_ms(e.total)} ({e.engine})."
     ),
     ev.RequestRefused: lambda e: f"A request is turned away with status {e.status}: {e.reason}",
+    ev.RequestFailed: lambda e: f"A mistake of voicemode's own: {e.error} at {e.place} ({e.frames}).",
     ev.ConversationOpened: lambda e: f"voicemode {e.version} on Python {e.python}, {e.system}.",
     ev.ConversationClosed: lambda e: "The process ends in order.",
     ev.CallRefused: lambda e: f"A call is turned away ({e.code}): {e.reason}",

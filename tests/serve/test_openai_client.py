@@ -434,7 +434,7 @@ async def test_an_upload_that_is_no_sound_is_refused_and_silence_is_no_words() -
 @pytest.mark.spec("SRV-14")
 async def test_a_transcription_that_ends_by_a_mistake_of_our_own_is_told_as_failed() -> None:
     async with house() as server:
-        with pytest.raises(ZeroDivisionError), server.service.hearing("/route", "ear"):
+        with pytest.raises(ZeroDivisionError), server.service.hearing("/route", "ear", request_id="7"):
             raise ZeroDivisionError
     (told,) = server.of(TranscriptServed)
     assert isinstance(told, TranscriptServed)

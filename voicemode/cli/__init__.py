@@ -144,7 +144,8 @@ def _serve_speech(config: Config, options: argparse.Namespace) -> int:
     from voicemode.speech_server.serve import serve_speech
 
     show_requests()
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # It tells of every client that hangs up.
+    # It tells of every client that hangs up; of what is no client's doing it has the exception.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.exc_info is not None)
     _tell(config.problems)
     if _needs_token(config, options.host):
         return USAGE

@@ -22,6 +22,7 @@ from voicemode.cluster.remote import Behind, Reply
 from voicemode.cluster.replica import HearingReplica, SpeechReplica, open_ear, open_voice
 from voicemode.cluster.room import Room
 from voicemode.speech import SpeechRequest
+from voicemode.speech_server.failures import tell_of_tasks
 from voicemode.speech_server.request_lines import show_requests
 
 DRAIN_SECONDS = 90.0
@@ -90,6 +91,7 @@ class IngressDeployment:
             running=_running,
             ingress=INGRESS,
         )
+        tell_of_tasks(self._front.composed.service.emit)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         return self._front.web

@@ -12,7 +12,14 @@ from dataclasses import asdict, dataclass
 from voicemode import clock
 from voicemode.app import App
 from voicemode.eventlog import event_name
-from voicemode.events import EndpointFailed, Event, RequestRefused, SpeechServed, TranscriptServed
+from voicemode.events import (
+    EndpointFailed,
+    Event,
+    RequestFailed,
+    RequestRefused,
+    SpeechServed,
+    TranscriptServed,
+)
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.sentences import CLAUSES
@@ -62,7 +69,7 @@ def composed(
     def emit(event: Event) -> None:
         figures.watch(event)
         app.log.emit(event)
-        _log(event)
+        tell_log(event)
 
     service = Service(
         engines=Engines(engines),
@@ -87,13 +94,17 @@ def warm_codecs() -> None:
         stage.flush()
 
 
-def _log(event: Event) -> None:
-    """One line of JSON a request, without a word of what was said."""
-    if isinstance(event, SpeechServed | TranscriptServed | RequestRefused | EndpointFailed):
-        told = {"event": event_name(type(event)), "time": clock.wall().isoformat(timespec="milliseconds")}
+def tell_log(event: Event) -> None:
+    """One line of JSON a request, without a word of what was said; its id stands in the answer as well."""
+    if isinstance(event, SpeechServed | TranscriptServed | RequestRefused | RequestFailed | EndpointFailed):
+        told = {
+            "event": event_name(type(event)),
+            "time": clock.wall().isoformat(timespec="milliseconds"),
+            "request_id": event.turn,
+        }
         rounded = {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in asdict(event).items()
-            if name != "at"
+            if name not in ("at", "turn")
         }
         requests.info("%s", json.dumps(told | rounded, ensure_ascii=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from voicemode.events import Event, RequestRefused, SpeechServed, TranscriptServed
+from voicemode.events import Event, RequestFailed, RequestRefused, SpeechServed, TranscriptServed
 from voicemode.speech_server.admission import Admission
 
 __all__ = ["CONTENT_TYPE_LATEST", "Figures"]
@@ -53,6 +53,9 @@ class Figures:
         self._refused = Counter(
             "voicemode_refused_requests", "Requests turned away at the door.", ["status"], registry=r
         )
+        self._failed = Counter(
+            "voicemode_failed_requests", "Mistakes of the server's own.", ["route"], registry=r
+        )
         Gauge("voicemode_active_streams", "Streams being spoken.", registry=r).set_function(
             lambda: places.active
         )
@@ -80,6 +83,8 @@ class Figures:
                 self._hearing.observe(event.total)
             case RequestRefused():
                 self._refused.labels(str(event.status)).inc()
+            case RequestFailed():
+                self._failed.labels(event.route).inc()
 
     def shown(self) -> bytes:
         return generate_latest(self.registry)

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from voicemode.speech_server.answers import BadArgument, written
 from voicemode.speech_server.asked import Fields, json_fields
 from voicemode.speech_server.capped import Left
+from voicemode.speech_server.failures import id_of, renew_id
 
 SUBPROTOCOL = "voicemode"
 """What a page offers beside the token: a browser wants one of those that it offered chosen."""
@@ -32,6 +33,15 @@ class Peer:
         offered = self._socket.scope.get("subprotocols", [])
         chosen = SUBPROTOCOL if SUBPROTOCOL in offered else next(iter(offered), None)
         await self._socket.accept(subprotocol=chosen)
+
+    @property
+    def request_id(self) -> str:
+        """Of what is being answered."""
+        return id_of(self._socket.scope)
+
+    def begin(self) -> None:
+        """The next request gets its id."""
+        renew_id(self._socket.scope)
 
     async def message(self) -> Fields:
         """The next one. Raises `BadArgument`."""

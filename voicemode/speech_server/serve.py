@@ -19,6 +19,7 @@ from voicemode.ports import TtsEngine
 from voicemode.speech_server.admission import FIRST_LIMIT
 from voicemode.speech_server.composing import Composed, composed, warm_codecs
 from voicemode.speech_server.engines import Warms, first_guess, none_can, picked
+from voicemode.speech_server.failures import tell_of_tasks
 from voicemode.speech_server.web import web
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ async def serve_speech(
         await asyncio.gather(app.warm(), asyncio.to_thread(warm_codecs), _warm(engines if named else ()))
         first = await first_guess(engines)
         server = await stack.enter_async_context(serving(app, engines=engines, first=first))
+        tell_of_tasks(server.composed.service.emit)
         # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
         gc.collect()
         gc.freeze()

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from secrets import token_hex
 
 from voicemode import clock
 from voicemode.engines.voice_cache import VoiceCache
@@ -53,6 +52,7 @@ class Service:
         asked: Asked,
         text: str | AsyncIterator[str],
         *,
+        request_id: str,
         clauses: bool = False,
         faded: bool = False,
         on_sentence: OnSentence = lambda number, text: None,
@@ -94,10 +94,10 @@ class Service:
             finally:
                 if speaking is not None:
                     await speaking.drop()
-                    self._tell(route, outcome, asked, speaking)
+                    self._tell(route, request_id, outcome, asked, speaking)
 
     @contextmanager
-    def hearing(self, route: str, engine: str) -> Iterator[Hearing]:
+    def hearing(self, route: str, engine: str, *, request_id: str) -> Iterator[Hearing]:
         """A place for one transcription."""
         with self.hearings.stream() as progress:
             account = Hearing()
@@ -112,7 +112,7 @@ class Service:
                 self.emit(
                     TranscriptServed(
                         at=now,
-                        turn=token_hex(4),
+                        turn=request_id,
                         route=route,
                         outcome=outcome,
                         engine=account.engine or engine,
@@ -145,12 +145,14 @@ class Service:
                 seconds += (await cache.get(voice)).seconds
         return seconds
 
-    def _tell(self, route: str, outcome: str, asked: Asked, speaking: Utterance | RelayedOpus) -> None:
+    def _tell(
+        self, route: str, request_id: str, outcome: str, asked: Asked, speaking: Utterance | RelayedOpus
+    ) -> None:
         stages = speaking.stages
         self.emit(
             SpeechServed(
                 at=self.now(),
-                turn=token_hex(4),
+                turn=request_id,
                 route=route,
                 outcome=outcome,
                 engine=stages.engine,

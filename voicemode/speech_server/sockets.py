@@ -9,7 +9,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from secrets import token_hex
 
 from starlette.websockets import WebSocket
 
@@ -112,6 +111,7 @@ async def _again_and_again(peer: Peer, answer: Callable[[Fields], Work]) -> None
 
 
 async def _ask_and_answer(peer: Peer, answer: Callable[[Fields], Work]) -> None:
+    peer.begin()
     try:
         async with asyncio.timeout(ASK_SECONDS):
             fields = await peer.message()
@@ -264,10 +264,15 @@ async def _spoken(
 
     rate = TELEPHONE.rate if asked.format == MU_LAW else SPEECH.rate
     async with service.utterance(
-        route, asked, text, clauses=not isinstance(text, str), faded=True, on_sentence=on_sentence
+        route,
+        asked,
+        text,
+        request_id=peer.request_id,
+        clauses=not isinstance(text, str),
+        faded=True,
+        on_sentence=on_sentence,
     ) as speaking:
-        request = token_hex(8)
-        await peer.say("ready", request_id=request, format=asked.format, sample_rate=rate)
+        await peer.say("ready", request_id=peer.request_id, format=asked.format, sample_rate=rate)
         watching = asyncio.ensure_future(watch())
         try:
             if isinstance(text, str):
@@ -279,7 +284,7 @@ async def _spoken(
         await tell_ends()
         await outlet.flush()
         await speaking.drop()
-        return {"request_id": request, "chunks": outlet.messages, **speaking.stages.as_json()}
+        return {"request_id": peer.request_id, "chunks": outlet.messages, **speaking.stages.as_json()}
     raise AssertionError("the block returns or raises")
 
 
@@ -288,7 +293,7 @@ async def _answered(peer: Peer, work: Work) -> bool:
     try:
         await work
     except VoiceModeError as error:
-        told: dict[str, object] = {"error": error_json(error)}
+        told: dict[str, object] = {"error": error_json(error), "request_id": peer.request_id}
         seconds = retry_after(error)
         if seconds is not None:
             told["retry_after"] = seconds

@@ -14,6 +14,7 @@ from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, refusal, sse
 from voicemode.speech_server.asked import Asked, StreamFormat, json_fields, openai_speech, s5_speech
 from voicemode.speech_server.capped import Left, body_of, while_there
+from voicemode.speech_server.failures import id_of
 from voicemode.speech_server.relayed import RelayedOpus
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.utterance import Utterance, content_type
@@ -37,7 +38,7 @@ class SpeechRoute:
         started = Started(send)
         try:
             asked = openai_speech(json_fields(await body_of(request, most=MOST_BODY_BYTES)))
-            await while_there(receive, self._speak(asked, started))
+            await while_there(receive, self._speak(asked, started, id_of(scope)))
         except Left:
             return
         except VoiceModeError as error:
@@ -47,8 +48,10 @@ class SpeechRoute:
                 await started.body(sse({"type": "error", "error": error_json(error)}), last=True)
             # Raw sound that breaks off has no place for words: the connection closes before its end, and clients tell.
 
-    async def _speak(self, asked: Asked, started: Started) -> None:
-        async with self._service.utterance("/v1/audio/speech", asked, asked.text) as speaking:
+    async def _speak(self, asked: Asked, started: Started, request_id: str) -> None:
+        async with self._service.utterance(
+            "/v1/audio/speech", asked, asked.text, request_id=request_id
+        ) as speaking:
             await speaking.prepare()
             if asked.stream_format is StreamFormat.SSE:
                 await _as_events(speaking, asked, started)
@@ -98,16 +101,18 @@ async def synthesize(service: Service, request: Request) -> Response:
             status=413,
             hint="Take it as a stream, from /v1/audio/speech or /ws/synthesize.",
         )
-    return await while_there(request.receive, _whole(service, asked))
+    return await while_there(request.receive, _whole(service, asked, id_of(request.scope)))
 
 
-async def _whole(service: Service, asked: Asked) -> Response:
+async def _whole(service: Service, asked: Asked, request_id: str) -> Response:
     sound = bytearray()
 
     async def take(data: bytes) -> None:
         sound.extend(data)
 
-    async with service.utterance("/synthesize", asked, asked.text, faded=True) as speaking:
+    async with service.utterance(
+        "/synthesize", asked, asked.text, request_id=request_id, faded=True
+    ) as speaking:
         await speaking.prepare()
         await speaking.run(take)
         if asked.audio_format is AudioFormat.WAV:

@@ -18,6 +18,7 @@ from voicemode.ports import SttEngine
 from voicemode.speech import Transcript, TranscriptionRequest
 from voicemode.speech_server.answers import BadArgument, error_json, json_response, refusal, sse
 from voicemode.speech_server.capped import Left, while_there
+from voicemode.speech_server.failures import id_of
 from voicemode.speech_server.form import GRANULARITIES, TIMED, Granularity, TranscriptFormat, Upload, uploaded
 from voicemode.speech_server.languages import english_name
 from voicemode.speech_server.segments import SUBTITLE_SECONDS, WHOLE_SECONDS, Segment, cut, merged
@@ -47,7 +48,7 @@ class TranscriptionRoute:
         started = Started(send)
         try:
             hearers = self._service.hearers
-            with self._service.hearing(ROUTE, hearers.usual.name) as account:
+            with self._service.hearing(ROUTE, hearers.usual.name, request_id=id_of(scope)) as account:
                 upload = await uploaded(request)
                 engine = hearers.choose(upload.model)
                 answer = await while_there(receive, _answer(engine, upload, account, started))

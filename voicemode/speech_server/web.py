@@ -23,6 +23,7 @@ from voicemode.local_http.guard import JSON, Guard, Refusal
 from voicemode.speech_server import lists, sockets, speech
 from voicemode.speech_server.answers import VOICES, UnknownRoute, refusal
 from voicemode.speech_server.capped import Left
+from voicemode.speech_server.failures import HEADER, Failsafe
 from voicemode.speech_server.figures import CONTENT_TYPE_LATEST, Figures
 from voicemode.speech_server.peer import BEARER
 from voicemode.speech_server.service import Service
@@ -83,18 +84,19 @@ def web(
         WebSocketRoute("/ws/synthesize", one),
         WebSocketRoute("/ws/synthesize-stream", written),
     ]
-    allowed = [
-        Middleware(
+    middleware = [Middleware(Failsafe, emit=service.emit)]
+    if origins:  # Outside, so that a page can read of a failure, too.
+        allowed = Middleware(
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type"],
-            expose_headers=["server-timing", "x-backend", "x-voice", "retry-after"],
+            expose_headers=["server-timing", "x-backend", "x-voice", "retry-after", HEADER],
         )
-    ]
+        middleware.insert(0, allowed)
     starlette = Starlette(
         routes=routes,
-        middleware=allowed if origins else [],
+        middleware=middleware,
         exception_handlers={VoiceModeError: _told, Left: _left, HTTPException: _no_route},
     )
     posted = frozenset(
