@@ -44,11 +44,19 @@ class VoiceModeError(Exception):
 
 
 class InvalidRequest(VoiceModeError):
+    """`about` is the argument that is wrong, by the name that engines and flows have for it ("" for none of them)."""
+
     code = "invalid_request"
+    ABOUT = ""
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False, about: str = "") -> None:
+        super().__init__(message, hint=hint, retryable=retryable)
+        self.about = about or self.ABOUT
 
 
 class UnknownVoice(InvalidRequest):
     code = "unknown_voice"
+    ABOUT = "voice"
     LISTED_BY = "`voicemode voices`"
     """What lists the voices, as hints name it; a server names its own route in its place."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
@@ -92,6 +91,7 @@ def _named(preset: str | None) -> Preset:
         raise InvalidRequest(
             f"There is no preset {str(preset)[:64]!r}.",
             hint=f"Choose one of {', '.join(Preset)}; or leave it out for {Preset.BALANCED}.",
+            about="preset",
         ) from None
 
 
@@ -101,7 +101,6 @@ def _checked(name: str, value: float) -> float:
     possible = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
         and allowed.least <= value <= allowed.most
         and not (allowed.whole and value != int(value))
     )
@@ -109,5 +108,6 @@ def _checked(name: str, value: float) -> float:
         raise InvalidRequest(
             f"{name} is {str(value)[:32]}; it is {kind} from {allowed.least:g} to {allowed.most:g}.",
             hint=f"Leave {name} out to get the preset's.",
+            about=name,
         )
     return int(value) if allowed.whole else float(value)

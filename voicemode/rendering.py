@@ -345,6 +345,7 @@ def pieces_of(text: str, splitter: Splitter) -> list[str]:
         raise InvalidRequest(
             f"The message has {len(text):,} characters; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
             hint="Say it in parts, or say a summary.",
+            about="text",
         )
     pieces = splitter.feed(text) + splitter.flush()
     if not pieces:
@@ -358,4 +359,5 @@ def nothing_to_say(text: str | None = None) -> InvalidRequest:
     return InvalidRequest(
         f"There is nothing to say in {shown}." if text is None or text.strip() else "The message is empty.",
         hint="Give a message with words in it.",
+        about="text",
     )

@@ -191,6 +191,7 @@ class Splitter:
                 f"With the pronunciations in force the first {self._written:,} characters of the message become "
                 f"{self._said:,}; at most {LONGEST_MESSAGE_CHARACTERS:,} are spoken at once.",
                 hint="Shorten what stands after the = in the files of pronunciations, or say it in parts.",
+                about="text",
             )
 
     def _alone(self, line: str) -> list[str]:

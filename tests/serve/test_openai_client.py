@@ -168,7 +168,11 @@ async def test_wrong_arguments_are_refused_by_name() -> None:
             ({"response_format": "mp4"}, "response_format"),
             ({"stream_format": "smoke"}, "stream_format"),
             ({"input": "x" * 100_001}, "input"),
-            ({"extra_body": {"preset": "loud"}}, None),
+            ({"extra_body": {"preset": "loud"}}, "preset"),
+            ({"extra_body": {"exaggeration": 9}}, "exaggeration"),
+            ({"extra_body": {"steps": 10**400}}, "steps"),
+            ({"extra_body": {"chunk": [7]}}, "chunk"),
+            ({"input": "* * *"}, "input"),
         ):
             error = await refused(**changed)
             assert isinstance(error, openai.BadRequestError), changed

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from voicemode import errors
-from voicemode.errors import EndpointRefused, EngineError, VoiceModeError
+from voicemode.errors import EndpointRefused, EngineError, InvalidRequest, VoiceModeError
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, Trouble
 
@@ -42,6 +42,7 @@ class Failed:
     message: str
     hint: str
     retryable: bool
+    about: str = ""
     engine: str = ""
     status: int = 0
     retry_after_seconds: float | None = None
@@ -81,6 +82,7 @@ def failed(error: VoiceModeError, troubles: Sequence[Trouble] = ()) -> Failed:
         message=error.message,
         hint=error.hint,
         retryable=error.retryable,
+        about=error.about if isinstance(error, InvalidRequest) else "",
         engine=error.engine if isinstance(error, EngineError) else "",
         status=refused.status if refused else 0,
         retry_after_seconds=refused.retry_after_seconds if refused else None,
@@ -102,6 +104,8 @@ def error_of(told: Failed) -> VoiceModeError:
         )
     if issubclass(kind, EngineError):
         return kind(told.message, engine=told.engine, hint=told.hint, retryable=told.retryable)
+    if issubclass(kind, InvalidRequest):
+        return kind(told.message, hint=told.hint, retryable=told.retryable, about=told.about)
     return kind(told.message, hint=told.hint, retryable=told.retryable)
 
 

@@ -243,11 +243,14 @@ def _timed_words(given: object) -> tuple[TimedWord, ...] | None:
 
 def _check(request: SpeechRequest) -> None:
     if not any(letter.isprintable() and not letter.isspace() for letter in request.text):
-        raise InvalidRequest("The text is empty: there is nothing to say.", hint="Give at least one word.")
+        raise InvalidRequest(
+            "The text is empty: there is nothing to say.", hint="Give at least one word.", about="text"
+        )
     if not _SLOWEST <= request.speed <= _FASTEST:
         raise InvalidRequest(
             f"The speed {request.speed} is not between {_SLOWEST} and {_FASTEST}.",
             hint="1.0 is the normal speed.",
+            about="speed",
         )
 
 

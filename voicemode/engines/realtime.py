@@ -260,9 +260,12 @@ class _Sound:
 
 def _check(request: SpeechRequest) -> None:
     if not any(letter.isprintable() and not letter.isspace() for letter in request.text):
-        raise InvalidRequest("The text is empty: there is nothing to say.", hint="Give at least one word.")
+        raise InvalidRequest(
+            "The text is empty: there is nothing to say.", hint="Give at least one word.", about="text"
+        )
     if not SLOWEST <= request.speed <= _MOST_SPEED:
         raise InvalidRequest(
             f"The speed {request.speed} is not between {SLOWEST} and {_MOST_SPEED}.",
             hint=f"1.0 is the normal speed; beyond {FASTEST} this voice only tries.",
+            about="speed",
         )

@@ -73,11 +73,13 @@ class SystemVoice:
         text = "".join(c if c >= " " or c == "\n" else " " for c in dialect.clean(request.text))
         if not text.strip():
             raise InvalidRequest(
-                "There is nothing to say: the text is empty.", hint="Give at least one word."
+                "There is nothing to say: the text is empty.", hint="Give at least one word.", about="text"
             )
         if not 0.25 <= request.speed <= 4.0:
             raise InvalidRequest(
-                f"The speed {request.speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech."
+                f"The speed {request.speed} is not between 0.25 and 4.0.",
+                hint="1.0 is normal speech.",
+                about="speed",
             )
         voice = await self._resolve(request)
         with tempfile.TemporaryDirectory(prefix="voicemode-say-", ignore_cleanup_errors=True) as folder:

@@ -60,6 +60,7 @@ def voice_id(text: str) -> str:
     raise InvalidRequest(
         f"A voice cannot be called {text[:64]!r}: 1 to 64 letters (a-z), digits, _ and - are allowed.",
         hint="Rename the recording, or leave the voice out.",
+        about="voice",
     )
 
 

@@ -24,11 +24,10 @@ VOICES = "/v1/audio/voices"
 
 
 class BadArgument(InvalidRequest):
-    """`param` is the argument that is wrong; `status` where 400 does not say it."""
+    """`param` is what the client calls the argument that is wrong; `status` where 400 does not say it."""
 
     def __init__(self, message: str, *, param: str, hint: str = "", status: int = 400) -> None:
-        super().__init__(message, hint=hint)
-        self.param = param
+        super().__init__(message, hint=hint, about=param)
         self.status = status
 
 
@@ -70,16 +69,21 @@ def status_of(error: VoiceModeError) -> int:
     return 500
 
 
-def error_json(error: VoiceModeError) -> dict[str, object]:
-    """The object that OpenAI's clients read: message, type, param, code."""
+def error_json(error: VoiceModeError, *, text: str = "text") -> dict[str, object]:
+    """The object that OpenAI's clients read: message, type, param, code. `text` is what the route calls its text."""
     status = status_of(error)
     kinds = {401: "authentication_error", TOO_MANY: "rate_limit_error"}
     kind = kinds.get(status, "invalid_request_error" if status < 500 else "server_error")
-    param = getattr(error, "param", None) or ("voice" if isinstance(error, UnknownVoice) else None)
+    about = error.about if isinstance(error, InvalidRequest) else ""
     message = str(error)
     if isinstance(error, UnknownVoice):
         message = message.replace(UnknownVoice.LISTED_BY, VOICES)
-    return {"message": message, "type": kind, "param": param, "code": error.code}
+    return {
+        "message": message,
+        "type": kind,
+        "param": (text if about == "text" else about) or None,
+        "code": error.code,
+    }
 
 
 def retry_after(error: VoiceModeError) -> int | None:
@@ -90,10 +94,10 @@ def retry_after(error: VoiceModeError) -> int | None:
     return None if known is None else max(1, math.ceil(known))
 
 
-def refusal(error: VoiceModeError) -> Response:
+def refusal(error: VoiceModeError, *, text: str = "text") -> Response:
     seconds = retry_after(error)
     headers = {} if seconds is None else {"retry-after": str(seconds)}
-    return json_response({"error": error_json(error)}, status=status_of(error), headers=headers)
+    return json_response({"error": error_json(error, text=text)}, status=status_of(error), headers=headers)
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

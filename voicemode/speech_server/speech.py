@@ -23,6 +23,9 @@ from voicemode.wav import wav_header
 MOST_BODY_BYTES = 1_000_000
 """The longest message that is spoken, each of its characters written as an escape, and room for the rest."""
 
+TEXT = "input"
+"""What OpenAI's API calls the text."""
+
 MOST_WHOLE_CHARACTERS = 10_000
 """What is held in memory until it is sent: some 11 minutes, 32 MB."""
 
@@ -43,9 +46,9 @@ class SpeechRoute:
             return
         except VoiceModeError as error:
             if not started:
-                await refusal(error)(scope, receive, send)
+                await refusal(error, text=TEXT)(scope, receive, send)
             elif asked.stream_format is StreamFormat.SSE:
-                await started.body(sse({"type": "error", "error": error_json(error)}), last=True)
+                await started.body(sse({"type": "error", "error": error_json(error, text=TEXT)}), last=True)
             # Raw sound that breaks off has no place for words: the connection closes before its end, and clients tell.
 
     async def _speak(self, asked: Asked, started: Started, request_id: str) -> None:

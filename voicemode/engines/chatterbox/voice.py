@@ -128,11 +128,14 @@ class ChatterboxVoice:
             raise InvalidRequest(
                 f"{NAME} says at most {LONGEST_CHARACTERS:,} characters at once, not {len(text):,}.",
                 hint="Say it in parts.",
+                about="text",
             )
         speed = possible(request.speed)
         if request.language and request.language.lower().replace("_", "-").split("-")[0] != LANGUAGE:
             raise UnknownVoice(
-                f"{NAME} has no voice for the language {request.language[:64]!r}.", hint="It speaks English."
+                f"{NAME} has no voice for the language {request.language[:64]!r}.",
+                hint="It speaks English.",
+                about="language",
             )
         model = await self._ready()
         voice = await self._voice(request.voice, model)

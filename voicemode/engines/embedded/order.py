@@ -20,13 +20,16 @@ def speakable(text: str) -> str:
         raise InvalidRequest(
             f"The text has {len(text)} characters; {MOST_CHARACTERS} is the most there may be.",
             hint="Say it in parts.",
+            about="text",
         )
     plain = "".join(
         character if character == "\n" or unicodedata.category(character) not in _COMMANDS else " "
         for character in text
     )
     if not plain.strip():
-        raise InvalidRequest("There is nothing to say: the text is empty.", hint="Give at least one word.")
+        raise InvalidRequest(
+            "There is nothing to say: the text is empty.", hint="Give at least one word.", about="text"
+        )
     return plain
 
 
@@ -36,7 +39,9 @@ _COMMANDS = frozenset({"Cc", "Cs", "Co", "Cn"})
 def possible(speed: float) -> float:
     """Raises `InvalidRequest`."""
     if not 0.25 <= speed <= 4.0:
-        raise InvalidRequest(f"The speed {speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech.")
+        raise InvalidRequest(
+            f"The speed {speed} is not between 0.25 and 4.0.", hint="1.0 is normal speech.", about="speed"
+        )
     return speed
 
 

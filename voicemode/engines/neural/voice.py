@@ -132,6 +132,7 @@ class NeuralVoice:
         raise UnknownVoice(
             f"{self.name} has no voice for the language {request.language!r}.",
             hint=f"It speaks {', '.join(self.model.languages)}.",
+            about="language",
         )
 
 
