@@ -11,6 +11,7 @@
     │   ├── BadContent            an answer that is not the sound or text it claims to be
     │   ├── StreamBroken          sound began and then broke off
     │   └── EngineUnavailable     not installed or not usable on this machine
+    │       └── UnknownLanguage       it works, but not in the language asked for
     ├── DeviceError          loudspeaker or microphone
     │   ├── NoDevice
     │   ├── DeviceLost
@@ -22,6 +23,8 @@ Only doors turn an error into words for a person or a model.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class VoiceModeError(Exception):
@@ -113,6 +116,24 @@ class StreamBroken(EngineError):
 
 class EngineUnavailable(EngineError):
     code = "engine_unavailable"
+
+
+class UnknownLanguage(EngineUnavailable):
+    """`languages` are those that are known, as codes. It says nothing about other requests."""
+
+    code = "unknown_language"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        engine: str,
+        languages: Sequence[str] = (),
+        hint: str = "",
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message, engine=engine, hint=hint, retryable=retryable)
+        self.languages = tuple(languages)
 
 
 class DeviceError(VoiceModeError):

@@ -30,7 +30,7 @@ from voicemode.engines.embedded.grammar import SHORT_ANSWERS
 from voicemode.engines.embedded.judgement import AGREED, Heard, joined, judge, read_words
 from voicemode.engines.embedded.notes import SHORT_NOTE
 from voicemode.engines.embedded.voice import EmbeddedVoice
-from voicemode.errors import EngineUnavailable
+from voicemode.errors import EngineUnavailable, UnknownLanguage
 from voicemode.pcm import LISTENING, Frame, PcmFormat
 from voicemode.speech import SpeechRequest
 
@@ -206,8 +206,9 @@ async def test_a_closed_ear_has_no_child_and_says_so(ear: EmbeddedEar) -> None:
 
 
 async def test_other_languages_are_refused_with_the_way_out(ear: EmbeddedEar) -> None:
-    with pytest.raises(EngineUnavailable, match="English only") as caught:
+    with pytest.raises(UnknownLanguage, match="English only") as caught:
         await heard(ear, noise(0.5, 1_000), language="de-DE")
+    assert caught.value.languages == ("en",)
     assert "VOICEMODE_STT_BASE_URLS" in caught.value.hint
     assert ear.pids == frozenset()
 

@@ -22,7 +22,7 @@ from tests.support.contract import (
 )
 from voicemode.engines.neural.ear import NeuralEar, key_terms
 from voicemode.engines.neural.sherpa_child import TOKEN_SECONDS, word_times
-from voicemode.errors import EngineUnavailable, InvalidRequest
+from voicemode.errors import EngineUnavailable, InvalidRequest, UnknownLanguage
 from voicemode.models.store import at
 from voicemode.pcm import LISTENING, Frame, PcmFormat
 from voicemode.speech import Transcript, TranscriptionRequest
@@ -171,8 +171,9 @@ async def test_the_ear_of_the_language_is_asked_and_none_is_told() -> None:
     async with ear(english, german) as engine:
         assert (await heard(engine, recording(" yes"), "de-AT")).model == "other"
         assert (await heard(engine, recording(" yes"))).model == "one"
-        with pytest.raises(EngineUnavailable, match="en, de, not 'fr'"):
+        with pytest.raises(UnknownLanguage, match="en, de, not 'fr'") as caught:
             await heard(engine, recording(" yes"), "fr")
+        assert caught.value.languages == ("en", "de")
 
 
 @pytest.mark.spec("NEU-3")

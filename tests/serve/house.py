@@ -12,7 +12,7 @@ import openai
 
 from tests.support import voice
 from tests.support.encoding import encode
-from voicemode.errors import EngineError, StreamBroken, UnknownVoice
+from voicemode.errors import EngineError, StreamBroken, UnknownLanguage, UnknownVoice
 from voicemode.events import Event
 from voicemode.local_http.door import Limits, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
@@ -108,15 +108,21 @@ class WordVoice:
 
 
 class WordEar:
-    """An `SttEngine` that reads the tones of `WordVoice`. `timed`: if asked, it knows when words were said."""
+    """An `SttEngine` that reads the tones of `WordVoice`. `timed`: if asked, it knows when words were said. It knows
+    `languages` alone, where they are given."""
 
-    def __init__(self, *, name: str = "ear", timed: bool = False) -> None:
+    def __init__(self, *, name: str = "ear", timed: bool = False, languages: Sequence[str] = ()) -> None:
         self.name = name
         self.asked: list[TranscriptionRequest] = []
         self._timed = timed
+        self._languages = languages
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
         self.asked.append(request)
+        if self._languages and request.language not in (None, *self._languages):
+            raise UnknownLanguage(
+                f"Not {request.language!r}.", engine=self.name, languages=tuple(self._languages)
+            )
         found = await asyncio.to_thread(voice.listen, request.audio.data, request.audio.format.rate)
         times = tuple(TimedWord(text=each.text, start=each.start, end=each.end) for each in found)
         return Transcript(

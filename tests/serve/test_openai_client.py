@@ -353,6 +353,33 @@ async def test_wrong_fields_of_the_form_are_refused_by_name() -> None:
     assert ear.asked == []
 
 
+@pytest.mark.spec("SRV-55")
+@pytest.mark.parametrize("stream", ["true", "false"])
+async def test_a_language_that_no_ear_knows_is_refused_with_those_that_are_known(stream: str) -> None:
+    ears = [WordEar(name="near", languages=("en",)), WordEar(name="far", languages=("de", "en"))]
+    async with (
+        house(ear=FirstTranscription(ears)) as server,
+        httpx2.AsyncClient(base_url=server.url) as http,
+    ):
+
+        async def heard(language: str) -> httpx2.Response:
+            given = {"language": language, "stream": stream}
+            file = {"file": ("a.wav", recording("alpha"))}
+            return await http.post("/v1/audio/transcriptions", files=file, data=given)
+
+        wrong = await heard("xx")
+        assert wrong.status_code == 400
+        error = wrong.json()["error"]
+        assert (error["type"], error["param"]) == ("invalid_request_error", "language")
+        assert "'xx'" in error["message"]
+        assert "en, de" in error["message"]
+        assert (await heard("de")).status_code == 200
+        assert (await heard("en")).status_code == 200
+        # It was no failure of the first, which is the first to be asked still.
+        answered = [event for event in server.events if isinstance(event, TranscriptServed)]
+        assert [each.engine for each in answered] == ["near, far", "far", "near"]
+
+
 @pytest.mark.spec("SRV-5")
 @pytest.mark.spec("SRV-52")
 async def test_a_recogniser_is_named_as_an_engine_is_and_a_model_that_nobody_has_is_not_found() -> None:

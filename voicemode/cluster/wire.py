@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from voicemode import errors
-from voicemode.errors import EndpointRefused, EngineError, InvalidRequest, VoiceModeError
+from voicemode.errors import EndpointRefused, EngineError, InvalidRequest, UnknownLanguage, VoiceModeError
 from voicemode.pcm import PcmFormat
 from voicemode.speech import AudioFormat, EncodedAudio, Trouble
 
@@ -46,6 +46,7 @@ class Failed:
     engine: str = ""
     status: int = 0
     retry_after_seconds: float | None = None
+    languages: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
 
 
@@ -86,6 +87,7 @@ def failed(error: VoiceModeError, troubles: Sequence[Trouble] = ()) -> Failed:
         engine=error.engine if isinstance(error, EngineError) else "",
         status=refused.status if refused else 0,
         retry_after_seconds=refused.retry_after_seconds if refused else None,
+        languages=error.languages if isinstance(error, UnknownLanguage) else (),
         troubles=tuple(troubles),
     )
 
@@ -99,6 +101,14 @@ def error_of(told: Failed) -> VoiceModeError:
             engine=told.engine,
             status=told.status,
             retry_after_seconds=told.retry_after_seconds,
+            hint=told.hint,
+            retryable=told.retryable,
+        )
+    if issubclass(kind, UnknownLanguage):
+        return kind(
+            told.message,
+            engine=told.engine,
+            languages=told.languages,
             hint=told.hint,
             retryable=told.retryable,
         )

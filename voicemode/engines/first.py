@@ -16,6 +16,7 @@ from voicemode.errors import (
     EndpointRefused,
     EngineError,
     EngineUnavailable,
+    UnknownLanguage,
     UnknownVoice,
     VoiceModeError,
 )
@@ -77,8 +78,8 @@ class _Chain(Generic[E]):
         only: E | None = None,
     ) -> tuple[E, A, str] | None:
         """The first engine that answers (or `only` this one), its answer, and what the caller has to be told; None when
-        nobody is left. `failures` is filled with what the others said. A voice that an engine does not have is no
-        failure of it."""
+        nobody is left. `failures` is filled with what the others said. A voice that an engine does not have, or a
+        language, is no failure of it."""
         order = self.order() if only is None else [only]
         news: list[str] = []
         for place, engine in enumerate(order, 1):
@@ -86,7 +87,7 @@ class _Chain(Generic[E]):
                 answer = await attempt(engine)
             except (UnknownVoice, EngineError) as error:
                 failures.append(error)
-                if isinstance(error, EngineError):
+                if isinstance(error, EngineError) and not isinstance(error, UnknownLanguage):
                     self.failed(engine, error)
                     news += self._news(engine, error)
                 following = order[place].name if place < len(order) else ""
@@ -289,11 +290,19 @@ def _none_left(failures: Sequence[VoiceModeError], what: str) -> EngineError:
         )
     if len(errors) == 1:
         return errors[0]
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    unknown = [error for error in errors if isinstance(error, UnknownLanguage)]
+    if len(unknown) == len(errors):
+        return UnknownLanguage(
+            " ".join(error.message for error in unknown),
+            engine=", ".join(error.engine for error in unknown),
+            languages=tuple(dict.fromkeys(each for error in unknown for each in error.languages)),
+            hint=" ".join(hints),
+        )
     reasons = " ".join(
         f"({at}) {error.message if error.engine in error.message else f'{error.engine}: {error.message}'}"
         for at, error in enumerate(errors, 1)
     )
-    hints = dict.fromkeys(error.hint for error in errors if error.hint)
     return EngineError(
         f"No {what} engine works: {reasons}",
         engine=", ".join(error.engine for error in errors),

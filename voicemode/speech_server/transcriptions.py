@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from voicemode.errors import VoiceModeError
+from voicemode.errors import UnknownLanguage, VoiceModeError
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine
 from voicemode.speech import Transcript, TranscriptionRequest
@@ -104,14 +104,19 @@ async def transcribed(
     tasks: list[asyncio.Task[Transcript]] = []
 
     async def ask(segment: Segment) -> Transcript:
-        found = await engine.transcribe(
-            TranscriptionRequest(
-                audio=segment.audio,
-                language=upload.language,
-                prompt=upload.prompt,
-                timed=Granularity.WORD in upload.granularities,
-            )
+        request = TranscriptionRequest(
+            audio=segment.audio,
+            language=upload.language,
+            prompt=upload.prompt,
+            timed=Granularity.WORD in upload.granularities,
         )
+        try:
+            found = await engine.transcribe(request)
+        except UnknownLanguage as error:
+            raise BadArgument(
+                f"language is {upload.language!r}; it must be one of {', '.join(error.languages)} here, or left out.",
+                param="language",
+            ) from error
         return replace(found, text=clean_transcript(found.text))
 
     try:

@@ -13,7 +13,7 @@ from voicemode.codecs.convert import Converter
 from voicemode.engines.embedded.child import Child, ChildGone, Message
 from voicemode.engines.embedded.grammar import SHORT_ANSWERS
 from voicemode.engines.embedded.notes import BETTER_EAR, DICTATION_NOTE, SHORT_NOTE
-from voicemode.errors import EngineError, EngineUnavailable
+from voicemode.errors import EngineError, EngineUnavailable, UnknownLanguage
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Transcript, TranscriptionRequest
 
@@ -99,9 +99,10 @@ class EmbeddedEar:
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
         language = (request.language or "en").lower().replace("_", "-").split("-")[0]
         if language != "en":
-            raise EngineUnavailable(
+            raise UnknownLanguage(
                 f"The embedded ear understands English only, not {request.language!r}.",
                 engine=NAME,
+                languages=("en",),
                 hint=BETTER_EAR,
             )
         from voicemode.engines.embedded.judgement import joined

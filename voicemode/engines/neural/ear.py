@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from voicemode.engines.embedded.ear import listening
 from voicemode.engines.neural.worker import IDLE_SECONDS, Worker
-from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest
+from voicemode.errors import EngineError, InvalidRequest, UnknownLanguage
 from voicemode.models.store import Installed
 from voicemode.pcm import LISTENING
 from voicemode.speech import TimedWord, Transcript, TranscriptionRequest
@@ -134,10 +134,11 @@ class NeuralEar:
         for model in self.models:
             if not wanted or not model.languages or wanted in model.languages:
                 return model
-        known = ", ".join(dict.fromkeys(each for model in self.models for each in model.languages))
-        raise EngineUnavailable(
-            f"The installed ears understand {known}, not {language!r}.",
+        known = tuple(dict.fromkeys(each for model in self.models for each in model.languages))
+        raise UnknownLanguage(
+            f"The installed ears understand {', '.join(known)}, not {language!r}.",
             engine=self.name,
+            languages=known,
             hint="`voicemode models` lists what else can be had.",
         )
 
