@@ -20,18 +20,12 @@ from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, retry_after
 from voicemode.speech_server.asked import MU_LAW, Asked, Fields, s5_speech
 from voicemode.speech_server.capped import Left
+from voicemode.speech_server.parts import Parts
 from voicemode.speech_server.peer import Peer
 from voicemode.speech_server.service import Service
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS
 
 ASK_SECONDS = 30.0
 """A socket on which nothing is asked for so long is closed."""
-
-WRITING_SECONDS = 300.0
-"""Whoever writes a text may think for so long between two parts of it."""
-
-MOST_WAITING_PARTS = 1_000
-"""Parts of a text that have come and were not read yet; then the client is made to wait."""
 
 TRY_AGAIN_LATER, POLICY, DONE = 1013, 1008, 1000
 _SAMPLED = frozenset({AudioFormat.PCM, AudioFormat.WAV})
@@ -164,72 +158,6 @@ async def _until_said(peer: Peer, parts: Parts, work: Coroutine[object, object, 
     if not reading.cancelled():
         reading.result()
     await peer.say("complete", **stages)
-
-
-class Parts:
-    """The text of one utterance as its messages bring it."""
-
-    def __init__(self, peer: Peer, *, ended: bool = False) -> None:
-        self._peer = peer
-        self._waiting: deque[str] = deque()
-        self._changed = asyncio.Event()
-        self._ended = ended
-
-    async def read(self) -> None:
-        """Reads until the client cancels. Raises `BadArgument`, and `Left` when it leaves."""
-        written = 0
-        while True:
-            fields = await self._next()
-            match fields.text("type"):
-                case "cancel":
-                    return
-                case _ if self._ended:
-                    raise BadArgument(
-                        "A message came while the last request was still being answered; only cancel is taken then.",
-                        param="type",
-                    )
-                case "text":
-                    part = fields.text("text", longest=LONGEST_MESSAGE_CHARACTERS)
-                    written += len(part)
-                    if written > LONGEST_MESSAGE_CHARACTERS:
-                        raise BadArgument(
-                            f"The text has more than {LONGEST_MESSAGE_CHARACTERS:,} characters.", param="text"
-                        )
-                    await self._room()
-                    self._waiting.append(part)
-                case "end":
-                    self._ended = True
-                case other:
-                    raise BadArgument(
-                        f"A message of type {other[:32]!r} came; text, end and cancel are known here.",
-                        param="type",
-                    )
-            self._changed.set()
-
-    async def text(self) -> AsyncIterator[str]:
-        while True:
-            while self._waiting:
-                part = self._waiting.popleft()
-                self._changed.set()
-                yield part
-            if self._ended:
-                return
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def _next(self) -> Fields:
-        try:
-            async with asyncio.timeout(None if self._ended else WRITING_SECONDS):
-                return await self._peer.message()
-        except TimeoutError:
-            raise BadArgument(
-                f"No text came for {WRITING_SECONDS:.0f} s, and no end.", param="type", status=408
-            ) from None
-
-    async def _room(self) -> None:
-        while len(self._waiting) >= MOST_WAITING_PARTS:
-            self._changed.clear()
-            await self._changed.wait()
 
 
 async def _spoken(
