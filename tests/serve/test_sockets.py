@@ -110,6 +110,52 @@ async def test_a_text_is_spoken_from_its_first_clause_on_while_the_rest_is_writt
     )
 
 
+@pytest.mark.spec("SRV-21")
+@pytest.mark.parametrize("units", [1, 2, 3, 7])
+async def test_a_text_is_the_same_wherever_it_is_cut_also_inside_a_number_and_a_character(units: int) -> None:
+    text = (
+        "It costs 3.50 dollars, e.g. at 10:30, and \U00020bb7\U0001f600 is rare. Version 1.2.3 of it isn't."
+    )
+    utf16 = text.encode("utf-16-le")
+    parts = [
+        utf16[at : at + 2 * units].decode("utf-16-le", "surrogatepass")
+        for at in range(0, len(utf16), 2 * units)
+    ]
+    engine = WordVoice()
+    async with house(engine) as server, socket(server, "/ws/synthesize-stream") as connected:
+        for written in ([text], parts):
+            await connected.send(json.dumps({"type": "init", "binary": True}))
+            for part in written:
+                await connected.send(json.dumps({"type": "text", "text": part}))
+            await connected.send(json.dumps({"type": "end"}))
+            messages, _ = await said(connected)
+            assert messages[-1]["type"] == "complete"
+    asked = [each.text for each in engine.asked]
+    half = len(asked) // 2
+    assert asked[:half] == asked[half:]
+    assert "\U00020bb7" in " ".join(asked)
+
+
+@pytest.mark.spec("SRV-21")
+async def test_half_a_character_at_the_end_of_a_text_takes_nothing_from_the_rest() -> None:
+    async with house() as server, socket(server, "/ws/synthesize-stream") as connected:
+        for message in ({"type": "init", "binary": True}, {"type": "text", "text": "Alpha bravo \ud83d"}):
+            await connected.send(json.dumps(message))
+        await connected.send(json.dumps({"type": "end"}))
+        messages, sound = await said(connected)
+    assert messages[-1]["type"] == "complete"
+    assert words_in(b"".join(sound)) == ["alpha", "bravo"]
+
+
+@pytest.mark.spec("SRV-26")
+async def test_a_message_of_text_without_text_is_told() -> None:
+    async with house() as server, socket(server, "/ws/synthesize-stream") as connected:
+        for message in ({"type": "init"}, {"type": "text", "delta": "Alpha."}):
+            await connected.send(json.dumps(message))
+        messages, _ = await said(connected)
+    assert (messages[-1]["type"], messages[-1]["error"]["param"]) == ("error", "text")
+
+
 @pytest.mark.spec("SRV-22")
 @pytest.mark.parametrize("preset", list(Preset))
 async def test_the_first_message_and_the_later_ones_have_the_sizes_of_the_preset(preset: Preset) -> None:

@@ -26,6 +26,8 @@ class Parts:
         self._waiting: deque[str] = deque()
         self._changed = asyncio.Event()
         self._ended = ended
+        self._half = ""
+        """Of a character whose other half is to come."""
 
     async def read(self) -> None:
         """Reads until the client cancels. Raises `BadArgument`, and `Left` when it leaves."""
@@ -41,6 +43,8 @@ class Parts:
                         param="type",
                     )
                 case "text":
+                    if fields.given.get("text") is None:
+                        raise BadArgument("A message of type text has no text.", param="text")
                     part = fields.text("text", longest=LONGEST_MESSAGE_CHARACTERS)
                     written += len(part)
                     if written > LONGEST_MESSAGE_CHARACTERS:
@@ -48,8 +52,10 @@ class Parts:
                             f"The text has more than {LONGEST_MESSAGE_CHARACTERS:,} characters.", param="text"
                         )
                     await self._room()
+                    part, self._half = _whole(self._half + part)
                     self._waiting.append(part)
                 case "end":
+                    self._waiting.append(self._half)
                     self._ended = True
                 case other:
                     raise BadArgument(
@@ -82,3 +88,11 @@ class Parts:
         while len(self._waiting) >= MOST_WAITING_PARTS:
             self._changed.clear()
             await self._changed.wait()
+
+
+def _whole(text: str) -> tuple[str, str]:
+    """`text` with the halves of a character put together, and a first half at its end, which waits for the other:
+    programs whose characters are units of UTF-16 may cut between them."""
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    utf16 = text[: len(text) - len(half)].encode("utf-16-le", "surrogatepass")
+    return utf16.decode("utf-16-le", "surrogatepass"), half
