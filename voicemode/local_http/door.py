@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import h11
 import uvicorn
@@ -21,6 +21,7 @@ from voicemode.local_http.guard import shown
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 BACKLOG = 1024
 """Connections that come at once and wait to be taken; what the kernel allows where that is less."""
@@ -89,7 +90,7 @@ def url_of(listening: socket.socket, host: str) -> str:
 @asynccontextmanager
 async def open_door(
     web: ASGIApp, listening: socket.socket, *, limits: Limits = LIMITS, websockets: bool = False
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Door]:
     """Serves `web` inside the block. Leaving it refuses new connections, lets answers out for a moment, closes all."""
     config = uvicorn.Config(
         web,
@@ -109,7 +110,7 @@ async def open_door(
         lambda: Connection(config, state, limits), sock=listening, backlog=BACKLOG
     )
     try:
-        yield
+        yield Door(state)
     finally:
         server.close()
         if state.tasks:
@@ -119,6 +120,28 @@ async def open_door(
                 connection.transport.close()
             else:
                 connection.shutdown()  # A WebSocket is told that the server goes.
+
+
+class Door:
+    """One that is open."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    async def sent(self) -> None:
+        """Returns when every request has its answer and all of it has gone out: who listens at the pace of speech takes
+        the end of an answer long after it was written."""
+        for connection in list(self._state.connections):
+            if isinstance(connection, Connection):
+                await connection.answered()
+            if connection.transport.is_closing():
+                continue
+            # With a limit of nothing it is told of when there is nothing left.
+            connection.transport.set_write_buffer_limits(0)
+            if isinstance(connection, Connection):
+                await connection.flow.drain()
+            else:
+                await cast("WebSocketsSansIOProtocol", connection).writable.wait()
 
 
 class Connection(H11Protocol):
@@ -132,6 +155,8 @@ class Connection(H11Protocol):
         self._limits = limits
         self._limit: asyncio.TimerHandle | None = None
         self._upgraded = False
+        self._changed = asyncio.Event()
+        """An answer has been given, or nobody is there any more."""
         self.waiting_since: float | None = None
         """The loop's time since which there is no request to serve; None while one is served."""
 
@@ -147,6 +172,7 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._changed.set()
         self._look(asking=False)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
@@ -158,6 +184,13 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_limit()
         super().connection_lost(exc)
+        self._changed.set()
+
+    async def answered(self) -> None:
+        """Returns when no request is without its answer."""
+        while self.cycle is not None and not (self.cycle.response_complete or self.transport.is_closing()):
+            self._changed.clear()
+            await self._changed.wait()
 
     def _look(self, *, asking: bool) -> None:
         """Sets or lifts the limit. Not `asking`: an answer was just given, and the client may take its time."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from voicemode.app import App, open_app
 from voicemode.config import Config
 from voicemode.errors import VoiceModeError
-from voicemode.local_http.door import Limits, Named, listen, open_door, url_of
+from voicemode.local_http.door import Door, Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
 from voicemode.speech_server.admission import FIRST_LIMIT
@@ -36,6 +36,15 @@ class Serving:
 
     url: str
     composed: Composed
+    door: Door
+
+    async def drain(self) -> None:
+        """Takes nothing new, and returns when all that is being said has been said and has gone out, or after the limit
+        for that."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.composed.drain_seconds):
+                await self.composed.drain()
+                await self.door.sent()
 
 
 async def serve_speech(
@@ -61,7 +70,7 @@ async def serve_speech(
         with suppress(OSError):
             ready(server.url, " ".join(map(str, silent)))
         await stopping.get()
-        draining = asyncio.ensure_future(server.composed.drain())
+        draining = asyncio.ensure_future(server.drain())
         again = asyncio.ensure_future(stopping.get())
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
         for task in (draining, again):
@@ -88,8 +97,10 @@ async def serving(
             token=app.config.server.token,
             origins=settings.origins,
         )
-        await stack.enter_async_context(open_door(application, listening, limits=LIMITS, websockets=True))
-        yield Serving(url=url_of(listening, settings.host), composed=made)
+        door = await stack.enter_async_context(
+            open_door(application, listening, limits=LIMITS, websockets=True)
+        )
+        yield Serving(url=url_of(listening, settings.host), composed=made, door=door)
 
 
 async def _warm(engines: Sequence[TtsEngine]) -> None:
