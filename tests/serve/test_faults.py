@@ -21,6 +21,9 @@ from tests.support.encoding import decode
 from tests.support.fakes import until
 from voicemode.events import RequestRefused, SpeechServed
 from voicemode.local_http.door import Limits
+from voicemode.pcm import SPEECH, Frame
+from voicemode.speech_server.arriving import Arriving, Crowded
+from voicemode.wav import wav_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +194,42 @@ async def test_those_who_are_slow_to_ask_hold_up_nobody() -> None:
         async with asyncio.timeout(5):
             for reader in readers:
                 assert await reader.read() == b""
+
+
+@pytest.mark.spec("SRV-33")
+async def test_who_sends_a_recording_slowly_takes_no_place_from_others() -> None:
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http, AsyncExitStack() as stack:
+        head = speech_head(server, "Content-Type: multipart/form-data; boundary=x", length=1_000)
+        head = head.replace("/speech", "/transcriptions").replace("\n", "\r\n")
+        for _ in range(8):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            stack.callback(writer.close)
+            writer.write(head.encode() + b"\r\n--x")
+        await until(lambda: server.service.uploads.coming == 8)
+        sound = Frame(data=voice.speak("hello", SPEECH.rate), format=SPEECH)
+        answer = await http.post("/v1/audio/transcriptions", files={"file": ("a.wav", wav_bytes(sound))})
+        assert (answer.status_code, answer.json()["text"]) == (200, "hello")
+
+
+@pytest.mark.spec("SRV-33")
+async def test_of_too_many_recordings_the_one_goes_that_has_been_on_its_way_longest() -> None:
+    uploads = Arriving(most=2)
+    left: list[str] = []
+
+    async def come(name: str) -> None:
+        try:
+            async with uploads.room():
+                await asyncio.Event().wait()
+        except Crowded:
+            left.append(name)
+
+    tasks = [asyncio.create_task(come(name)) for name in "abcd"]
+    await until(lambda: len(left) == 2)
+    assert (left, uploads.coming) == (["a", "b"], 2)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert uploads.coming == 0
 
 
 @pytest.mark.spec("SRV-34")

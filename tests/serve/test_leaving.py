@@ -174,7 +174,7 @@ async def test_who_leaves_in_the_middle_of_asking_is_no_failure(
             writer.transport.abort()
             async with server.client() as client:
                 await client.models.list()
-            await until(lambda: server.service.hearings.active == 0)
+            await until(lambda: server.service.uploads.coming == 0)
         assert set(outcomes(server)) <= {"left"}
     assert [record.getMessage() for record in caplog.records] == []
 

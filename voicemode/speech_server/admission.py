@@ -161,13 +161,18 @@ class Admission:
             finally:
                 self._newcomers.settled(progress)
 
-    @contextmanager
-    def stream(self) -> Iterator[Progress]:
-        """A place for one stream. Raises `Full` or `Draining`."""
-        if self.draining:
+    def check(self, *, begun: bool = False) -> None:
+        """Raises what `stream` would raise now."""
+        if self.draining and not begun:
             raise Draining
         if not self._free:
             raise Full(self.limit, self._retry_after())
+
+    @contextmanager
+    def stream(self, *, begun: bool = False) -> Iterator[Progress]:
+        """A place for one stream. `begun`: what it is for has begun before it could be refused for draining. Raises
+        `Full` or `Draining`."""
+        self.check(begun=begun)
         now = self._now()
         progress = Progress(began=now, newcomers=self._newcomers, let_in=now, on_proof=self._proved)
         self._streams.append(progress)

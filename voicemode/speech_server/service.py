@@ -17,6 +17,7 @@ from voicemode.ports import TtsEngine
 from voicemode.rendering import NewSplitter
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import Admission, Progress
+from voicemode.speech_server.arriving import Arriving
 from voicemode.speech_server.asked import Asked
 from voicemode.speech_server.capped import Left
 from voicemode.speech_server.engines import STANDARD_VOICES, Bounded, Engines
@@ -25,7 +26,7 @@ from voicemode.speech_server.relayed import RelayedOpus
 from voicemode.speech_server.utterance import OnSentence, Utterance, encoders
 
 MOST_HEARINGS = 32
-"""Uploads that are held in memory and transcribed at once."""
+"""Recordings that are held in memory and transcribed at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,7 @@ class Service:
     emit: Emit
     threads: Executor = field(default_factory=encoders)
     """Encode."""
+    uploads: Arriving = field(default_factory=Arriving)
     now: Callable[[], float] = clock.monotonic
 
     @asynccontextmanager
@@ -98,28 +100,30 @@ class Service:
 
     @contextmanager
     def hearing(self, route: str, engine: str, *, request_id: str) -> Iterator[Hearing]:
-        """A place for one transcription."""
-        with self.hearings.stream() as progress:
-            account = Hearing()
-            outcome = "finished"
-            try:
-                yield account
-            except BaseException as error:
-                outcome = _outcome(error)
-                raise
-            finally:
-                now = self.now()
-                self.emit(
-                    TranscriptServed(
-                        at=now,
-                        turn=request_id,
-                        route=route,
-                        outcome=outcome,
-                        engine=account.engine or engine,
-                        seconds=account.seconds,
-                        total=now - progress.began,
-                    )
+        """The account of one transcription, from its upload on. Raises `Full`, `Draining` where it will have no
+        place."""
+        self.hearings.check()
+        began = self.now()
+        account = Hearing()
+        outcome = "finished"
+        try:
+            yield account
+        except BaseException as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            now = self.now()
+            self.emit(
+                TranscriptServed(
+                    at=now,
+                    turn=request_id,
+                    route=route,
+                    outcome=outcome,
+                    engine=account.engine or engine,
+                    seconds=account.seconds,
+                    total=now - began,
                 )
+            )
 
     def caches(self, engine: TtsEngine | None = None) -> list[VoiceCache[object]]:
         """Of the engines for which loading a voice is work of its own; of `engine`, as clients name it, where given."""

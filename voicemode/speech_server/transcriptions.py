@@ -49,11 +49,13 @@ class TranscriptionRoute:
         try:
             hearers = self._service.hearers
             with self._service.hearing(ROUTE, hearers.usual.name, request_id=id_of(scope)) as account:
-                upload = await uploaded(request)
+                async with self._service.uploads.room():
+                    upload = await uploaded(request)
                 engine = hearers.choose(upload.model)
-                answer = await while_there(receive, _answer(engine, upload, account, started))
-                if answer is not None:
-                    await answer(scope, receive, send)
+                with self._service.hearings.stream(begun=True):
+                    answer = await while_there(receive, _answer(engine, upload, account, started))
+                    if answer is not None:
+                        await answer(scope, receive, send)
         except Left:
             return
         except VoiceModeError as error:
