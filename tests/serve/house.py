@@ -28,7 +28,7 @@ from voicemode.speech import (
     TranscriptionRequest,
     Voice,
 )
-from voicemode.speech_server.admission import Admission
+from voicemode.speech_server.admission import Admission, FullOfRecordings
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
 from voicemode.speech_server.hearers import Hearers
@@ -179,7 +179,7 @@ async def house(
     limits: Limits = LIMITS,
     threads: Executor | None = None,
 ) -> AsyncIterator[House]:
-    places, hearings = Admission(most=most, first=first), Admission(most=4, first=4)
+    places, hearings = Admission(most=most, first=first), Admission(most=4, first=4, full=FullOfRecordings)
     figures = Figures(places)
     events: list[Event] = []
 

@@ -135,6 +135,18 @@ async def test_beyond_its_capacity_it_says_when_to_come_back() -> None:
             assert words_in((await call).content) == ["hello"]
 
 
+@pytest.mark.spec("SRV-32")
+async def test_who_finds_no_place_for_a_recording_is_told_so() -> None:
+    sound = wav_bytes(Frame(data=voice.speak("hello", SPEECH.rate), format=SPEECH))
+    async with house() as server, httpx2.AsyncClient(base_url=server.url) as http, AsyncExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(server.service.hearings.stream())
+        answer = await http.post("/v1/audio/transcriptions", files={"file": ("a.wav", sound)})
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "transcribes 4 recordings" in answer.json()["error"]["message"]
+
+
 @pytest.mark.spec("SRV-46")
 async def test_a_crowd_that_comes_to_a_new_server_at_once_is_served() -> None:
     words = ("alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel")

@@ -50,15 +50,21 @@ LONGEST_RETRY_SECONDS = 30
 class Full(Busy):
     """`retry_after` whole seconds until a place is likely to be free."""
 
+    ONE = "This server speaks with one voice at a time, and it is in use."
+    MANY = "This server speaks with {limit} voices at once, and all are in use."
+
     def __init__(self, limit: int, retry_after: int) -> None:
         super().__init__(
-            f"This server speaks with {limit} voices at once, and all are in use."
-            if limit > 1
-            else "This server speaks with one voice at a time, and it is in use.",
+            self.MANY.format(limit=limit) if limit > 1 else self.ONE,
             hint=f"Ask again in {retry_after} s.",
             retryable=True,
         )
         self.retry_after = retry_after
+
+
+class FullOfRecordings(Full):
+    ONE = "This server transcribes one recording at a time, and one is being transcribed."
+    MANY = "This server transcribes {limit} recordings at once, and as many are being transcribed."
 
 
 class Draining(Busy):
@@ -107,8 +113,8 @@ class Progress:
 
 
 class Admission:
-    """`most` is never passed; `first` is the guess, for which nobody waits longer than `line_seconds`. Use from one
-    thread."""
+    """`most` is never passed; `first` is the guess, for which nobody waits longer than `line_seconds`; `full` is raised
+    where there is no place. Use from one thread."""
 
     def __init__(
         self,
@@ -116,6 +122,7 @@ class Admission:
         most: int,
         first: float = FIRST_LIMIT,
         line_seconds: float = LINE_SECONDS,
+        full: type[Full] = Full,
         now: Callable[[], float] = clock.monotonic,
     ) -> None:
         self.draining = False
@@ -129,6 +136,7 @@ class Admission:
         self._line: deque[asyncio.Future[None]] = deque()
         self._called: set[asyncio.Future[None]] = set()
         """Out of the line and not at their places yet."""
+        self._full = full
         self._newcomers = Newcomers()
         self._line_seconds = line_seconds
         self._now = now
@@ -166,7 +174,7 @@ class Admission:
         if self.draining and not begun:
             raise Draining
         if not self._free:
-            raise Full(self.limit, self._retry_after())
+            raise self._full(self.limit, self._retry_after())
 
     @contextmanager
     def stream(self, *, begun: bool = False) -> Iterator[Progress]:

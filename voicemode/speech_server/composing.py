@@ -24,7 +24,7 @@ from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.sentences import CLAUSES
 from voicemode.speech import AudioFormat
-from voicemode.speech_server.admission import FIRST_LIMIT, Admission
+from voicemode.speech_server.admission import FIRST_LIMIT, Admission, FullOfRecordings
 from voicemode.speech_server.asked import MU_LAW, Asked
 from voicemode.speech_server.engines import Engines
 from voicemode.speech_server.figures import Figures
@@ -75,7 +75,7 @@ def composed(
         engines=Engines(engines),
         hearers=Hearers(transcription or app.line_up.transcription),
         places=places,
-        hearings=Admission(most=MOST_HEARINGS, first=MOST_HEARINGS),
+        hearings=Admission(most=MOST_HEARINGS, first=MOST_HEARINGS, full=FullOfRecordings),
         new_splitter=app.splitters(),
         clauses=app.splitters(CLAUSES),
         source=app.config.speech.audio_format,
