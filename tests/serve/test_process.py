@@ -7,8 +7,8 @@ import json
 import signal
 import socket
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,9 +46,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(variables: Mapping[str, str], *arguments: str) -> AsyncIterator[Running]:
+async def running(
+    variables: Mapping[str, str], *arguments: str, before: Sequence[str] = ()
+) -> AsyncIterator[Running]:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "serve", *arguments,
+        *before, *COMMAND, "serve", *arguments,
         env=dict(variables), stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stderr is not None
@@ -135,6 +137,24 @@ async def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         await until_draining(server.url)
         assert await server.end(signal.SIGINT) == 0
         writer.close()
+
+
+@pytest.mark.spec("SRV-33")
+@pytest.mark.parametrize("limit", ["-S -n 300", "-n 300"])
+async def test_more_connections_than_files_are_allowed_keep_nobody_out(tmp_path: Path, limit: str) -> None:
+    """Of the system's two limits a program can raise the one up to the other."""
+    shell = ("sh", "-c", f'ulimit {limit}; exec "$@"', "sh")
+    async with (
+        running(environment(None, tmp_path), "--port", "0", "--engine", "embedded", before=shell) as server,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(350):
+            _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+            stack.callback(writer.close)
+        async with httpx2.AsyncClient(base_url=server.url, timeout=LIMIT_SECONDS) as http:
+            said = await http.post("/synthesize", json={"text": "Hello."})
+        assert said.status_code == 200
+        assert await server.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.spec("SRV-39")

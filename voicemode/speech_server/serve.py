@@ -8,7 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicemode.app import App, open_app
 from voicemode.config import Config
@@ -28,6 +28,12 @@ NAMED = Named(host="VOICEMODE_SPEECH_HOST", port="VOICEMODE_SPEECH_PORT")
 
 LIMITS = Limits(request_seconds=30.0, connections=2_048, message_bytes=262_144, answered_seconds=0.5)
 """30 s for an upload of 25 MB is a link of 7 Mbit/s."""
+
+
+FILES_PER_CONNECTION = 2
+"""The connection, and what its engine needs: another connection, or a pipe of its process."""
+
+OWN_FILES = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +67,8 @@ async def serve_speech(
         engines = picked(app.line_up.speakers, named)
         await asyncio.gather(app.warm(), asyncio.to_thread(warm_codecs), _warm(engines if named else ()))
         first = await first_guess(engines)
-        server = await stack.enter_async_context(serving(app, engines=engines, first=first))
+        limits = _within_files(LIMITS)
+        server = await stack.enter_async_context(serving(app, engines=engines, first=first, limits=limits))
         tell_of_tasks(server.composed.service.emit)
         # What stands now stays until the end: the collector need not go through it while clients wait (50 ms).
         gc.collect()
@@ -79,7 +86,7 @@ async def serve_speech(
 
 @asynccontextmanager
 async def serving(
-    app: App, *, engines: Sequence[TtsEngine], first: float = FIRST_LIMIT
+    app: App, *, engines: Sequence[TtsEngine], first: float = FIRST_LIMIT, limits: Limits = LIMITS
 ) -> AsyncIterator[Serving]:
     """The server in front of `engines`. `first` streams are let in before anything was seen. Raises
     `ConfigurationError`."""
@@ -98,7 +105,7 @@ async def serving(
             origins=settings.origins,
         )
         door = await stack.enter_async_context(
-            open_door(application, listening, limits=LIMITS, websockets=True)
+            open_door(application, listening, limits=limits, websockets=True)
         )
         yield Serving(url=url_of(listening, settings.host), composed=made, door=door)
 
@@ -111,6 +118,26 @@ async def _warm(engines: Sequence[TtsEngine]) -> None:
                 await engine.warm()
             except VoiceModeError as error:
                 logger.error("%s", error)
+
+
+def _within_files(limits: Limits) -> Limits:
+    """As many connections as this process may have files for. Many systems allow 1,024 until a program asks for more,
+    and where there are none left nobody is let in, whoever loiters."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit.
+        return limits
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_PER_CONNECTION * limits.connections + OWN_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return limits
+    possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+        soft = possible
+    return replace(
+        limits, connections=min(limits.connections, max(1, (soft - OWN_FILES) // FILES_PER_CONNECTION))
+    )
 
 
 def told_by_signals() -> asyncio.Queue[None]:
