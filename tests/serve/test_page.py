@@ -27,6 +27,8 @@ async def test_what_is_typed_is_spoken_to_its_last_sample(token: str) -> None:
             if token:
                 browser.run(f"document.getElementById('token').value = {token!r}")
                 browser.run("document.getElementById('token').onchange()")
+                browser.wait("document.getElementById('voice').options.length > 2")
+                browser.run("document.getElementById('token').onchange()")  # Nothing is listed twice.
             browser.wait("document.getElementById('voice').options.length > 2")
             browser.run(
                 "document.getElementById('text').value = 'Alpha bravo charlie delta. Echo foxtrot golf.'"
@@ -48,3 +50,25 @@ async def test_what_is_typed_is_spoken_to_its_last_sample(token: str) -> None:
     (served,) = server.of(SpeechServed)
     assert isinstance(served, SpeechServed)
     assert (served.route, served.outcome) == ("/ws/synthesize-stream", "finished")
+
+
+@pytest.mark.spec("SRV-43")
+async def test_where_the_browser_lets_no_page_play_the_page_says_where_it_can() -> None:
+    executable = find_browser()
+    if executable is None:
+        pytest.skip("no browser (scripts/system_packages.sh installs it)")
+
+    def visit(url: str) -> str:
+        with Browser(executable) as browser:
+            browser.open(url)
+            browser.run(
+                "Object.defineProperty(BaseAudioContext.prototype, 'audioWorklet', { value: undefined }); 1"
+            )
+            browser.click("#speak")
+            browser.wait("document.getElementById('told').textContent !== ''")
+            return str(browser.run("document.getElementById('told').textContent"))
+
+    async with house() as server:
+        told = await asyncio.to_thread(visit, server.url)
+    assert "https" in told
+    assert "Error" not in told
