@@ -39,7 +39,7 @@ class ReadAhead:
         self._opened: asyncio.Future[EncodedAudio] = asyncio.get_running_loop().create_future()
         self._changed = asyncio.Event()
         self._ended = False
-        self._error: VoiceModeError | None = None
+        self._error: Exception | None = None
         self._task = asyncio.create_task(self._read(engine, request))
 
     async def __aenter__(self) -> Self:
@@ -79,11 +79,11 @@ class ReadAhead:
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        if not self._task.cancelled() and (problem := self._task.exception()):
-            raise problem
         if self._opened.done() and not self._opened.cancelled():
             self._opened.exception()
         self._opened.cancel()
+        if not self._task.cancelled() and (problem := self._task.exception()):
+            raise problem
 
     async def _read(self, engine: TtsEngine, request: SpeechRequest) -> None:
         try:
@@ -94,10 +94,12 @@ class ReadAhead:
                     await self._hold(chunk)
             self._ended = True
             self._on_read()
-        except VoiceModeError as error:
+        except Exception as error:  # A mistake of our own, too, is for whoever waits for sound.
             self._error = error
             if not self._opened.done():
                 self._opened.set_exception(error)
+            if not isinstance(error, VoiceModeError):
+                raise
         finally:
             self._ended = True
             self._changed.set()

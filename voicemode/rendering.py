@@ -120,9 +120,9 @@ class Rendering:
         await self._close_next()
 
     async def _close_next(self) -> None:
-        if self._next is not None:
-            await self._next.close()
-        self._next = None
+        ahead, self._next = self._next, None
+        if ahead is not None:
+            await ahead.close()
 
     def _begin_reading(self) -> asyncio.Task[None]:
         if self._reading is None:

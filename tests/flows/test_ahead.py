@@ -82,3 +82,17 @@ async def test_an_engine_that_gives_no_sound_is_told_by_opened() -> None:
     async with ask(FakeVoice(error=error)) as ahead:
         with pytest.raises(EndpointUnreachable):
             await ahead.opened()
+
+
+@pytest.mark.spec("PLY-34")
+@pytest.mark.parametrize("after", [0, 2])
+async def test_a_mistake_of_our_own_is_for_whoever_waits_for_sound(after: int) -> None:
+    async def listen() -> None:
+        async with ask(FakeVoice(chunk_bytes=1_000, error=KeyError("a mistake"), fail_after=after)) as ahead:
+            await ahead.opened()
+            async for _ in ahead:
+                pass
+
+    async with asyncio.timeout(5):
+        with pytest.raises(KeyError):
+            await listen()

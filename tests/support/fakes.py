@@ -59,7 +59,7 @@ class FakeVoice:
         self,
         *,
         chunk_bytes: int = 1_001,
-        error: EngineError | None = None,
+        error: Exception | None = None,
         fail_after: int = 0,
         gate: asyncio.Semaphore | None = None,
     ) -> None:
