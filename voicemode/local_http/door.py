@@ -134,8 +134,6 @@ class Door:
         for connection in list(self._state.connections):
             if isinstance(connection, Connection):
                 await connection.answered()
-            if connection.transport.is_closing():
-                continue
             # With a limit of nothing it is told of when there is nothing left.
             connection.transport.set_write_buffer_limits(0)
             if isinstance(connection, Connection):
