@@ -95,8 +95,10 @@ class Service:
                 raise
             finally:
                 if speaking is not None:
-                    await speaking.drop()
-                    self._tell(route, request_id, outcome, asked, speaking)
+                    try:
+                        await speaking.drop()
+                    finally:
+                        self._tell(route, request_id, outcome, asked, speaking)
 
     @contextmanager
     def hearing(self, route: str, engine: str, *, request_id: str) -> Iterator[Hearing]:
