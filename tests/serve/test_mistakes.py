@@ -140,8 +140,8 @@ async def test_a_mistake_on_a_websocket_is_told_there_and_closes_it(path: str, l
         told: list[dict[str, Any]] = []
         async with asyncio.timeout(LIMIT_SECONDS):
             with suppress(ConnectionClosedError):
-                async for message in socket:
-                    told.append(json.loads(message))
+                async for said in socket:
+                    told.append(json.loads(said))
         assert socket.close_code == 1011
         assert told[0]["type"] == "ready"
         assert (told[-1]["type"], told[-1]["error"]["code"]) == ("error", "internal_error")
