@@ -262,3 +262,12 @@ def test_cuts_do_not_matter_where_opus_roars_and_a_page_is_damaged() -> None:
     assert_cuts_do_not_matter(
         lambda: decoder(AudioFormat.OPUS), bytes(data), sound_of, examples=10, one_by_one=0
     )
+
+
+@pytest.mark.spec("SPK-59")
+def test_opus_that_was_coded_for_8_khz_is_the_voice_and_no_noise() -> None:
+    quiet = Frame(data=s16(syllables(1.5, 8_000)), format=PcmFormat(rate=8_000))
+    out = decoded(encode(quiet, AudioFormat.OPUS, bit_rate=8_000), AudioFormat.OPUS)
+    assert len(out) == 36_000
+    assert np.abs(out).max() < 1.5 * np.abs(syllables()).max()
+    assert similarity(out, syllables()) > 0.9

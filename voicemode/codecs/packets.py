@@ -70,7 +70,7 @@ class PacketDecoder:
         assert isinstance(context, AudioCodecContext)
         if self._extradata is not None:
             context.extradata = self._extradata
-        context.options = {"err_detect": CHECKS}
+        context.options = {"err_detect": CHECKS, "request_sample_fmt": "flt"}
         self._context = context
         return context
 

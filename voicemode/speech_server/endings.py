@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, packet_samples
-from voicemode.codecs.packets import PacketDecoder
+from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, opus_decoder, packet_samples
 from voicemode.joins import Contour
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 
@@ -55,8 +54,7 @@ class OpusEnding:
         """Until the end of the sound. Nothing where it cannot be decoded."""
         if len(self._head) < 19 or not self._last:
             return 0.0
-        # Nothing is skipped: it is not the beginning.
-        decoder = PacketDecoder("opus", extradata=self._head[:10] + b"\0\0" + self._head[12:])
+        decoder = opus_decoder(self._head)
         contour = Contour(PcmFormat(rate=OPUS_RATE))
         for packet in self._last:
             for frame in decoder.decode(packet, samples=packet_samples(packet)):
