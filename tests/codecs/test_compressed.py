@@ -14,6 +14,7 @@ from tests.support.encoding import decode, encode
 from tests.support.laws import assert_cuts_do_not_matter, cut, run, sound_of
 from voicemode.errors import BadContent
 from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.sniff import id3_size
 from voicemode.speech import AudioFormat
 
 LOSSY = [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC]
@@ -271,3 +272,14 @@ def test_opus_that_was_coded_for_8_khz_is_the_voice_and_no_noise() -> None:
     assert len(out) == 36_000
     assert np.abs(out).max() < 1.5 * np.abs(syllables()).max()
     assert similarity(out, syllables()) > 0.9
+
+
+@pytest.mark.spec("SPK-60")
+@pytest.mark.parametrize("place", ["LAME's", "behind the checksum"])
+def test_the_note_of_an_mp3_with_checksums_is_heeded(place: str) -> None:
+    data = bytearray(material(AudioFormat.MP3))
+    first = id3_size(bytes(data))
+    data[first + 1] &= 0xFE
+    if place != "LAME's":
+        data[first + 6 : first + 192] = data[first + 4 : first + 190]
+    assert len(decoded(bytes(data), AudioFormat.MP3)) == 36_000

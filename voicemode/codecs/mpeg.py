@@ -148,10 +148,13 @@ def gapless_note(packet: bytes) -> Trim | None:
     """What the first frame of an mp3 says about primes and padding; None when it is a frame of sound."""
     mpeg1, mono, crc = packet[1] & 8, packet[3] >> 6 == 3, not packet[1] & 1
     samples = 1152 if mpeg1 else 576
-    at = MP3_HEADER + (2 if crc else 0) + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
+    side = MP3_HEADER + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
     if packet[36:40] == b"VBRI":
         return Trim(start=MP3_PRIMES)
-    if packet[at : at + 4] not in (b"Xing", b"Info"):
+    # LAME puts it where it would be without the checksum, others behind both.
+    places = (side, side + 2) if crc else (side,)
+    at = next((place for place in places if packet[place : place + 4] in (b"Xing", b"Info")), 0)
+    if not at:
         return None
     flags = int.from_bytes(packet[at + 4 : at + 8], "big")
     count = int.from_bytes(packet[at + 8 : at + 12], "big") if flags & 1 else 0
