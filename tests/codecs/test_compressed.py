@@ -283,3 +283,23 @@ def test_the_note_of_an_mp3_with_checksums_is_heeded(place: str) -> None:
     if place != "LAME's":
         data[first + 6 : first + 192] = data[first + 4 : first + 190]
     assert len(decoded(bytes(data), AudioFormat.MP3)) == 36_000
+
+
+@pytest.mark.spec("SPK-61")
+def test_flac_files_one_behind_another_are_one_sound() -> None:
+    one = encode(Frame(data=s16(syllables(0.5)), format=SPEECH), AudioFormat.FLAC)
+    other = encode(Frame(data=s16(-syllables(0.7)), format=SPEECH), AudioFormat.FLAC)
+    sound = s16(syllables(0.5)) + s16(-syllables(0.7))
+    assert sound_of(run(decoder(AudioFormat.FLAC), [one + other]))[0] == sound
+    assert_cuts_do_not_matter(
+        lambda: decoder(AudioFormat.FLAC), one + other, sound_of, examples=10, one_by_one=0
+    )
+
+
+@pytest.mark.spec("SPK-61")
+def test_flac_is_found_again_behind_a_long_hole() -> None:
+    noise = np.random.default_rng(4).integers(-9_000, 9_000, 24_000 * 20).astype("<i2").tobytes()
+    data = encode(Frame(data=noise, format=SPEECH), AudioFormat.FLAC)
+    holed = data[: len(data) // 20] + data[len(data) * 19 // 20 :]
+    out = sound_of(run(decoder(AudioFormat.FLAC), cut(holed, range(0, len(holed), 4096))))[0]
+    assert out.endswith(noise[-24_000:])

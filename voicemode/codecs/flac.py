@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +15,14 @@ STREAM_INFO = 34
 MAX_HEADER = 16
 MAX_FRAME = 1 << 21
 """Bytes after which a frame without an end is given up: 65,535 samples of eight channels have less."""
+MOST_LOST = 64
+"""Frames missing before one header alone is doubted."""
 MAX_GAP_SECONDS = 2.0
 """Lost frames are replaced by silence up to this; beyond it the sound moves together."""
+
+_NEXT = re.compile(rb"\xff|fLaC[\x00\x80]\x00\x00\x22")
+"""Where a frame may begin, or another file behind this one."""
+_NEXT_MARK = 8
 
 _RATES = dict(
     enumerate((0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000))
@@ -95,6 +102,15 @@ def crc8(data: bytes) -> int:
     return crc
 
 
+def _follows(header: Header, current: Header, *, most: int) -> bool:
+    """Whether `header` may stand behind `current`, or up to `most` frames further on."""
+    if header.variable != current.variable:
+        return False
+    steps = header.number - current.number
+    unit = current.samples if header.variable else 1
+    return unit <= steps <= most * unit
+
+
 class Flac:
     """FLAC bytes → mono frames at the file's rate. A frame whose checksum is wrong is silent for its length."""
 
@@ -108,6 +124,8 @@ class Flac:
         self._format: PcmFormat | None = None
         self._current: Header | None = None
         self._searched = 0
+        self._stray: tuple[int, Header] | None = None
+        """A header that follows nothing known, and where it is."""
         self._block = 0
         self._at = 0
 
@@ -126,20 +144,27 @@ class Flac:
         return frames
 
     def _run(self, *, final: bool) -> list[Frame]:
-        while self._in_metadata:
+        frames: list[Frame] = []
+        while not self._in_metadata or self._pass_metadata():
+            for header, packet in self._split(final=final):
+                frames += self._decode(header, packet)
+            if not self._in_metadata:
+                break
+        return frames
+
+    def _pass_metadata(self) -> bool:
+        """False: not all of it is there yet."""
+        while True:
             dropped = min(self._skip, len(self._held))
             del self._held[:dropped]
             self._skip -= dropped
             if self._skip:
-                return []
+                return False
             if self._last_block:
                 self._in_metadata = False
-            elif not self._read_block():
-                return []
-        frames: list[Frame] = []
-        for header, packet in self._split(final=final):
-            frames += self._decode(header, packet)
-        return frames
+                return True
+            if not self._read_block():
+                return False
 
     def _read_block(self) -> bool:
         """One metadata block: the stream's facts are read, the rest is passed over. False: not there yet."""
@@ -167,37 +192,47 @@ class Flac:
 
     def _split(self, *, final: bool) -> Iterator[tuple[Header, bytes]]:
         while True:
-            place = self._held.find(b"\xff", self._searched)
-            if place < 0 or (len(self._held) - place < MAX_HEADER and not final):
-                self._searched = place if place >= 0 else len(self._held)
+            found = _NEXT.search(self._held, self._searched)
+            if found is None:
+                self._searched = max(self._searched, len(self._held) - _NEXT_MARK + 1)
+                break
+            place = found.start()
+            if len(found[0]) == _NEXT_MARK:
+                yield from self._cut(place, None)
+                self._begin_anew()
+                return
+            if len(self._held) - place < MAX_HEADER and not final:
+                self._searched = place
                 break
             header = read_header(bytes(self._held[place : place + MAX_HEADER]))
-            if header is None or not self._follows(header):
+            if header is None:
                 self._searched = place + 1
-                continue
-            current, packet = self._current, bytes(self._held[:place])
-            del self._held[:place]
-            self._searched, self._current = 1, header
-            if current is not None:
-                yield current, packet
+            elif self._current is None or _follows(header, self._current, most=MOST_LOST):
+                yield from self._cut(place, header)
+            elif self._stray is not None and _follows(header, self._stray[1], most=1):
+                # Two in a row are no chance: more was lost than is believed of one.
+                lost, stray = self._stray
+                yield from self._cut(lost, stray)
+                yield from self._cut(place - lost, header)
+            else:
+                self._stray, self._searched = (place, header), place + 1
         if len(self._held) > MAX_FRAME:
             self._held.clear()
-            self._current, self._searched = None, 0
-        if final and self._current is not None:
-            yield self._current, bytes(self._held)
-            self._held.clear()
-            self._current = None
+            self._current, self._searched, self._stray = None, 0, None
+        if final:
+            yield from self._cut(len(self._held), None)
 
-    def _follows(self, header: Header) -> bool:
-        """Whether `header` may stand behind the current one: no chance pattern inside its data."""
-        current = self._current
-        if current is None:
-            return True
-        if header.variable != current.variable:
-            return False
-        steps = header.number - current.number
-        unit = current.samples if header.variable else 1
-        return unit <= steps <= 64 * unit
+    def _cut(self, place: int, following: Header | None) -> Iterator[tuple[Header, bytes]]:
+        """The current frame, which ends at `place`, where `following` begins."""
+        current, packet = self._current, bytes(self._held[:place])
+        del self._held[:place]
+        self._searched, self._current, self._stray = 1, following, None
+        if current is not None:
+            yield current, packet
+
+    def _begin_anew(self) -> None:
+        self._skip, self._in_metadata, self._last_block = len(b"fLaC"), True, False
+        self._searched = self._block = self._at = 0
 
     def _decode(self, header: Header, packet: bytes) -> list[Frame]:
         if self._decoder is None or self._format is None:
