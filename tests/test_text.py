@@ -67,6 +67,8 @@ def words(text: str) -> list[str]:
         "```\nx\n",
         "`` ` ~~ ** __",
         "a\r\n\r\nb\tc. d",
+        '<img\n src="a. b"\n>\none [two. three](u. v) <img\n\nfour. [a. b',
+        "~~~~^^\na. b\n> [!NOTE]\n> c[^1]\n\n[^1]: d\n[e]: https://f.g",
         "one\n\ntwo <!-- a.\n b --> \x1b[31mthree\x1b[0m \x1b]8;;x\x1b\\four\n\n<!-- five. \x1b]six",
     ],
 )
@@ -219,6 +221,10 @@ def test_a_line_without_an_end_is_spoken_before_it_ends() -> None:
         "*a ",
         "[",
         "[a](",
+        "[a [b] ",
+        "<img a=b ",
+        "<img\n",
+        "~~~ ^",
         "[a][b",
         "<!--",
         "<!-- -->",
@@ -304,10 +310,25 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("```\nnever closed", ["There is a code block."]),
         ("```ls``` lists.\nAfter.", ["ls lists.", "After."]),
         ("AT&amp;T &lt;x&gt; AT&T", ["AT&T <x> AT&T."]),
+        ("[the [inner] docs](https://a.b/c) and [arr[0]](u)", ["the [inner] docs and arr[0]."]),
+        ("[outer [inner](https://a.b/i) text](https://a.b/o) ok", ["outer inner text ok."]),
+        ("[This. And that](https://a.b/c) ok", ["This. And that ok."]),
+        ("[t](<my file.md>) and [t](u (title)) ok", ["t and t ok."]),
+        ('See [one].\n\n[one]: https://a.b/c "Title"\n[two]: ./d.md', ["See [one]."]),
+        ("[error]: it failed", ["[error]: it failed."]),
+        ("A note.[^1] More.\n\n[^1]: It says so.", ["A note.", "More.", "It says so."]),
+        ("> [!NOTE]\n> Useful.\n\n> [!warning] Careful", ["Note.", "Useful.", "Warning: Careful."]),
+        ("• one\n◦ two\n– three", ["one.", "two.", "three."]),
     ],
 )
 def test_markdown_is_read_as_a_person_reads_it(written: str, read: list[str]) -> None:
     assert said(written) == read
+
+
+@pytest.mark.spec("SPK-30")
+@pytest.mark.parametrize("under", ["~~~~^^^^", "    ~~~^~~~", "~~~~ ^ ~~~"])
+def test_the_marks_under_a_line_of_a_traceback_begin_no_block_of_code(under: str) -> None:
+    assert said(f"foo(a)\n{under}\nIt failed.") == ["foo(a).", "It failed."]
 
 
 @pytest.mark.spec("SPK-30")
@@ -322,6 +343,10 @@ def test_stars_are_never_left_in_pairs(text: str) -> None:
     ("written", "read"),
     [
         ("<b>Bold</b>.<br>New <a href='x'>link</a> <img src=x> ok", ["Bold. New link ok."]),
+        ('<img alt="A. B" src=x> ok', ["ok."]),
+        ('<img\n  src="x.png"\n  alt="A. B"\n/>\nAfter.', ["After."]),
+        ('<picture>\n<source media="(a: b)" srcset="x">\n</picture>\n<details open>\nIn.', ["In."]),
+        ("if a <b\nand c\n\nthen", ["if a <b and c.", "then."]),
         ("one <!-- hidden --> two", ["one two."]),
         ("one <!-- reviewer: please.\n\ncheck. this --> two", ["one two."]),
         ("# T <!-- a -->\n<!--\n```\n- b\n-->\ntext", ["T.", "text."]),

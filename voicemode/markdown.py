@@ -6,29 +6,45 @@ import html
 import re
 import unicodedata
 
-FENCE = re.compile(r"[\s>]*(`{3,}(?!.*`)|~{3,})")
+FENCE = re.compile(r"[\s>]*(`{3,}(?!.*`)|~{3,}(?!.*[~^]))")
+"""Not the `~~~~^^^` under a line of a traceback: nothing would close it, and the rest would not be heard."""
 HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)(?:\s+#+\s*)?$")
-BULLET = re.compile(r"^\s*(?:[-*+]|(?P<number>\d{1,3})[.)])\s+(?:\[(?P<task>[ xX])\]\s+)?")
+BULLET = re.compile(r"^\s*(?:[-*+•‣◦⁃–]|(?P<number>\d{1,3})[.)])\s+(?:\[(?P<task>[ xX])\]\s+)?")
 _QUOTE = re.compile(r"^\s*(?:>\s*)+")
 _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}|\s*\|?[\s|:-]*-[\s|:-]*\|[\s|:-]*")
 _BAR = re.compile(r"(?<!\\)\|")
-_TARGET = r"""\((?:[^()\s]|\([^()\s]*\))*(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)"""
-_IMAGE = re.compile(r"!\[([^\[\]]*)\]" + _TARGET)
-_LINK = re.compile(r"\[([^\[\]]*)\]" + _TARGET)
+_TEXT = r"((?:[^\[\]]|\[[^\[\]]*\])*)"
+_TARGET = r"""\(\s*(?:<[^<>]*>|(?:[^()\s]|\([^()\s]*\))*)(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*\)"""
+_IMAGE = re.compile(rf"!\[{_TEXT}\]{_TARGET}")
+_LINK = re.compile(rf"\[{_TEXT}\]{_TARGET}")
+_DEFINITION = re.compile(
+    r"""\s{0,3}\[[^\[\]]+\]:\s+<?(?:[a-z][a-z0-9+.-]*://|mailto:|[./#])[^\s>]*>?(?:\s+(?:"[^"]*"|'[^']*'|\([^()]*\)))?\s*""",
+    re.IGNORECASE,
+)
+"""Where the links of a page lead to: nothing to be read."""
+_FOOTNOTE = re.compile(r"(?<=\S)\[\^\d{1,3}\](?!:)|^\s*\[\^[\w-]{1,40}\]:\s")
+_ALERT = re.compile(r"\[!(\w+)\][+-]?(?=\s*(\S?))")
+"""The first line of a note of GitHub's: `> [!NOTE]`."""
 _REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]+)\]\[[^\[\]]*\]")
 _BARE_URL = re.compile(r"""<?https?://(?:[^\s/@]*@)?(?:www\.)?([^\s/>)\]?#"']+)[^\s>)\]"']*>?""")
 _CODE = re.compile(r"`+([^`]*)`+|(?<=\()(\*)(?=\))")
 """Code, and the star of `COUNT(*)`, which is no emphasis."""
 _ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
+_INLINE = "a|abbr|b|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var|wbr"
+_BLOCK = (
+    "audio|blockquote|br|caption|center|col|colgroup|dd|details|div|dl|dt|figcaption|figure|h[1-6]|hr|iframe|img|li|ol|p"
+    "|picture|pre|section|source|summary|table|tbody|td|tfoot|th|thead|tr|ul|video"
+)
+_ATTRIBUTES = (
+    r"""(?:\s+[\w:-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'<>=]+)|\s+(?:controls|loop|muted|open)(?=[\s/>]))*"""
+)
 _TAG = re.compile(
-    r"<!--.*?-->|</?(?P<inline>a|abbr|b|code|del|em|font|i|ins|kbd|mark|q|s|samp|small|span|strong|sub|sup|tt|u|var)"
-    r"(?P<attributes>(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))*)\s*/?>"
-    r"|</?(?:blockquote|br|center|details|div|dd|dl|dt|figcaption|figure|h[1-6]|hr|img|li|ol|p|pre|section|summary"
-    r"|table|tbody|td|th|thead|tr|ul)(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))*\s*/?>",
+    rf"<!--.*?-->|</?(?P<inline>{_INLINE}){_ATTRIBUTES}\s*/?>|</?(?:{_BLOCK}){_ATTRIBUTES}\s*/?>",
     re.IGNORECASE,
 )
 """HTML's own tags only: `Vec<u8>` and `a < b` are words."""
+_OPEN_TAG = re.compile(rf"<(?:{_INLINE}|{_BLOCK})(?:\s*|\s[^<>]*=[^<>]*)", re.IGNORECASE)
 _MARKS = re.compile(r"~~+|`+|(?<=\w)(?P<inside>\*{2,})(?=\w)|\*{2,}|(?<!\w)[*_]+(?=\S)|(?<=\S)[*_]+(?!\w)")
 """What emphasis leaves at the edges of words, paired or not; `2 * 3`, `a*b` and `snake_case` stay."""
 
@@ -42,6 +58,9 @@ _JOINERS = "\u200c\u200d"
 
 _CODE_PLACES = 0xE000
 """Code spans stand aside as private-use characters, which the text itself cannot have."""
+
+LONGEST_LINK_CHARACTERS = 200
+"""A bracket that stays open for longer is no link."""
 
 
 def is_row(line: str) -> bool:
@@ -70,9 +89,12 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
     """
     line = _speakable(line)
     if at_start:
+        quoted = line
         line = _QUOTE.sub("", line, count=1)
-        if is_rule(line):
+        if is_rule(line) or _DEFINITION.fullmatch(line):
             return ""
+        if line != quoted:
+            line = _ALERT.sub(_alert, line, count=1)
         line = BULLET.sub(lambda item: _item(item, tasks), HEADING.sub(r"\1", line, count=1), count=1)
     spans: list[str] = []
 
@@ -81,7 +103,8 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
         return chr(_CODE_PLACES + len(spans) - 1)
 
     line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
-    line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _IMAGE.sub(r"\1", line)))
+    line = _LINK.sub(r"\1", _IMAGE.sub(r"\1", line))
+    line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _FOOTNOTE.sub("", line)))
     line = _cells(_BARE_URL.sub(_host, line))
     line = _powers(line)
     line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
@@ -89,6 +112,25 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
     for place, span in enumerate(spans):
         line = line.replace(chr(_CODE_PLACES + place), span)
     return " ".join(line.split())
+
+
+def is_inside(line: str) -> bool:
+    """Whether `line` ends inside a link or a tag, where no sentence ends."""
+    opens = line.rfind("[")
+    if opens > line.rfind("]"):
+        return len(line) - opens < LONGEST_LINK_CHARACTERS
+    target = line.rfind("](")
+    return (target >= 0 and line.find(")", target) < 0) or is_in_tag(line)
+
+
+def is_in_tag(line: str) -> bool:
+    """Whether `line` ends inside a tag: those of pictures are written over several lines."""
+    opens = line.rfind("<")
+    return opens > line.rfind(">") and bool(_OPEN_TAG.fullmatch(line, opens))
+
+
+def _alert(alert: re.Match[str]) -> str:
+    return f"{alert[1].capitalize()}:" if alert[2] else alert[1].capitalize()
 
 
 def _powers(line: str) -> str:

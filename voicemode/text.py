@@ -10,7 +10,16 @@ import unicodedata
 
 from voicemode.errors import InvalidRequest
 from voicemode.escapes import Escapes
-from voicemode.markdown import BULLET, FENCE, HEADING, closes_fence, is_row, joins_letters
+from voicemode.markdown import (
+    BULLET,
+    FENCE,
+    HEADING,
+    closes_fence,
+    is_in_tag,
+    is_inside,
+    is_row,
+    joins_letters,
+)
 from voicemode.reading import Reading
 from voicemode.sentences import (
     CLAUSE,
@@ -85,7 +94,7 @@ class Splitter:
 
     def flush(self) -> list[str]:
         pieces = [piece for part in self._escapes.flush() for each in part for piece in self._next(each)]
-        pieces += self._give_back_comment() + self._end_line() + self._leave_table() + self._close()
+        pieces += self._give_back_comment() + self._end_line(final=True) + self._leave_table() + self._close()
         return pieces + self._release(force=True)
 
     def _next(self, character: str) -> list[str]:
@@ -156,7 +165,10 @@ class Splitter:
             return False
         return character.islower() or (self._open >= WRAPPED_LINE_CHARACTERS and character.isalnum())
 
-    def _end_line(self) -> list[str]:
+    def _end_line(self, *, final: bool = False) -> list[str]:
+        if self._tag_goes_on() and not final:
+            self._line += "\n"
+            return []
         line, self._line = self._line, ""
         at_start, self._line_start = self._line_start, True
         if self._fence is not None:
@@ -175,6 +187,11 @@ class Splitter:
             return self._alone(line)
         self._open_item = bool(marked and BULLET.match(line)) or (self._open_item and not at_start)
         return self._gather(self._read(line, at_start=at_start), going_on=len(line))
+
+    def _tag_goes_on(self) -> bool:
+        """Up to a blank line."""
+        marked = self._fence is None and self._reading.markdown
+        return marked and not self._line.endswith("\n") and is_in_tag(self._line)
 
     def _read(self, text: str, *, at_start: bool) -> str:
         said = self._reading.line(text, at_start=at_start)
@@ -204,6 +221,8 @@ class Splitter:
         marked = self._line_start and self._reading.markdown
         if marked and (is_row(self._line) or FENCE.match(self._line)):
             return []
+        if self._reading.markdown and is_inside(self._line):
+            return []
         bullet = BULLET.match(self._line) if marked else None
         end = sentence_end(self._line, start=bullet.end() if bullet else 0)
         if not end:
@@ -215,6 +234,8 @@ class Splitter:
         """A piece need not wait for the end of a long sentence."""
         line = self._line
         if len(self._gathered) + len(line.strip()) < enough or not is_whole(line):
+            return []
+        if self._reading.markdown and is_in_tag(line):
             return []
         if self._line_start and self._reading.markdown and (is_row(line) or FENCE.match(line)):
             return []
