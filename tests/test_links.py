@@ -133,3 +133,16 @@ def test_what_comes_after_we_stopped_reading_says_nothing_about_the_link() -> No
     arrivals.decoded(3.0)
     assert arrivals.late() == HeadStart()
     assert arrivals.speed(3.0) == pytest.approx(10.0)
+
+
+@pytest.mark.spec("SPK-62")
+def test_a_stream_took_as_long_as_its_server_needed_and_not_as_long_as_nobody_read() -> None:
+    arrivals = Arrivals()
+    arrivals.came(100.0, 1_000)
+    assert arrivals.elapsed == 0.0
+    arrivals.came(101.0, 1_000)
+    assert arrivals.elapsed == 1.0
+    arrivals.hold()
+    arrivals.waited(20.0)
+    arrivals.came(122.0, 1_000)
+    assert arrivals.elapsed == 2.0

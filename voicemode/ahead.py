@@ -107,8 +107,10 @@ class ReadAhead:
     async def _hold(self, chunk: bytes) -> None:
         while self._chunks and self._held + len(chunk) > self._cap:
             self.arrivals.hold()
+            before = clock.monotonic()
             self._changed.clear()
             await self._changed.wait()
+            self.arrivals.waited(clock.monotonic() - before)
         self._chunks.append(chunk)
         self._held += len(chunk)
         self._changed.set()

@@ -144,8 +144,8 @@ class FirstByte(Event):
 
 @event
 class SpeechReceived(Event):
-    """The whole of a piece has come: `chunks`, `bytes_received` as sent, `seconds` of sound; from first byte to last
-    frame took `elapsed` seconds, of which `decoding` went into the decoder."""
+    """The whole of a piece has come: `chunks`, `bytes_received` as sent, `seconds` of sound; they came within
+    `elapsed` seconds, first byte to last, and were decoded in `decoding`."""
 
     piece: int
     chunks: int

@@ -61,9 +61,12 @@ class Arrivals:
         self._times: list[tuple[float, int]] = []
         self._decoded: list[float] = []
         self._held = False
+        self._waited = self._first = self._last = 0.0
 
     def came(self, at: float, size: int) -> None:
         """`size` bytes at `at` (monotonic seconds)."""
+        self._first = self._first if self.bytes else at
+        self._last = at
         self.bytes += size
         if not self._held:
             self._times.append((at, self.bytes))
@@ -72,8 +75,17 @@ class Arrivals:
         """The next of the chunks that came has been decoded: so many seconds of sound there are with it."""
         self._decoded.append(seconds)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the first byte to the last, without those in which we did not read."""
+        return self._last - self._first - self._waited
+
     def hold(self) -> None:
         self._held = True
+
+    def waited(self, seconds: float) -> None:
+        """We have not read for so long."""
+        self._waited += seconds
 
     def late(self) -> HeadStart:
         """With how much playback would not have run dry in this stream: begun `wait` seconds after the first sound, or

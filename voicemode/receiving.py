@@ -37,7 +37,7 @@ class Receiving:
         self._longest = longest
         self._kept = False
         self._chunks = self._bytes = self._samples = 0
-        self._decoding = self._elapsed = 0.0
+        self._decoding = 0.0
 
     @property
     def seconds(self) -> float:
@@ -54,7 +54,6 @@ class Receiving:
 
     async def run(self, audio: EncodedAudio, open_decoder: OpenDecoder, give: Give) -> None:
         """Raises `EngineError` where the stream breaks, after all that came of it has been given."""
-        began = clock.monotonic()
         self._kept = audio.kept
         decoder = open_decoder(audio, self._format)
         try:
@@ -81,7 +80,6 @@ class Receiving:
         frames = await asyncio.to_thread(decoder.flush)
         self._decoding += clock.monotonic() - before
         await self._give(frames, give)
-        self._elapsed = clock.monotonic() - began
 
     def received(self, *, turn: str, piece: int) -> SpeechReceived:
         """The event that tells the whole of it, once `run` is over."""
@@ -92,7 +90,7 @@ class Receiving:
             chunks=self._chunks,
             bytes_received=self._bytes,
             seconds=self.seconds,
-            elapsed=self._elapsed,
+            elapsed=self._ahead.arrivals.elapsed,
             decoding=self._decoding,
         )
 

@@ -96,3 +96,12 @@ async def test_a_mistake_of_our_own_is_for_whoever_waits_for_sound(after: int) -
     async with asyncio.timeout(5):
         with pytest.raises(KeyError):
             await listen()
+
+
+@pytest.mark.spec("SPK-62")
+async def test_how_long_the_server_took_does_not_grow_while_the_sound_is_played() -> None:
+    async with ReadAhead(FakeVoice(chunk_bytes=1_000), SpeechRequest(text=TEXT)) as ahead:
+        await until(lambda: ahead.read)
+        took = ahead.arrivals.elapsed
+        assert [chunk async for chunk in ahead]
+        assert ahead.arrivals.elapsed == took
