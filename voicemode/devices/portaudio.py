@@ -140,16 +140,20 @@ class PortAudio:
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
             nonlocal ran_dry
             asked_at = at = now()
-            if reserve is not None and (early := reserve.early(asked_at)):
-                feed.put_off(early)
-                at = now()
+            queue = time.outputBufferDacTime - time.currentTime
+            if reserve is not None:
+                if flags.output_underflow:
+                    reserve.ran_dry()
+                if early := reserve.early(asked_at, queue):
+                    feed.put_off(early)
+                    at = now()
             data = feed.fill(samples)
             sound = data.count(0) < len(data)
             if reserve is not None:
                 reserve.given(at, samples / rate, sound=sound)
             # The device's word is for the block's first sample; its last one is audible a block later. The first blocks
             # come before its clock runs.
-            if (queue := time.outputBufferDacTime - time.currentTime) > 0:
+            if queue > 0:
                 audible_in = queue + samples / rate - (at - asked_at)
                 feed.delay(audible_in, settled=sound or reserve is None)
             out[:] = data

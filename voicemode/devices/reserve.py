@@ -20,6 +20,10 @@ class Reserve:
 
     A device that asks for `block` seconds at a time has room for them when it asks; putting the answer off lets it play
     on of what it has. `held` is all it can hold, in seconds.
+
+    PortAudio fills PipeWire's own ALSA plugin with silence before it starts and after each time it ran dry (it offers
+    its memory, PulseAudio's does not). Such a device comes for its second block only when it has played one; another
+    one comes at once. It takes its sound a quantum at a time, 5 to 21 ms.
     """
 
     def __init__(self, held: float, block: float) -> None:
@@ -32,10 +36,33 @@ class Reserve:
         """Seconds since the first sound after the last long silence."""
         self._out_at = 0.0
         """When the device will have played all that it was given."""
+        self._first_at: float | None = None
+        """When it was given its first block since it started, while it is not known whether it started full."""
+        self._starting = True
+        self._started_full = False
 
-    def early(self, at: float) -> float:
-        """By how many seconds the device asks too soon at the moment `at`."""
+    def early(self, at: float, queue: float = 0.0) -> float:
+        """By how many seconds the device asks too soon at the moment `at`; `queue` is its own word of how many seconds
+        of sound are before what it asks for, those included that are not in its store."""
+        if self._starting:
+            self._look_at_start(at, queue)
         return max(self._out_at - at - self._wanted, 0.0) if self._wanted < self._full else 0.0
+
+    def ran_dry(self) -> None:
+        """The device says so; it starts again."""
+        if self._started_full:
+            self._wanted = self._least = self._full
+        self._starting, self._first_at, self._started_full = True, None, False
+
+    def _look_at_start(self, at: float, queue: float) -> None:
+        if self._first_at is None:
+            # What is not full at its first block starts empty.
+            self._first_at, self._starting = at, queue >= self._full
+            return
+        self._starting = False
+        if at - self._first_at > (self._held - self._full) / 2:
+            self._started_full = True
+            self._out_at = at + self._full
 
     def given(self, at: float, seconds: float, *, sound: bool) -> None:
         self._out_at = min(max(self._out_at, at) + seconds, at + self._held)
