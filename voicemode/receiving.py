@@ -14,10 +14,16 @@ from voicemode.events import SpeechReceived
 from voicemode.joins import Contour
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenDecoder, Stage
-from voicemode.speech import EncodedAudio
+from voicemode.speech import AudioFormat, EncodedAudio
 
 TELLING_SECONDS = 0.5
 """Less decoded sound says little about a link: decoders hold some back."""
+
+BREATH_SECONDS = 0.005
+"""Of decoding, after which others have their turn: what came at once would otherwise hold up the loop for all of it."""
+
+FINE_BYTES = 512
+"""Decoded at a time of a compressed stream: half a second of the smallest, which takes a few milliseconds."""
 
 Give = Callable[[Frame], Awaitable[None]]
 """Takes a frame; waiting in it holds the decoder back."""
@@ -37,7 +43,7 @@ class Receiving:
         self._longest = longest
         self._kept = False
         self._chunks = self._bytes = self._samples = 0
-        self._decoding = 0.0
+        self._decoding = self._breathed = 0.0
 
     @property
     def seconds(self) -> float:
@@ -56,11 +62,13 @@ class Receiving:
         """Raises `EngineError` where the stream breaks, after all that came of it has been given."""
         self._kept = audio.kept
         decoder = open_decoder(audio, self._format)
+        plain = audio.format in (AudioFormat.PCM, AudioFormat.WAV)
+        size = self._chunk_bytes if plain else min(self._chunk_bytes, FINE_BYTES)
         try:
             async for chunk in self._ahead:
                 self._chunks += 1
-                for start in range(0, len(chunk), self._chunk_bytes):
-                    part = chunk[start : start + self._chunk_bytes]
+                for start in range(0, len(chunk), size):
+                    part = chunk[start : start + size]
                     self._bytes += len(part)
                     await self._give(self._timed(decoder, part), give)
                 self._ahead.arrivals.decoded(self.seconds)
@@ -106,3 +114,6 @@ class Receiving:
             self._samples += frame.samples
             self.contour.feed(frame)
             await give(frame)
+        if clock.monotonic() - self._breathed > BREATH_SECONDS:
+            await asyncio.sleep(0)
+            self._breathed = clock.monotonic()

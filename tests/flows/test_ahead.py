@@ -7,8 +7,11 @@ import asyncio
 import pytest
 
 from tests.support.fakes import FakeVoice, until, words_as_sound
+from voicemode import clock
 from voicemode.ahead import ReadAhead
 from voicemode.errors import EndpointUnreachable, StreamBroken
+from voicemode.pcm import SPEECH, Frame
+from voicemode.receiving import BREATH_SECONDS, Receiving
 from voicemode.speech import SpeechRequest
 
 pytestmark = pytest.mark.anyio
@@ -105,3 +108,39 @@ async def test_how_long_the_server_took_does_not_grow_while_the_sound_is_played(
         took = ahead.arrivals.elapsed
         assert [chunk async for chunk in ahead]
         assert ahead.arrivals.elapsed == took
+
+
+class Slow:
+    """A decoder that takes longer for each part than a loop may be held."""
+
+    def feed(self, item: bytes) -> list[Frame]:
+        until_then = clock.monotonic() + 1.5 * BREATH_SECONDS
+        while clock.monotonic() < until_then:
+            pass
+        return [Frame(data=bytes(len(item)), format=SPEECH)]
+
+    def flush(self) -> list[Frame]:
+        return []
+
+
+@pytest.mark.spec("SPK-63")
+async def test_while_sound_that_came_at_once_is_decoded_others_have_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def give(frame: Frame) -> None:
+        """There is room."""
+
+    async with ReadAhead(FakeVoice(chunk_bytes=1_000_000), SpeechRequest(text=TEXT)) as ahead:
+        audio = await ahead.opened()
+        await until(lambda: ahead.read)
+        receiving = Receiving(ahead, SPEECH, chunk_bytes=len(words_as_sound(TEXT)) // 9)
+        waiting = asyncio.create_task(others())
+        await receiving.run(audio, lambda audio, fmt: Slow(), give)
+        waiting.cancel()
+    assert turns >= 9

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from itertools import repeat
+from operator import add, floordiv
 from typing import TYPE_CHECKING, Protocol
 
 from voicemode.pcm import BYTES_PER_VALUE, Frame, PcmFormat
@@ -103,10 +105,8 @@ def to_mono(frame: Frame) -> Frame:
         return frame
     values = array("h", frame.data)
     by_channel = [values[channel::channels] for channel in range(channels)]
-    if channels == STEREO:
-        mixed = array("h", [(left + right) >> 1 for left, right in zip(*by_channel, strict=True)])
-    else:
-        mixed = array("h", [sum(instant) // channels for instant in zip(*by_channel, strict=True)])
+    sums = map(add, *by_channel) if channels == STEREO else map(sum, zip(*by_channel, strict=True))
+    mixed = array("h", map(floordiv, sums, repeat(channels)))
     return Frame(data=mixed.tobytes(), format=PcmFormat(rate=frame.format.rate))
 
 
