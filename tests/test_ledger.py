@@ -95,6 +95,18 @@ def test_words_are_rounded_down() -> None:
 
 
 @pytest.mark.spec("SPK-34")
+def test_what_was_heard_of_a_text_without_spaces_ends_with_a_clause() -> None:
+    ledger = Ledger(RATE)
+    piece = ledger.add("你好，我是助手。我们开始吧。")
+    ledger.sound(piece, at=0, samples=1_400)
+    assert ledger.split(1_399) == ("你好，我是助手。", "我们开始吧。")
+    ledger.complete(piece)
+    assert ledger.split(299) == ("", "你好，我是助手。我们开始吧。")
+    assert ledger.split(300) == ("你好，", "我是助手。我们开始吧。")
+    assert ledger.split(1_399) == ("你好，我是助手。", "我们开始吧。")
+
+
+@pytest.mark.spec("SPK-34")
 def test_an_unfinished_piece_goes_by_the_pace_of_those_before() -> None:
     ledger = Ledger(RATE)
     first, second = ledger.add("ten letter"), ledger.add("and ten more letters")

@@ -40,6 +40,7 @@ LONGEST_NUMBER_LETTERS = 16.0
 """A number in one character: `⅞` is seven eighths, `㉗` twenty-seven."""
 
 _UNSAID = frozenset(".,;:!?…'\"“”‘’()[]{}-–—*_`")
+_WIDE_CLAUSE = re.compile(r"[。！？；：，、][」』）”’]*")
 _CLAUSE = re.compile(r"[.!?…;:,][\"'”’)\]]*\s+|[。！？；：，、]")
 
 
@@ -326,7 +327,10 @@ def _clause_ends(text: str) -> list[int]:
 
 
 def _cut_at_word(text: str, characters: int) -> tuple[str, str]:
+    """Chinese and Japanese, which have no spaces, at the last end of a clause."""
     space = text.rfind(" ", 0, characters + 1)
-    if space <= 0:
+    ends = (match.end() for match in _WIDE_CLAUSE.finditer(text, 0, characters) if match.end() < len(text))
+    at = max(space, *ends, 0)
+    if at <= 0:
         return "", text
-    return text[:space].rstrip(), text[space:].lstrip()
+    return text[:at].rstrip(), text[at:].lstrip()
