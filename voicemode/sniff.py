@@ -28,7 +28,8 @@ _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 
 _ADTS_RATES = 13
 
 _OGG_CODECS = (b"OpusHead", b"\x01vorbis", b"\x7fFLAC", b"Speex", b"fishead")
-_MAGICS = (b"RIFF", b"RF64", b"OggS", b"fLaC", b"ID3")
+_WAVES = (b"RIFF", b"RF64", b"BW64")
+_MAGICS = (*_WAVES, b"OggS", b"fLaC", b"ID3")
 _OGG_PAGE_HEADER, _OGG_LACING = 27, 255
 
 _CONTAINERS = (
@@ -37,6 +38,7 @@ _CONTAINERS = (
     (0, b"FORM", "aiff"),
     (0, b".snd", "au"),
     (0, b"caff", "caf"),
+    (0, b"riff", "w64"),
 )
 
 
@@ -48,7 +50,7 @@ def sniff(head: bytes) -> AudioFormat | None:
     if head[:3] == b"ID3" and len(head) >= ID3_HEADER:
         rest = head[id3_size(head) :]
         return sniff(rest) or AudioFormat.MP3
-    if head[:4] in (b"RIFF", b"RF64"):
+    if head[:4] in _WAVES:
         return AudioFormat.WAV if head[8:12] == b"WAVE" else None
     if head[:4] == b"OggS":
         return AudioFormat.OPUS
@@ -67,7 +69,7 @@ def undecided(head: bytes) -> bool:
         return True
     if head[:3] == b"ID3":
         return len(head) < ID3_HEADER
-    if head[:4] in (b"RIFF", b"RF64"):
+    if head[:4] in _WAVES:
         return len(head) < 12 and b"WAVE".startswith(head[8:])
     if head[:1] != b"\xff" or (len(head) > 1 and head[1] < 0xE0):
         return False

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 
 import av
@@ -140,7 +141,7 @@ def test_a_float_beyond_full_scale_is_cut_and_no_number_is_silence(value: float)
         (b"", "0 bytes"),
         (PLAIN[:30], "inside its header"),
         (PLAIN[:12] + b"data" + bytes(100), "before its format"),
-        (riff(TONE, tag=0x55, channels=1, rate=24_000, bits=16), "0x0055"),
+        (riff(TONE, tag=0x161, channels=1, rate=24_000, bits=16), "0x0161"),
         (riff(TONE, tag=1, channels=0, rate=24_000, bits=16), "0 channels"),
         (riff(TONE, tag=1, channels=1, rate=5, bits=16), "5 Hz"),
         (riff(TONE, tag=1, channels=1, rate=24_000, bits=12 * 8), "96 bits"),
@@ -168,3 +169,36 @@ def test_a_damaged_wav_is_played_or_refused_and_never_grows(data: st.DataObject)
     except BadContent:
         return
     assert sum(frame.samples for frame in frames) <= len(damaged)
+
+
+def compressed_wav(codec: str, rate: int) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="wav") as opened:
+        stream = opened.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        packed = np.frombuffer(s16(tone(1.0, rate)), "<i2").reshape(1, -1)
+        sound = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono")
+        sound.sample_rate, sound.pts = rate, 0
+        for item in (sound, None):
+            opened.mux(stream.encode(item))
+    return out.getvalue()
+
+
+@pytest.mark.spec("SPK-64")
+@pytest.mark.parametrize(
+    ("codec", "rate"),
+    [("adpcm_ima_wav", 24_000), ("adpcm_ms", 24_000), ("libmp3lame", 24_000), ("mp2", 24_000)],
+)
+def test_compressed_sound_in_a_wav_is_played_at_its_end(codec: str, rate: int) -> None:
+    data = compressed_wav(codec, rate)
+    out = floats(decoded(data))
+    assert 24_000 <= len(out) <= 27_000
+    assert pitch(out[2_000:22_000], 24_000) == pytest.approx(440, abs=2)
+    assert_cuts_do_not_matter(lambda: decoder(AudioFormat.WAV), data, sound_of, examples=5, one_by_one=200)
+
+
+@pytest.mark.spec("SPK-64")
+@pytest.mark.parametrize("label", [AudioFormat.WAV, AudioFormat.PCM, AudioFormat.MP3])
+def test_a_wav_for_broadcasting_is_known_by_its_mark(label: AudioFormat) -> None:
+    assert decoded(b"BW64" + PLAIN[4:], label) == TONE

@@ -6,10 +6,14 @@ import re
 import struct
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from voicemode.codecs.samples import TO_S16
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame, PcmFormat
+
+if TYPE_CHECKING:
+    from voicemode.codecs.whole import Whole
 
 UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFE)
 """What writers put into a `data` chunk when they do not know its size yet."""
@@ -20,7 +24,12 @@ MAX_CHUNK = 1 << 24
 so once in a million. Anything else there is sound too: its size was written too small."""
 
 EXTENSIBLE = 0xFFFE
+WAVES = (b"RIFF", b"RF64", b"BW64")
+COMPRESSED = frozenset({0x0002, 0x0011, 0x0031, 0x0050, 0x0055, 0x00FF})
+"""Two kinds of ADPCM, GSM, MPEG layers II and III, AAC: decoded at the end, as a whole."""
 MAX_FMT = 4096
+MAX_HEAD = 1 << 20
+"""Bytes that may stand before the format: pictures in tags stand behind the sound."""
 MAX_RATE_ERROR = (
     "its header says {rate} Hz and {channels} channels, allowed are 1,000-768,000 Hz and 1-32 channels"
 )
@@ -70,13 +79,24 @@ class Wav:
         self._value_bytes = 2
         self._to_s16: Callable[[bytes], bytes] = bytes
         self._begun = False
+        self._head = bytearray()
+        """All of it, until its first format is known."""
+        self._whole: Whole | None = None
 
     def feed(self, item: bytes) -> list[Frame]:
+        if self._whole is not None:
+            return self._whole.feed(item)
+        if self._format is None and not self._begun:
+            self._head += item
+            if len(self._head) > MAX_HEAD:
+                raise self._bad(f"a WAV whose format is not in its first {MAX_HEAD:,} bytes")
         self._held += item
         return self._run()
 
     def flush(self) -> list[Frame]:
         frames = self._run()
+        if self._whole is not None:
+            return self._whole.flush()
         if not self._begun:
             raise self._bad(f"the WAV ended inside its header, {len(self._held)} bytes are left over")
         pad = self._odd and not self._left and len(self._held) == 1
@@ -100,12 +120,12 @@ class Wav:
             self._skip -= dropped
             if not self._skip:
                 frames += steps[self._at]()
-            if (self._at, len(self._held), self._skip) == before:
+            if self._whole is not None or (self._at, len(self._held), self._skip) == before:
                 return frames
 
     def _riff(self) -> list[Frame]:
         if len(self._held) >= 12:
-            if bytes(self._held[:4]) not in (b"RIFF", b"RF64") or self._held[8:12] != b"WAVE":
+            if bytes(self._held[:4]) not in WAVES or self._held[8:12] != b"WAVE":
                 raise self._bad(f"no WAV: it begins with {bytes(self._held[:12]).hex(' ')}")
             del self._held[:12]
             self._at = _At.CHUNK
@@ -152,6 +172,9 @@ class Wav:
         tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
         if tag == EXTENSIBLE and len(body) >= 26:
             tag = int.from_bytes(body[24:26], "little")
+        if tag in COMPRESSED and not self._begun:
+            self._hand_over()
+            return
         convert = TO_S16.get((tag, (bits + 7) // 8))
         if convert is None:
             raise self._bad(
@@ -162,6 +185,15 @@ class Wav:
         except ValueError:
             raise self._bad(MAX_RATE_ERROR.format(rate=rate, channels=channels)) from None
         self._value_bytes, self._to_s16 = (bits + 7) // 8, convert
+        self._head.clear()
+
+    def _hand_over(self) -> None:
+        from voicemode.codecs.whole import Whole
+
+        self._whole = Whole("wav", self._engine)
+        self._whole.feed(bytes(self._head))
+        self._head.clear()
+        self._held.clear()
 
     def _sound(self) -> list[Frame]:
         assert self._format is not None
@@ -183,7 +215,7 @@ class Wav:
             return []
         name = bytes(self._held[start : start + 4])
         size = int.from_bytes(self._held[start + 4 : start + 8], "little")
-        if name in (b"RIFF", b"RF64"):
+        if name in WAVES:
             del self._held[:start]
             self._left, self._at = 0, _At.RIFF
         elif CHUNK_NAME.fullmatch(name) and size < MAX_CHUNK:
