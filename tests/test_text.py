@@ -143,6 +143,9 @@ def test_no_word_of_a_long_line_is_lost(mark: str) -> None:
         "Smith et al. wrote it on Jan. 5.",
         "See example.com for more.",
         "She has a Ph.D. in physics.",
+        "He has a B.Sc. in physics.",
+        "See Eq. 4 in Sec. 3.",
+        "Voici Mme. Durand.",
         "Ж. Б. Пушкин.",
         "Nimm z. B. Nr. 5 bzw. Nr. 6 usw. mit.",
     ],
@@ -168,6 +171,13 @@ def test_what_only_looks_like_an_end_ends_no_sentence(sentence: str) -> None:
 )
 def test_ends_are_ends_with_what_closes_them(sentence: str) -> None:
     assert said(f"{sentence} Next one.") == [sentence, "Next one."]
+
+
+@pytest.mark.spec("SPK-26")
+def test_a_full_stop_behind_a_figure_makes_it_the_third_where_it_is_written_so() -> None:
+    text = "Am 3. Mai kam er. Dann ging er."
+    assert said(text, reading=Reading(language="de")) == ["Am 3. Mai kam er.", "Dann ging er."]
+    assert said(text)[0] == "Am 3."
 
 
 @pytest.mark.spec("SPK-27")
@@ -291,6 +301,15 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("[wiki](https://a.b/C_(d)) ok", ["wiki ok."]),
         ('[t](u "Title") ok', ["t ok."]),
         ("[`code`](u) ok", ["code ok."]),
+        (
+            "All *.py and src/**/*.ts files",
+            ["All star dot py and src slash star star slash star dot T S files."],
+        ),
+        (
+            "See *it*, **src/**, **.env** and **/etc/hosts**.",
+            ["See it, src slash, dot env and slash etc slash hosts."],
+        ),
+        ("$x^2$, $n$ and $$E = m$$ cost $5 or 6$.", ["x to the power of 2, n and E equals m cost $5 or 6$."]),
         ("[**bold**](u) ok", ["bold ok."]),
         ("![a picture](p.png)", ["a picture."]),
         ("[![badge](b.svg)](u) ok", ["badge ok."]),
@@ -482,6 +501,7 @@ TABLE = "| test | time | result |\n|---|---|---|\n| lint | 5 | good |\n| types |
         ("| a | b | c |\n|---|---|---|\n| 1 | 2 |", ["a, b, c.", "1, 2."]),
         ("| a | b | c |\n|---|---|---|\n\nAfter.", ["a, b, c.", "After."]),
         ("| a | b | c |\n| 1 | 2 | 3 |", ["a, b, c.", "1, 2, 3."]),
+        ("| a | b | c |\n|-|-|-|\n| | 2 | |\n| | | |\n| 1 | | 3 |", ["b 2.", "1, c 3."]),
         ("| a | b | c |", ["a, b, c."]),
         ("| a | b | c |\n```\nx\n```\n| d |", ["a, b, c.", "There is a code block.", "d."]),
         ("| name | a \\| b | c |\n|---|---|---|\n| 1 | 2 | 3 |", ["1, a pipe b 2, c 3."]),

@@ -26,9 +26,18 @@ _FOOTNOTE = re.compile(r"(?<=\S)\[\^\d{1,3}\](?!:)|^\s*\[\^[\w-]{1,40}\]:\s")
 _ALERT = re.compile(r"\[!(\w+)\][+-]?(?=\s*(\S?))")
 """The first line of a note of GitHub's: `> [!NOTE]`."""
 _REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]+)\]\[[^\[\]]*\]")
-_BARE_URL = re.compile(r"""<?https?://(?:[^\s/@]*@)?(?:www\.)?([^\s/>)\]?#"']+)[^\s>)\]"']*>?""")
-_CODE = re.compile(r"`+([^`]*)`+|(?<=\()(\*)(?=\))")
-"""Code, and the star of `COUNT(*)`, which is no emphasis."""
+_BARE_URL = re.compile(
+    r"""<?(?:(?:https?|ftps?|wss?|ssh|git)://(?:[^\s/@]*@)?(?:www\.)?|(?<![\w./@-])www\.)"""
+    r"""([^\s/>)\]?#"']+)[^\s>)\]"']*>?"""
+)
+_FILE_URL = re.compile(r"\bfile://(?=/)")
+_CODE = re.compile(
+    r"`+([^`]*)`+|((?<=\()\*(?=\))|(?<![\w*])\*(?=\.\w+(?![\w*]))|(?<![\w*])\*\*(?=/\*)|(?<=/)\*{1,2}(?=/|\.\w))"
+)
+"""Code, and the stars of `COUNT(*)`, `*.py` and `src/**/*.ts`, which are no emphasis."""
+_MATH = re.compile(r"(?<![\w$\\])(\$\$?)(?=[^\s$])([^$]*)(?<![\s\\])\1(?![\w$])")
+_FORMULA = re.compile(r"[\\^={}]|^\w(?:_\w)?$")
+_MAIL = re.compile(r"<(?:mailto:)?([^\s<>@]+@[^\s<>@]+)>")
 _ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 _INLINE = "a|abbr|b|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var|wbr"
@@ -105,7 +114,7 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
     line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
     line = _LINK.sub(r"\1", _IMAGE.sub(r"\1", line))
     line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _FOOTNOTE.sub("", line)))
-    line = _cells(_BARE_URL.sub(_host, line))
+    line = _cells(_BARE_URL.sub(_host, _FILE_URL.sub("", _MAIL.sub(r"\1", _MATH.sub(_formula, line)))))
     line = _powers(line)
     line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
     line = _ENTITY.sub(lambda entity: _speakable(html.unescape(entity.group())), line)
@@ -165,6 +174,11 @@ def _cells(line: str) -> str:
     return line.replace(" | ", ", ")
 
 
+def _formula(match: re.Match[str]) -> str:
+    """A formula without its dollars; prices keep theirs."""
+    return match[2] if _FORMULA.search(match[2]) else match.group()
+
+
 def _host(match: re.Match[str]) -> str:
     """A bare address is read by its host; the sentence keeps the mark that followed the address."""
     url = match.group().rstrip(">")
@@ -186,7 +200,9 @@ def _sound(text: str, at: int) -> str:
         return character if joins_letters(text, at) else ""
     if kind in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp"):
         return " "
-    if kind == "So" and not ("\xa0" <= character <= "\xff" or "\u2100" <= character <= "\u214f"):
+    if character == "ℹ" or (
+        kind == "So" and not ("\xa0" <= character <= "\xff" or "\u2100" <= character <= "\u214f")
+    ):
         return " "
     if (
         "\ufe00" <= character <= "\ufe0f"

@@ -34,11 +34,14 @@ _ONE_WORD = {
 """Written with a capital inside and said as one word that every voice knows."""
 
 _RUN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HASH = re.compile(r"[0-9a-f]{7,64}|[0-9A-F]{7,64}")
+_HASH = re.compile(r"[0-9a-f]{7,128}|[0-9A-F]{7,128}")
+_DIGEST = re.compile(r"(?:(.+)@)?((?:sha|md|blake)\d\w{0,3})[:=-]([0-9a-fA-F]{32,128})")
+_RANGE = re.compile(r"([^./\\][^/\\]*?)\.{2,3}([^./\\][^/\\]*)")
 _WORD_AND_NUMBER = re.compile(r"[a-fA-F]{3,}\d{1,3}|\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]+)")
 _MAIL = re.compile(r"([\w.+-]+)@(\w[\w-]*(?:\.[\w-]+)+)")
+_REMOTE = re.compile(r"([\w.+-]+@\w[\w-]*(?:\.[\w-]+)+):([\w~.][\w./~-]*)")
 _IP = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/(\d{1,2}))?")
 _PORT = re.compile(
     r"(localhost|[\w.-]+\.(?:ai|app|co|com|de|dev|io|internal|lan|local|net|org|uk)):(\d{2,5})"
@@ -53,7 +56,7 @@ _DIMENSIONS = re.compile(r"(\d+)[x×](\d+)")
 _TIMES = re.compile(r"(\d+(?:\.\d+)?)[x×]")
 _SHARP = re.compile(r"([A-Z])#")
 _DOTTED = re.compile(r"\.?[\w*~+-]+(?:\.[\w*~+-]+)*", re.ASCII)
-_INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
+_INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|[BMD]\.[A-Z][a-z]{1,3}")
 _VOWEL = re.compile(r"[aeiouy0-9]", re.IGNORECASE)
 _SPELLED = frozenset({"ai", "api", "cpp", "io", "ui", "yml", "exe", "avi", "aac"})
 _SAID = {"txt": "text", "*": "star", "**": "star star", "~": "tilde", "..": "dot dot", ".": "dot"}
@@ -100,6 +103,13 @@ def _number(name: str) -> str:
     """Hashes, UUIDs, versions, sizes and factors."""
     if _is_hash(name):
         return _spelled(name)
+    if digest := _DIGEST.fullmatch(name):
+        what = f"{say_name(digest[1])} at {digest[2]}" if digest[1] else digest[2]
+        return f"{what} {_spelled(digest[3])}"
+    if (ends := _RANGE.fullmatch(name)) and all(re.search(r"\d", end) for end in ends.groups()):
+        return f"{say_name(ends[1])} to {say_name(ends[2])}"
+    if name[0] == "." and name[1:].isdecimal():
+        return f"point {name[1:]}"
     if _UUID.fullmatch(name):
         return f"UUID {_spelled(name)}"
     if hexadecimal := _HEX.fullmatch(name):
@@ -125,6 +135,8 @@ def _address(name: str) -> str:
     if mail := _MAIL.fullmatch(name):
         local = mail[1].replace(".", " dot ").replace("+", " plus ").replace("_", " underscore ")
         return f"{' '.join(local.split())} at {_dotted(mail[2])}"
+    if remote := _REMOTE.fullmatch(name):
+        return f"{_address(remote[1])} {say_name(remote[2])}"
     if address := _IP.fullmatch(name):
         said = address[1].replace(".", " dot ")
         said += f" port {address[2]}" if address[2] else ""
@@ -206,7 +218,9 @@ def _camel(part: str) -> str:
 def _is_hash(name: str) -> bool:
     if not _HASH.fullmatch(name):
         return False
-    return len(name) in (32, 40, 64) or (not name.isalpha() and not _WORD_AND_NUMBER.fullmatch(name))
+    return len(name) in (32, 40, 56, 64, 96, 128) or (
+        not name.isalpha() and not _WORD_AND_NUMBER.fullmatch(name)
+    )
 
 
 def _spelled(digits: str, *, most: int = SHOWN_HASH_CHARACTERS) -> str:

@@ -98,6 +98,7 @@ _KOKORO_LANGUAGES = {
     "p": "pt",
     "z": "zh",
 }
+_ORDINAL_STOPS = frozenset("cs da de et fi hr hu is lv nb nn no pl sk sl sr tr".split())  # noqa: SIM905
 _TAG = re.compile(r"([a-z]{2})(?:[-_+][\w+-]+)?", re.IGNORECASE)
 
 
@@ -116,6 +117,11 @@ class Reading:
     @property
     def english(self) -> bool:
         return self.language is None or _primary(self.language) == "en"
+
+    @property
+    def ordinals(self) -> bool:
+        """Whether `3.` is the third."""
+        return self.language is not None and _primary(self.language) in _ORDINAL_STOPS
 
     def line(self, line: str, *, at_start: bool) -> str:
         """One line, or a sentence of it, as it is read aloud."""
@@ -191,4 +197,6 @@ def _chunk(chunk: re.Match[str], *, english: bool) -> str:
     if parts is None or not any(map(str.isalnum, parts["core"])):
         return chunk.group()
     core = say_name(parts["core"]) if english else say_plain_name(parts["core"])
-    return f"{parts['before']}{core}{parts['after']}"
+    # `read(x).close` goes on behind a bracket.
+    apart = " " if core.startswith("dot ") and chunk.string[: chunk.start()].endswith((")", "]")) else ""
+    return f"{apart}{parts['before']}{core}{parts['after']}"

@@ -15,7 +15,9 @@ WIDE_CLAUSE_ENDS = ("，", "；", "：", "、")
 ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
 _ABBREVIATION = re.compile(
     r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
-    r"|approx|resp|dept|inc|ltd|co|mt|bzw|usw|ggf|nr|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
+    r"|approx|resp|dept|inc|ltd|co|mt|eqs?|secs?|ch|eds?|ave|incl|excl|ver|[bmd]\.(?:sc|eng|ed|phil)"
+    r"|bzw|usw|ggf|nr|abs|evtl|inkl|exkl|zzgl|bspw|vgl|sog|mme|mlle|sra|srta|dra|uds?|núm|págs?|bijv|sig|ecc"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
 )
 """Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
 
@@ -62,8 +64,9 @@ def is_whole(line: str) -> bool:
     )
 
 
-def sentence_end(line: str, *, start: int) -> int:
-    """Where a sentence ends in the last word of `line`, which is complete; 0: it does not."""
+def sentence_end(line: str, *, start: int, ordinals: bool = False) -> int:
+    """Where a sentence ends in the last word of `line`, which is complete; 0: it does not. `ordinals`: `3.` may be
+    the third."""
     word = max(len(line) - 1, 0)
     while word > start and not line[word - 1].isspace():
         word -= 1
@@ -71,7 +74,11 @@ def sentence_end(line: str, *, start: int) -> int:
     if match is None:
         return 0
     bare = line[word : match.start()].strip("\"'“‘«(*_[`").lower()
-    return 0 if match.group().startswith(".") and _ABBREVIATION.fullmatch(bare) else match.end()
+    if match.group().startswith(".") and (
+        _ABBREVIATION.fullmatch(bare) or (ordinals and len(bare) < 3 and bare.isdecimal())
+    ):
+        return 0
+    return match.end()
 
 
 def cut_long(text: str, longest: int) -> list[str]:

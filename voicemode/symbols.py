@@ -43,7 +43,7 @@ _UNITS = {
 }
 _PER = {"s": "second", "sec": "second", "min": "minute", "h": "hour", "day": "day"}
 _UNCHANGED = ("hertz", "percent")
-_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+_NUMBER = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _QUANTITY = re.compile(
     rf"(?<![\w.,/:#-])(?:(?P<least>{_NUMBER})\s?[–-]\s?)?(?P<number>{_NUMBER})(?P<gap>\s?)(?P<unit>{_UNIT})"
@@ -96,6 +96,8 @@ _OPERATORS = {
     "÷": "divided by",
     "√": "square root of",
     "∞": "infinity",
+    "+=": "plus equals",
+    "-=": "minus equals",
     "=": "equals",
 }
 _OPERATOR = re.compile(
@@ -138,7 +140,7 @@ _NO_OPERANDS = {
 """Beside one of these (`import * as x`, `rm * now`), or beside capitals (`SELECT * FROM t`), a star is a star."""
 _LAST_STAR = re.compile(r"(?<=\w\s)\*(?=[.,;:!?)]?(?:\s|$))(?!\s\S)")
 
-_BEFORE_NUMBER = re.compile(r"(?<![^\s(])([-−~<>])(?=\d)")
+_BEFORE_NUMBER = re.compile(r"(?:(?<![^\s(])|(?<=\w)(,))([-−~<>])(?=\d)")
 _NUMBER_WORDS = {"-": "minus ", "−": "minus ", "~": "about ", "<": "less than ", ">": "more than "}
 
 NUMBER_SIGNS = (
@@ -191,6 +193,7 @@ def _mark(match: re.Match[str]) -> str:
 
 def numbers(text: str) -> str:
     """Dates, quantities, ranges and counted things."""
+    text = _BEFORE_NUMBER.sub(lambda found: f"{', ' if found[1] else ''}{_NUMBER_WORDS[found[2]]}", text)
     text = _NUMBER_SIGN.sub(_number_sign, _RAISED.sub(_power, text))
     text = _QUANTITY.sub(_quantity, _DATE.sub(_date, text))
     return re.sub(r"(?<=\d)\s?–\s?(?=\d)", " to ", _COUNTED.sub(r"\1 ", text))
@@ -227,8 +230,7 @@ def operators(text: str) -> str:
     for sign, said in _SIGNS:
         text = sign.sub(said, text)
     text = _OPERATOR.sub(lambda found: f" {_OPERATORS[found[1]]} ", text)
-    text = _LAST_STAR.sub("star", _BETWEEN.sub(_between, text))
-    return _BEFORE_NUMBER.sub(lambda found: _NUMBER_WORDS[found[1]], text)
+    return _LAST_STAR.sub("star", _BETWEEN.sub(_between, text))
 
 
 def once(text: str) -> str:
@@ -268,10 +270,9 @@ def _quantity(match: re.Match[str]) -> str:
 
 
 def _follows_the(match: re.Match[str]) -> bool:
-    """`the 90s` are years."""
-    return bool(
-        re.search(r"\bthe\s$", match.string[max(match.start() - 5, 0) : match.start()], re.IGNORECASE)
-    )
+    """`the 90s` and `'90s` are years."""
+    before = match.string[max(match.start() - 5, 0) : match.start()]
+    return bool(re.search(r"\bthe\s$|['’]$", before, re.IGNORECASE))
 
 
 def _date(match: re.Match[str]) -> str:

@@ -53,4 +53,4 @@ class Table:
         named = (
             f"{name} {cell}" if cell else "" for name, cell in zip(self._names[1:], row[1:], strict=True)
         )
-        return f"| {' | '.join((row[0] or self._names[0], *named))} |"
+        return f"| {' | '.join((row[0], *named))} |"

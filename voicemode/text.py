@@ -224,7 +224,8 @@ class Splitter:
         if self._reading.markdown and is_inside(self._line):
             return []
         bullet = BULLET.match(self._line) if marked else None
-        end = sentence_end(self._line, start=bullet.end() if bullet else 0)
+        start = bullet.end() if bullet else 0
+        end = sentence_end(self._line, start=start, ordinals=self._reading.ordinals)
         if not end:
             return []
         self._open_item = bool(bullet) or (self._open_item and not self._line_start)
