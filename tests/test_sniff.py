@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import struct
 
 import pytest
@@ -137,3 +138,22 @@ def test_a_header_behind_which_nothing_can_be_decoded_is_no_sound(kind: AudioFor
     assert not_sound(bytes(head), "") is None
     head[at] ^= 0x5A
     assert "damaged header" in (not_sound(bytes(head), "") or "")
+
+
+@pytest.mark.spec("BAT-24")
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (gzip.compress(b'{"error": "x"}'), "gzip"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "PNG"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "JPEG"),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3", "PDF"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0", "ZIP"),
+        ("\ufeff<html>".encode("utf-16-le"), "UTF-16"),
+        ("<html><title>Ung\xfcltig</title>".encode("latin-1"), "HTML"),
+        ('{"fehler": "ung\xfcltig"}'.encode("latin-1"), "JSON"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["", "audio/pcm"])
+def test_files_and_pages_of_other_kinds_are_no_sound(head: bytes, found: str, content_type: str) -> None:
+    assert found in (not_sound(head, content_type) or "")

@@ -32,6 +32,19 @@ _WAVES = (b"RIFF", b"RF64", b"BW64")
 _MAGICS = (*_WAVES, b"OggS", b"fLaC", b"ID3")
 _OGG_PAGE_HEADER, _OGG_LACING = 27, 255
 
+_FILES = (
+    (b"\x1f\x8b\x08", "a compressed file (gzip)"),
+    (b"\x89PNG\r\n\x1a\n", "a picture (PNG)"),
+    (b"\xff\xd8\xff", "a picture (JPEG)"),
+    (b"GIF8", "a picture (GIF)"),
+    (b"%PDF-", "a PDF"),
+    (b"PK\x03\x04", "a ZIP file"),
+    (b"\xff\xfe<\0!\0", "a page (UTF-16)"),
+    (b"\xff\xfe<\0h\0", "a page (UTF-16)"),
+    (b'\xff\xfe{\0"\0', "JSON (UTF-16)"),
+)
+"""Files that some server sends instead of sound, and that would be noise."""
+
 _CONTAINERS = (
     (4, b"ftyp", "mov"),
     (0, b"\x1a\x45\xdf\xa3", "matroska"),
@@ -131,9 +144,12 @@ def not_sound(head: bytes, content_type: str) -> str | None:
     found = sniff(head)
     if found is not None:
         return f"{found} with a damaged header" if _damaged(head, found) else None
+    file = next((what for magic, what in _FILES if head.startswith(magic)), None)
+    if file is not None:
+        return file
     text = _as_text(head[:SNIFF_BYTES])
     if text is None:
-        return None
+        return _old_page(head[:SNIFF_BYTES])
     kind = _shape(text)
     if kind is None and (_is_text_type(content_type) or _is_prose(text)):
         kind = "plain text"
@@ -160,6 +176,14 @@ def _as_text(head: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return text.strip() if all(letter.isprintable() or letter in "\t\r\n\f" for letter in text) else None
+
+
+def _old_page(head: bytes) -> str | None:
+    """A page or a document in an encoding of one byte for each letter."""
+    text = head.decode("cp1252", errors="replace").strip()
+    kind = _shape(text) if text[:1] in ("<", "{") else None
+    printable = all(letter.isprintable() or letter in "\t\r\n\f" for letter in text)
+    return f"{kind}: {_excerpt(text)!r}" if kind and printable else None
 
 
 _SHAPES = (
