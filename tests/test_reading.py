@@ -88,6 +88,7 @@ def test_paths_and_file_names_are_said_with_their_marks(written: str, said: str)
         ("83db48f..bf269f4", "8 3 D B 4 8 F to B F 2 6 9 F 4"),
         ("v1.2.2...v1.2.3", "version 1 point 2 point 2 to version 1 point 2 point 3"),
         ("Wait...what", "Wait...what"),
+        ("f(*args, **kwargs)", "f(star args, star star kwargs)"),
         ("C# and F# and C++", "C sharp and F sharp and C plus plus"),
     ],
 )
@@ -150,6 +151,7 @@ def test_words_with_capitals_of_their_own_stay(word: str) -> None:
         ("ssh://git@example.com/a/b", "example dot com"),
         ("<mailto:ann@example.com>", "ann at example dot com"),
         ("file:///etc/hosts", "slash etc slash hosts"),
+        ("`http://127.0.0.1:8880/v1/audio`", "127 dot 0 dot 0 dot 1 port 8880"),
         ("http://localhost:8080/a", "localhost port 8080"),
         ("127.0.0.1:8080", "127 dot 0 dot 0 dot 1 port 8080"),
         ("10.0.0.0/8", "10 dot 0 dot 0 dot 0 slash 8"),

@@ -76,6 +76,11 @@ def is_row(line: str) -> bool:
     return line.lstrip().startswith("|")
 
 
+def begins_block(line: str) -> bool:
+    """Whether nothing that is open above goes on in `line`."""
+    return is_row(line) or any(mark.match(line) for mark in (FENCE, HEADING, BULLET, _QUOTE))
+
+
 def is_rule(line: str) -> bool:
     """A line of dashes, or the line under the names of a table's columns."""
     return bool(_RULE.fullmatch(line))

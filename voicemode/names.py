@@ -41,6 +41,7 @@ _WORD_AND_NUMBER = re.compile(r"[a-fA-F]{3,}\d{1,3}|\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]+)")
 _MAIL = re.compile(r"([\w.+-]+)@(\w[\w-]*(?:\.[\w-]+)+)")
+_URL = re.compile(r"[a-z]{2,5}://(?:[^\s/@]*@)?(?:www\.)?([^\s/?#\"'`]*\w)(?:[/?#].*)?")
 _REMOTE = re.compile(r"([\w.+-]+@\w[\w-]*(?:\.[\w-]+)+):([\w~.][\w./~-]*)")
 _IP = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/(\d{1,2}))?")
 _PORT = re.compile(
@@ -56,6 +57,7 @@ _DIMENSIONS = re.compile(r"(\d+)[x×](\d+)")
 _TIMES = re.compile(r"(\d+(?:\.\d+)?)[x×]")
 _SHARP = re.compile(r"([A-Z])#")
 _DOTTED = re.compile(r"\.?[\w*~+-]+(?:\.[\w*~+-]+)*", re.ASCII)
+_STARRED = re.compile(r"(\*{1,2})([A-Za-z_]\w*)")
 _INITIALS = re.compile(r"[A-Za-z](?:\.[A-Za-z])+|[BMD]\.[A-Z][a-z]{1,3}")
 _VOWEL = re.compile(r"[aeiouy0-9]", re.IGNORECASE)
 _SPELLED = frozenset({"ai", "api", "cpp", "io", "ui", "yml", "exe", "avi", "aac"})
@@ -108,6 +110,8 @@ def _number(name: str) -> str:
         return f"{what} {_spelled(digest[3])}"
     if (ends := _RANGE.fullmatch(name)) and all(re.search(r"\d", end) for end in ends.groups()):
         return f"{say_name(ends[1])} to {say_name(ends[2])}"
+    if starred := _STARRED.fullmatch(name):
+        return f"{' '.join(['star'] * len(starred[1]))} {say_name(starred[2])}"
     if name[0] == "." and name[1:].isdecimal():
         return f"point {name[1:]}"
     if _UUID.fullmatch(name):
@@ -132,6 +136,8 @@ def _number(name: str) -> str:
 
 def _address(name: str) -> str:
     """E-mail, IP addresses, hosts with their port."""
+    if url := _URL.fullmatch(name):
+        return say_name(url[1])
     if mail := _MAIL.fullmatch(name):
         local = mail[1].replace(".", " dot ").replace("+", " plus ").replace("_", " underscore ")
         return f"{' '.join(local.split())} at {_dotted(mail[2])}"

@@ -14,6 +14,7 @@ from voicemode.markdown import (
     BULLET,
     FENCE,
     HEADING,
+    begins_block,
     closes_fence,
     is_in_tag,
     is_inside,
@@ -166,7 +167,14 @@ class Splitter:
         return character.islower() or (self._open >= WRAPPED_LINE_CHARACTERS and character.isalnum())
 
     def _end_line(self, *, final: bool = False) -> list[str]:
-        if self._tag_goes_on() and not final:
+        before, newline, tail = self._line.rpartition("\n")
+        if newline and (begins_block(tail) or not tail.strip()):
+            # What was open never closed.
+            self._line = before
+            pieces = self._end_line(final=True) + self._close()
+            self._line = tail
+            return pieces + self._end_line(final=final)
+        if self._goes_on_below() and not final:
             self._line += "\n"
             return []
         line, self._line = self._line, ""
@@ -188,10 +196,13 @@ class Splitter:
         self._open_item = bool(marked and BULLET.match(line)) or (self._open_item and not at_start)
         return self._gather(self._read(line, at_start=at_start), going_on=len(line))
 
-    def _tag_goes_on(self) -> bool:
-        """Up to a blank line."""
-        marked = self._fence is None and self._reading.markdown
-        return marked and not self._line.endswith("\n") and is_in_tag(self._line)
+    def _goes_on_below(self) -> bool:
+        """A tag or a link, up to a blank line. Rows of tables and headings have one line."""
+        line = self._line
+        if self._fence is not None or not self._reading.markdown:
+            return False
+        one_line = self._line_start and (is_row(line) or HEADING.match(line))
+        return is_in_tag(line) or (is_inside(line) and not one_line)
 
     def _read(self, text: str, *, at_start: bool) -> str:
         said = self._reading.line(text, at_start=at_start)
