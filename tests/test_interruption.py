@@ -158,6 +158,15 @@ def test_words_decide_at_once(sign: Sign, verdict: Verdict) -> None:
         ("Arrête !", "fr"),
         ("¡Espera!", "es"),
         ("Halt", None),
+        ("Please stop.", "en"),
+        ("Okay, stop!", None),
+        ("Hey, wait. Wait!", "en"),
+        ("Stop talking, please.", "en"),
+        ("Stop now.", "en"),
+        ("Hold on a second.", "en"),
+        ("Bitte aufhören.", "de"),
+        ("Arrête, s'il te plaît.", "fr"),
+        ("Para ya, por favor.", "es"),
     ],
 )
 def test_a_word_that_asks_for_silence_is_known(text: str, language: str | None) -> None:
@@ -183,7 +192,16 @@ def test_an_assent_is_known(text: str, language: str | None) -> None:
 
 @pytest.mark.spec("LSN-52")
 @pytest.mark.parametrize(
-    "text", ["No.", "What?", "Stop the tests first", "Yeah, but why?", "okay stop the server"]
+    "text",
+    [
+        "No.",
+        "What?",
+        "Stop the tests first",
+        "Yeah, but why?",
+        "okay stop the server",
+        "Please.",
+        "Now, please",
+    ],
 )
 def test_other_words_are_words(text: str) -> None:
     assert meaning(text, "en") is Sign.WORDS

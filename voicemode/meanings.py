@@ -6,13 +6,22 @@ from voicemode.interruption import Sign
 
 STOPS = {
     "en": "stop; wait; cancel; quiet; silence; enough; hold on; hang on; shut up; be quiet; stop it; stop talking; "
-    "stop please; wait a minute; wait a second; one moment; that's enough; never mind",
+    "stop speaking; wait a minute; wait a second; hold on a second; hold on a minute; one moment; "
+    "just a moment; that's enough; never mind",
     "de": "stopp; stop; halt; warte; warte mal; warten; moment; moment mal; ruhe; sei still; schluss; genug; "
-    "abbrechen; hör auf",
+    "abbrechen; aufhören; hör auf; sei ruhig",
     "fr": "stop; arrête; arrêtez; attends; attendez; silence; tais-toi; ça suffit; annule",
     "es": "para; alto; espera; basta; silencio; cállate; cancela; un momento",
 }
 """Phrases that ask for silence, apart by semicolons."""
+
+COURTESIES = {
+    "en": "please; now; right now; okay; ok; hey; oh",
+    "de": "bitte; jetzt; okay; ok; hey; mal",
+    "fr": "s'il te plaît; s'il vous plaît; maintenant; ok; hé; oh",
+    "es": "por favor; ya; ahora; ok; oye",
+}
+"""What may stand beside them and changes nothing: "please stop", "okay, wait"."""
 
 ASSENTS = {
     "en": "mhm; mm; mmm; mm-hmm; mmhmm; mm hmm; hmm; hm; uh-huh; uh huh; uhhuh; uh; um; ah; aha; oh; yeah; yep; yes; "
@@ -22,6 +31,9 @@ ASSENTS = {
     "es": "mhm; hm; sí; si; ya; vale; claro; ok; ajá; aja; bueno; bien; ah; eh; entiendo",
 }
 """What a listener says to show that they listen."""
+
+LONGEST_PHRASE = 4
+"""In words."""
 
 
 def meaning(text: str, language: str | None = None) -> Sign:
@@ -33,7 +45,8 @@ def meaning(text: str, language: str | None = None) -> Sign:
     if not words:
         return Sign.QUIET
     known = (language or "").lower().replace("_", "-").split("-")[0]
-    if _made_of(words, _phrases(STOPS, known)):
+    courtesies = _phrases(COURTESIES, known)
+    if _made_of(words, _phrases(STOPS, known) | courtesies) and not _made_of(words, courtesies):
         return Sign.STOP_WORD
     return Sign.ASSENT if _made_of(words, _phrases(ASSENTS, known)) else Sign.WORDS
 
@@ -48,6 +61,7 @@ def _made_of(words: list[str], phrases: frozenset[tuple[str, ...]]) -> bool:
     reach = [True, *[False] * len(words)]
     for end in range(1, len(words) + 1):
         reach[end] = any(
-            reach[start] and tuple(words[start:end]) in phrases for start in range(max(end - 3, 0), end)
+            reach[start] and tuple(words[start:end]) in phrases
+            for start in range(max(end - LONGEST_PHRASE, 0), end)
         )
     return reach[-1]
