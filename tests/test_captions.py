@@ -24,6 +24,27 @@ from voicemode.captions import COMMON, FAREWELLS, SHORTEST_WORD_SECONDS, is_capt
         "Vielen Dank fürs Zuschauen!",
         "Merci d'avoir regardé.",
         "¡Gracias por ver el video!",
+        "Copyright WDR 2021",
+        "Sous-titrage ST' 501",
+        "Legendas pela comunidade Amara.org",
+        "Obrigado por assistir!",
+        "Sottotitoli e revisione a cura di QTSS",
+        "Ondertiteld door de gemeenschap",
+        "Undertexter av en grupp",
+        "Napisy stworzone przez widzów",
+        "İzlediğiniz için teşekkür ederim.",
+        "Субтитры сделал DimaTorzok",
+        "Редактор субтитров А. Синецкая",
+        "Продолжение следует...",
+        "ご視聴ありがとうございました。",
+        "请不吝点赞 订阅 转发 打赏支持明镜与点点栏目",
+        "字幕由志愿者提供",
+        "謝謝觀看！",
+        "시청해 주셔서 감사합니다.",
+        "ترجمة نانسي قنقر",
+        "شكرا على المشاهدة",
+        "Спасибо.",
+        "ありがとうございました。",
         "you",
         "Thank you.",
         "Bye.",
@@ -37,7 +58,20 @@ def test_a_caption_over_a_little_noise_is_no_answer(text: str) -> None:
 
 @pytest.mark.spec("LSN-38")
 @pytest.mark.parametrize(
-    "text", ["[Music]", "(silence)", "[BLANK_AUDIO]", "♪♪", "*coughs*", "(Musik) [Applaus]", "...", "<noise>"]
+    "text",
+    [
+        "[Music]",
+        "(silence)",
+        "[BLANK_AUDIO]",
+        "♪♪",
+        "*coughs*",
+        "(Musik) [Applaus]",
+        "...",
+        "<noise>",
+        "（音楽）",
+        "【拍手】",
+        "。。。",
+    ],
 )
 @pytest.mark.parametrize("voice", [0.1, 30.0])
 def test_a_note_on_a_sound_is_no_answer_however_much_voice_there_was(text: str, voice: float) -> None:
@@ -47,7 +81,15 @@ def test_a_note_on_a_sound_is_no_answer_however_much_voice_there_was(text: str, 
 @pytest.mark.spec("LSN-38")
 @pytest.mark.parametrize(
     ("text", "voice"),
-    [("Thank you.", 0.5), ("Bye.", 0.3), ("Thank you very much.", 0.95), ("You.", 0.3), ("Danke.", 0.35)],
+    [
+        ("Thank you.", 0.5),
+        ("Bye.", 0.3),
+        ("Thank you very much.", 0.95),
+        ("You.", 0.3),
+        ("Danke.", 0.35),
+        ("ありがとうございました。", 0.9),
+        ("Спасибо.", 0.45),
+    ],
 )
 def test_a_phrase_that_people_do_say_is_an_answer_once_there_is_voice_enough_for_it(
     text: str, voice: float
@@ -58,7 +100,23 @@ def test_a_phrase_that_people_do_say_is_an_answer_once_there_is_voice_enough_for
 
 @pytest.mark.spec("LSN-38")
 @pytest.mark.parametrize(
-    "text", ["Yes.", "No.", "Ja", "OK", "2", "sí", "Stop!", "(I think) yes", "go to amara"]
+    "text",
+    [
+        "Yes.",
+        "No.",
+        "Ja",
+        "OK",
+        "2",
+        "sí",
+        "Stop!",
+        "(I think) yes",
+        "go to amara",
+        "はい。",
+        "对",
+        "Да.",
+        "字幕",
+        "네",
+    ],
 )
 @pytest.mark.parametrize("voice", [0.09, 1.0])
 def test_other_words_are_answers_however_short(text: str, voice: float) -> None:

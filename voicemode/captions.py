@@ -23,10 +23,17 @@ WEAK_DECIBELS = 6.0
 _CREDITS = re.compile(
     r"amara\.?\s*org|untertitel(ung)?\b.*\b(zdf|ard|wdr|swr|funk|im auftrag|community|von)\b|"
     r"\bsubtit(les?|led|ling)\b.*\bby\b|\bsous-titr\w*\b.*\b(par|réalis|radio)|\bsubt[ií]tulos?\b.*\b(por|de la)\b|"
-    r"\bcaption(s|ed|ing)\b.*\bby\b|\btranscri(bed|ption|pt)\b.*\bby\b",
+    r"\bcaption(s|ed|ing)\b.*\bby\b|\btranscri(bed|ption|pt)\b.*\bby\b|"
+    r"\bsous-titrage\b.*\bst\b|^copyright (wdr|swr|ndr|zdf)\b|\bsottotitoli\b.*\b(di|a cura|creati)\b|"
+    r"\blegendas?\b.*\b(por|pela)\b|\bondertitel\w*\b.*\b(door|van)\b|\bundertext\w*\b.*\b(av|från)\b|"
+    r"\btekst(et|ing)\b.*\b(av|af)\b|\bnapisy\b.*\b(stworzone|przez)\b|\baltyazı\b.*\bm\.?\s*k\b|"
+    r"субтитр\w*\b.*\b(сделал|делал|создавал|подогнал|редактировал|dimatorzok|синецк\w+)|редактор субтитров|"
+    r"字幕.*(由|提供|志[愿願]者|by|[:：])|[点點][赞贊].*[订訂][阅閱]|자막.*(by|제공|제작)|ترجمة نانسي",
     re.IGNORECASE,
 )
-_SOUNDS = re.compile(r"(\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>|[♪♫🎵🎶\s.…,!-])+")
+_SOUNDS = re.compile(
+    r"(\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>|（[^）]*）|【[^】]*】|［[^］]*］|[♪♫🎵🎶\s.…,!、。-])+"
+)
 
 FAREWELLS = frozenset(
     (
@@ -55,6 +62,43 @@ FAREWELLS = frozenset(
         "gracias por ver el vídeo",
         "suscríbete al canal",
         "suscribete al canal",
+        "obrigado por assistir",
+        "obrigada por assistir",
+        "inscrevase no canal",
+        "grazie per la visione",
+        "grazie per aver guardato il video",
+        "iscrivetevi al canale",
+        "bedankt voor het kijken",
+        "tack för att ni tittade",
+        "tak fordi du så med",
+        "takk for at du så på",
+        "kiitos kun katsoitte",
+        "dziękuję za uwagę",
+        "dziękuję za oglądanie",
+        "děkuji za pozornost",
+        "izlediğiniz için teşekkürler",
+        "izlediğiniz için teşekkür ederim",
+        "abone olmayı unutmayın",
+        "спасибо за просмотр",
+        "спасибо за внимание",
+        "продолжение следует",
+        "подписывайтесь на канал",
+        "дякую за перегляд",
+        "ご視聴ありがとうございました",
+        "ご清聴ありがとうございました",
+        "最後までご視聴いただきありがとうございます",
+        "チャンネル登録お願いします",
+        "チャンネル登録をお願いいたします",
+        "谢谢观看",
+        "謝謝觀看",
+        "感谢观看",
+        "感謝觀看",
+        "谢谢收看",
+        "謝謝收看",
+        "시청해주셔서 감사합니다",
+        "시청해 주셔서 감사합니다",
+        "구독과 좋아요 부탁드립니다",
+        "شكرا على المشاهدة",
     )
 )
 """What nobody says to an assistant."""
@@ -81,6 +125,23 @@ COMMON = frozenset(
         "au revoir",
         "gracias",
         "adiós",
+        "obrigado",
+        "obrigada",
+        "grazie",
+        "dank je wel",
+        "bedankt",
+        "tack",
+        "tak",
+        "dziękuję",
+        "teşekkürler",
+        "спасибо",
+        "дякую",
+        "ありがとうございました",
+        "ありがとうございます",
+        "谢谢",
+        "謝謝",
+        "감사합니다",
+        "شكرا",
     )
 )
 """What people do say, and recognisers make of nothing too."""
