@@ -69,6 +69,11 @@ def test_what_is_known_of_a_speaker_outlives_the_turn() -> None:
         ("Das ist gut.", "de"),
         ("C'est bon.", "fr"),
         ("Está bien.", "es"),
+        ("我想要这个。", "zh"),
+        ("これですか？", "ja"),
+        ("彼は「はい。」", "ja"),
+        ("هل تريد هذا؟", "ar"),
+        ("ठीक है।", "hi"),
     ],
 )
 def test_a_whole_sentence_is_finished(text: str, language: str | None) -> None:
@@ -93,6 +98,9 @@ def test_a_whole_sentence_is_finished(text: str, language: str | None) -> None:
         ("Je veux parce que mais", "fr"),
         ("Quiero pero", "es_ES"),
         ("Quiero pero", "xx"),
+        ("我想要，", "zh"),
+        ("それでは、", "ja"),
+        ("أنا أريد،", "ar"),
     ],
 )
 def test_in_mid_thought_more_will_come_whatever_mark_the_recogniser_has_put(

@@ -52,19 +52,20 @@ OPEN_WORDS = {
 _ALL_OPEN = frozenset(word for words in OPEN_WORDS.values() for word in words.split())
 _WORDS = re.compile(r"[\w'’-]+")
 _NUMBER = re.compile(r"\d[\d.,:/-]*")
-_LOOSE_ENDS = (",", ";", ":", "-", "–", "—", "…", "...", "(", "…")
-_ENDS = (".", "!", "?", "。", "！", "？")
+_LOOSE_ENDS = (",", ";", ":", "-", "–", "—", "…", "...", "(", "，", "、", "；", "：", "،", "؛")
+_ASKING = ("?", "？", "؟")
+_ENDS = (".", "!", "。", "．", "！", "।", "۔", *_ASKING)
 
 
 def thought(text: str, language: str | None = None) -> Thought:
     """Whether `text` sounds finished; `language` (BCP 47) chooses the table, None and others mean all of them."""
-    bare = text.strip().rstrip("\"'”’»)")
+    bare = text.strip().rstrip("\"'”’»)」』）")
     words = _WORDS.findall(bare.casefold())
     if not words:
         return Thought.UNKNOWN
     table = OPEN_WORDS.get((language or "").lower().replace("_", "-").split("-")[0])
     dangling = frozenset(table.split()) if table else _ALL_OPEN
-    asked = bare.endswith(("?", "？"))
+    asked = bare.endswith(_ASKING)
     if bare.endswith(_LOOSE_ENDS) or (words[-1] in dangling and not asked) or _counting(bare):
         return Thought.OPEN
     return Thought.FINISHED if bare.endswith(_ENDS) else Thought.UNKNOWN
