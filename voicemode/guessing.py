@@ -27,7 +27,7 @@ class Guess:
     """The request that is under way or answered, one at a time. Leaving the block drops it.
 
     `ask` None never asks, and without `ahead` only what is `needed` is asked for; for that `ask_needed` takes the place
-    of `ask`. A failure is no news here: at the end of the turn it is asked again.
+    of `ask`. A failure before the turn ends is no news here: at its end the words are asked for again.
     """
 
     def __init__(self, ask: Ask | None = None, *, ahead: bool = True, ask_needed: Ask | None = None) -> None:
@@ -101,14 +101,14 @@ class Guess:
             task.add_done_callback(self._dropped.discard)
 
     async def answer(self, audio: Frame) -> Transcript | None:
-        """The words of exactly `audio`, if they were asked for: None when they were not or could not be had."""
-        if self._task is None or self._audio != audio:
+        """The words of exactly `audio`, if they were asked for: None when they were not or could not be had until now.
+        Raises `EngineError` when they were waited for: who has been too slow once is not waited for twice."""
+        task = self._task
+        if task is None or self._audio != audio:
             self.drop()
             return None
-        try:
-            return await self._task
-        except EngineError:
-            return None
+        failed = task.done() and not task.cancelled() and isinstance(task.exception(), EngineError)
+        return None if failed else await task
 
 
 def _look_at(task: asyncio.Future[Transcript]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.flows.world import RULES, World
 from tests.support.fakes import ROOM, SPOKEN, FakeEar, until
 from voicemode.capturing import capture
-from voicemode.errors import EndpointUnreachable, EngineError
+from voicemode.errors import EndpointTimeout, EndpointUnreachable, EngineError
 from voicemode.events import MicrophoneClosed, Transcribed, TranscriptionRequested, TurnEnded
 from voicemode.guessing import BETWEEN_SECONDS, EARLY_SILENCE, MOST_REQUESTS, Guess
 from voicemode.listening import Captured
@@ -193,6 +193,22 @@ async def test_a_slow_recogniser_is_waited_for_and_not_asked_twice() -> None:
     _, heard = await turning
     assert text_of(heard) == "all of it"
     assert len(ear.asked) == 1
+
+
+@pytest.mark.spec("LSN-45", "LSN-28")
+async def test_who_waited_in_vain_does_not_wait_for_a_second_request() -> None:
+    late = EndpointTimeout("It sent no transcript within 14 s.", engine="ear:1")
+    ear = ScriptedEar([late, "too late"], slow=True)
+    world = World(blocks=spans(0.4, 0.5, 2.0), ear=ear)
+    turning = asyncio.create_task(turn(world))
+    await until(lambda: TurnEnded in {type(event) for event in world.watched.events})
+    ear.let.set()
+    captured, heard = await turning
+    assert heard.failure is late
+    assert len(ear.asked) == 1
+    (recording,) = world.shelf.recordings
+    assert captured.audio is not None
+    assert bytes(recording.data) == captured.audio.data
 
 
 @pytest.mark.spec("LSN-45", "LSN-29")
