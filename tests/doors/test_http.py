@@ -19,7 +19,7 @@ from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
 from voicemode.errors import ConfigurationError
-from voicemode.local_http.door import VANISHED_MILLISECONDS, Limits, listen, open_door, url_of
+from voicemode.local_http.door import VANISHED_SECONDS, Limits, listen, open_door, url_of
 
 pytestmark = [pytest.mark.anyio]
 
@@ -273,7 +273,9 @@ def test_a_client_whose_machine_left_the_network_is_given_up() -> None:
     with listen("127.0.0.1", 0, token="") as listening, socket.create_connection(listening.getsockname()):
         accepted, _ = listening.accept()
         with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_MILLISECONDS
+            assert (
+                accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == VANISHED_SECONDS * 1_000
+            )
 
 
 @pytest.mark.spec("HTTP-9")

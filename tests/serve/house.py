@@ -178,6 +178,7 @@ async def house(
     origins: tuple[str, ...] = (),
     limits: Limits = LIMITS,
     threads: Executor | None = None,
+    take_seconds: float = LIMIT_SECONDS,
 ) -> AsyncIterator[House]:
     places, hearings = Admission(most=most, first=first), Admission(most=4, first=4, full=FullOfRecordings)
     figures = Figures(places)
@@ -197,6 +198,7 @@ async def house(
         source=AudioFormat.PCM,
         emit=emit,
         threads=threads or encoders(),
+        take_seconds=take_seconds,
     )
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(listen("127.0.0.1", 0, token=token))

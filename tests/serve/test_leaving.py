@@ -5,23 +5,37 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket
+from websockets.asyncio.client import connect
 
 from tests.serve.house import LIMIT_SECONDS, House, WordVoice, house
 from tests.support.fakes import until
-from voicemode.events import SpeechServed, TranscriptServed
+from voicemode.events import RequestFailed, SpeechServed, TranscriptServed
+from voicemode.local_http.door import Limits
 from voicemode.speech_server import sockets
 from voicemode.speech_server.service import Service
 
 pytestmark = pytest.mark.anyio
 
+
+class Endless(WordVoice):
+    """Says more than the system holds between two programs, and nothing that costs time."""
+
+    async def _chunks(self, sound: bytes, broken: int | None) -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield bytes(480_000)
+
+
 TEXT = "Alpha bravo charlie delta. Echo foxtrot golf hotel india."
+MUCH = f"{'alpha ' * 500}."
+"""Long enough for an engine to say as much of it."""
+
 ASK = {"text": TEXT, "binary": True}
 INIT = {"type": "init", "binary": True}
 Answer = Callable[[Service, WebSocket], Coroutine[Any, Any, None]]
@@ -198,3 +212,50 @@ async def test_who_leaves_before_the_answer_is_no_failure(
                 await client.models.list()
         assert set(outcomes(server)) <= {"left"}
     assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.spec("SRV-56")
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/ws/synthesize"])
+async def test_who_takes_nothing_for_long_has_left_and_his_place_is_free(path: str) -> None:
+    engine = Endless()
+    async with house(engine, take_seconds=0.2) as server:
+        if path.startswith("/ws"):
+            async with connect(f"{server.socket_url}{path}", max_queue=1) as socket:
+                await socket.send(json.dumps({"text": MUCH, "binary": True}))
+                await until(lambda: bool(outcomes(server)))
+                socket.transport.abort()
+        else:
+            body = json.dumps({"input": MUCH, "response_format": "pcm"})
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+            )
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1_000)
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            await until(lambda: bool(outcomes(server)))
+            writer.transport.abort()
+        assert outcomes(server) == ["left"]
+        assert (engine.open, server.service.places.active) == (0, 0)
+        assert not server.of(RequestFailed)
+
+
+@pytest.mark.spec("SRV-56")
+async def test_who_is_too_busy_listening_to_answer_a_ping_is_served_to_the_end() -> None:
+    gate = asyncio.Semaphore(0)
+    limits = Limits(ping_seconds=0.02)
+    async with house(WordVoice(gate=gate), limits=limits) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(
+            f"GET /ws/synthesize HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n\r\n".encode()
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        asked = json.dumps({"text": "Hi.", "binary": True}).encode()
+        writer.write(b"\x81" + bytes([0x80 | len(asked)]) + bytes(4) + asked)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            for _ in range(10):  # Pings, none of which is answered.
+                await reader.readuntil(b"\x89\x04")
+            for _ in range(100):
+                gate.release()
+            await reader.readuntil(b'"type": "complete"')
+        writer.close()

@@ -31,19 +31,21 @@ KEEP_ALIVE_SECONDS = 65
 can be lost on its way."""
 
 
-VANISHED_MILLISECONDS = 20_000
+VANISHED_SECONDS = 20.0
 """A client whose machine left the network without a word is given up when our progress has not arrived for so long;
-Linux would try for a quarter of an hour, and the microphone could be open."""
+Linux would try for a quarter of an hour, and the microphone could be open. So is one that takes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """`request_seconds` from a request's first byte (or from connecting) until all of it is there; `message_bytes` of
-    one WebSocket message; `answered_seconds` for answers that are on their way when the server ends."""
+    one WebSocket message; `ping_seconds` between two signs of life on one; `answered_seconds` for answers that are on
+    their way when the server ends."""
 
     request_seconds: float = 15.0
     connections: int = 200
     message_bytes: int = 65_536
+    ping_seconds: float = 20.0
     answered_seconds: float = 0.05
 
 
@@ -61,9 +63,11 @@ class Named:
 MCP = Named()
 
 
-def listen(host: str, port: int, *, token: str, named: Named = MCP) -> socket.socket:
-    """A socket that listens at `host`. Raises `ConfigurationError`, and opens nothing when others could reach it and
-    there is no token."""
+def listen(
+    host: str, port: int, *, token: str, named: Named = MCP, vanished: float = VANISHED_SECONDS
+) -> socket.socket:
+    """A socket that listens at `host`, and on Linux gives clients up that take nothing for `vanished` seconds. Raises
+    `ConfigurationError`, and opens nothing when others could reach it and there is no token."""
     try:
         family, address = _resolved(host, port)
         if not token and not ip_address(address.partition("%")[0]).is_loopback:
@@ -76,7 +80,7 @@ def listen(host: str, port: int, *, token: str, named: Named = MCP) -> socket.so
     except (OSError, OverflowError, UnicodeError) as error:
         raise _unusable(host, port, error, named) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Connections inherit it.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MILLISECONDS)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(vanished * 1_000))
     return listening
 
 
@@ -97,6 +101,9 @@ async def open_door(
         ws="websockets-sansio" if websockets else "none",
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,  # Sound does not get smaller by it, and it costs more than all else.
+        ws_ping_interval=limits.ping_seconds,
+        # Before a listener at the pace of speech sees a ping it has to take all the sound that stands before it.
+        ws_ping_timeout=None,
         lifespan="off",
         log_config=None,
         access_log=False,

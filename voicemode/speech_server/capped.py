@@ -31,11 +31,15 @@ async def body_of(request: Request, *, most: int) -> bytes:
     return bytes(body)
 
 
+TAKE_SECONDS = 60.0
+"""A client that takes nothing for so long has left, and its place is another's. One that pauses what it plays may come
+back before."""
+
 T = TypeVar("T")
 
 
 class Left(Exception):
-    """The client has hung up: there is nobody to answer."""
+    """The client has hung up, or takes nothing any more: there is nobody to answer."""
 
 
 async def while_there(receive: Receive, work: Coroutine[object, object, T]) -> T:

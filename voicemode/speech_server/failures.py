@@ -18,6 +18,7 @@ import voicemode
 from voicemode import clock
 from voicemode.events import Emit, RequestFailed
 from voicemode.speech_server.answers import json_response, sse, written
+from voicemode.speech_server.capped import Left
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _REQUEST_ID = "voicemode.request_id"
 _PACKAGE = Path(voicemode.__file__).parent
 _INTERNAL_ERROR = 1011
 _EVENTS = b"text/event-stream"
-_GONE = (OSError, RuntimeError)
+_GONE = (OSError, RuntimeError, Left)
 """A client that cannot be told any more."""
 
 
@@ -46,11 +47,15 @@ def id_of(scope: Scope) -> str:
 
 
 class Failsafe:
-    """Gives every request its id. What fails without having an answer for it is told to `emit`, and to the client as
-    far as it can be: 500, the `error` of a stream of events or of a WebSocket, or sound that ends without its end."""
+    """Gives every request its id; a client that takes nothing for `take_seconds` has `Left`.
 
-    def __init__(self, app: ASGIApp, *, emit: Emit) -> None:
+    What fails without having an answer for it is told to `emit`, and to the client as far as it can be: 500, the
+    `error` of a stream of events or of a WebSocket, or sound that ends without its end.
+    """
+
+    def __init__(self, app: ASGIApp, *, take_seconds: float, emit: Emit) -> None:
         self._app = app
+        self._take_seconds = take_seconds
         self._emit = emit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +63,11 @@ class Failsafe:
             await self._app(scope, receive, send)
             return
         renew_id(scope)
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, self._take_seconds)
         try:
             await self._app(scope, receive, answer.send)
+        except Left:
+            return
         except Exception as error:  # a door's edge: nobody above could tell of it without telling words
             route = getattr(scope.get("route"), "path", "")
             self._emit(failure(error, turn=id_of(scope), route=str(route)))
@@ -71,9 +78,10 @@ class Failsafe:
 class _Answer:
     """What has been sent of an answer, and what can still be said."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, take_seconds: float) -> None:
         self._scope = scope
         self._send = send
+        self._take_seconds = take_seconds
         self._begun = self._events = self._over = False
 
     async def send(self, message: Message) -> None:
@@ -92,7 +100,11 @@ class _Answer:
                 self._begun = True
             case "websocket.close":
                 self._over = True
-        await self._send(message)
+        try:
+            async with asyncio.timeout(self._take_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise Left from None
 
     async def fail(self) -> None:
         if self._over:

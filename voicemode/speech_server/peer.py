@@ -18,7 +18,7 @@ SUBPROTOCOL = "voicemode"
 BEARER = "bearer."
 """Before the token in the name of a subprotocol, since a browser lets a page set no header on a WebSocket."""
 
-_GONE = (WebSocketDisconnect, OSError, RuntimeError)
+_GONE = (WebSocketDisconnect, OSError, RuntimeError, Left)
 """What a client that has left looks like: to Starlette, to a server that has lost its connection, and to one that has
 taken its closing and tells of it at the next message."""
 

@@ -17,6 +17,7 @@ from voicemode.local_http.door import Door, Limits, Named, listen, open_door, ur
 from voicemode.local_http.guard import own_hosts
 from voicemode.ports import TtsEngine
 from voicemode.speech_server.admission import FIRST_LIMIT
+from voicemode.speech_server.capped import TAKE_SECONDS
 from voicemode.speech_server.composing import Composed, composed, warm_codecs
 from voicemode.speech_server.engines import Warms, first_guess, none_can, picked
 from voicemode.speech_server.failures import tell_of_tasks
@@ -94,7 +95,13 @@ async def serving(
     made = composed(app, engines, first=first)
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(
-            listen(settings.host, settings.port, token=app.config.server.token, named=NAMED)
+            listen(
+                settings.host,
+                settings.port,
+                token=app.config.server.token,
+                named=NAMED,
+                vanished=TAKE_SECONDS,
+            )
         )
         port = listening.getsockname()[1]
         application = web(

@@ -19,7 +19,7 @@ from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import Admission, Progress
 from voicemode.speech_server.arriving import Arriving
 from voicemode.speech_server.asked import Asked
-from voicemode.speech_server.capped import Left
+from voicemode.speech_server.capped import TAKE_SECONDS, Left
 from voicemode.speech_server.engines import STANDARD_VOICES, Bounded, Engines
 from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.relayed import RelayedOpus
@@ -45,6 +45,7 @@ class Service:
     threads: Executor = field(default_factory=encoders)
     """Encode."""
     uploads: Arriving = field(default_factory=Arriving)
+    take_seconds: float = TAKE_SECONDS
     now: Callable[[], float] = clock.monotonic
 
     @asynccontextmanager

@@ -84,7 +84,7 @@ def web(
         WebSocketRoute("/ws/synthesize", one),
         WebSocketRoute("/ws/synthesize-stream", written),
     ]
-    middleware = [Middleware(Failsafe, emit=service.emit)]
+    middleware = [Middleware(Failsafe, take_seconds=service.take_seconds, emit=service.emit)]
     if origins:  # Outside, so that a page can read of a failure, too.
         allowed = Middleware(
             CORSMiddleware,
