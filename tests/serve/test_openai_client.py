@@ -22,9 +22,10 @@ from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.first import FirstTranscription
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech
+from voicemode.errors import EndpointUnreachable
 from voicemode.events import SpeechServed, TranscriptServed
 from voicemode.pcm import SPEECH, Frame
-from voicemode.speech import AudioFormat, SpeechRequest
+from voicemode.speech import AudioFormat, SpeechRequest, Transcript, TranscriptionRequest
 from voicemode.speech_server.engines import STANDARD_VOICES
 from voicemode.speech_server.utterance import READ_AT_ONCE, in_parts
 
@@ -353,12 +354,22 @@ async def test_wrong_fields_of_the_form_are_refused_by_name() -> None:
     assert ear.asked == []
 
 
+class Absent(WordEar):
+    """Whoever is not there knows no language."""
+
+    def __init__(self) -> None:
+        super().__init__(name="absent")
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        raise EndpointUnreachable("Nothing listens there.", engine=self.name)
+
+
 @pytest.mark.spec("SRV-55")
 @pytest.mark.parametrize("stream", ["true", "false"])
 async def test_a_language_that_no_ear_knows_is_refused_with_those_that_are_known(stream: str) -> None:
     ears = [WordEar(name="near", languages=("en",)), WordEar(name="far", languages=("de", "en"))]
     async with (
-        house(ear=FirstTranscription(ears)) as server,
+        house(ear=FirstTranscription([*ears, Absent()])) as server,
         httpx2.AsyncClient(base_url=server.url) as http,
     ):
 
@@ -377,7 +388,7 @@ async def test_a_language_that_no_ear_knows_is_refused_with_those_that_are_known
         assert (await heard("en")).status_code == 200
         # It was no failure of the first, which is the first to be asked still.
         answered = [event for event in server.events if isinstance(event, TranscriptServed)]
-        assert [each.engine for each in answered] == ["near, far", "far", "near"]
+        assert [each.engine for each in answered] == ["near, far, absent", "far", "near"]
 
 
 @pytest.mark.spec("SRV-5")

@@ -14,6 +14,7 @@ from voicemode.engines.http_errors import model_has_ended
 from voicemode.engines.http_voices import near
 from voicemode.errors import (
     EndpointRefused,
+    EndpointUnreachable,
     EngineError,
     EngineUnavailable,
     UnknownLanguage,
@@ -37,6 +38,10 @@ LONGEST_REST_S = 300.0
 _VOICES_S = 2.0
 _ABOUT_THE_REQUEST = frozenset({400, 413, 422})
 """Refusals that say something about one request and nothing about the engine."""
+
+
+_NOT_THERE = (EndpointUnreachable, EngineUnavailable)
+"""Whoever is not there knows no language."""
 
 
 class _Named(Protocol):
@@ -290,22 +295,17 @@ def _none_left(failures: Sequence[VoiceModeError], what: str) -> EngineError:
         )
     if len(errors) == 1:
         return errors[0]
-    hints = dict.fromkeys(error.hint for error in errors if error.hint)
-    unknown = [error for error in errors if isinstance(error, UnknownLanguage)]
-    if len(unknown) == len(errors):
-        return UnknownLanguage(
-            " ".join(error.message for error in unknown),
-            engine=", ".join(error.engine for error in unknown),
-            languages=tuple(dict.fromkeys(each for error in unknown for each in error.languages)),
-            hint=" ".join(hints),
-        )
     reasons = " ".join(
         f"({at}) {error.message if error.engine in error.message else f'{error.engine}: {error.message}'}"
         for at, error in enumerate(errors, 1)
     )
-    return EngineError(
-        f"No {what} engine works: {reasons}",
-        engine=", ".join(error.engine for error in errors),
-        hint=" ".join(hints) or "See voice_status with check for each one's state.",
-        retryable=any(error.retryable for error in errors),
-    )
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    unknown = [error for error in errors if isinstance(error, UnknownLanguage)]
+    message = f"No {what} engine works: {reasons}"
+    engines = ", ".join(error.engine for error in errors)
+    hint = " ".join(hints) or "See voice_status with check for each one's state."
+    if unknown and all(isinstance(error, _NOT_THERE) for error in errors):
+        known = tuple(dict.fromkeys(each for error in unknown for each in error.languages))
+        return UnknownLanguage(message, engine=engines, languages=known, hint=hint)
+    retryable = any(error.retryable for error in errors)
+    return EngineError(message, engine=engines, hint=hint, retryable=retryable)
