@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,7 +34,15 @@ from voicemode.errors import (
     VoiceModeError,
 )
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
-from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, TranscriptionRequest, Trouble
+from voicemode.speech import (
+    AudioFormat,
+    EncodedAudio,
+    SpeechRequest,
+    Transcript,
+    TranscriptionRequest,
+    Trouble,
+)
+from voicemode.speech_server.request_lines import REQUESTS
 
 pytestmark = pytest.mark.anyio
 
@@ -303,3 +313,36 @@ async def test_what_goes_wrong_in_the_cluster_itself_is_said_in_one_line() -> No
         await RemoteVoice(made.behind).voices()
     assert not made.behind.gone(Confused())
     assert made.behind.gone(Gone())
+
+
+class Mistaken(WordVoice):
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        if request.text.startswith("alpha"):
+            raise ValueError(f"cannot say {request.text}")
+        async with super().synthesize(request) as audio:
+            yield audio
+
+
+class MistakenEar(WordEar):
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        raise ValueError(f"cannot hear {TEXT}")
+
+
+@pytest.mark.spec("SRV-54")
+@pytest.mark.spec("SRV-38")
+async def test_a_mistake_in_a_replica_is_found_in_its_log_and_tells_no_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sound = Frame(data=LISTENING.silence(1_600), format=LISTENING)
+    with caplog.at_level(logging.INFO):
+        with pytest.raises(EngineError, match="ValueError") as spoken:
+            await said(RemoteVoice(cluster(Mistaken()).behind), SpeechRequest(text=TEXT))
+        ear = RemoteEar(hearing_cluster(MistakenEar()).behind)
+        with pytest.raises(EngineError, match="ValueError") as heard:
+            await ear.transcribe(TranscriptionRequest(audio=sound))
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == REQUESTS]
+    assert [line["event"] for line in lines] == ["request_failed"] * 2
+    assert "test_remote.py" in lines[0]["frames"]
+    assert lines[0]["place"].startswith("voicemode/cluster/replica.py:")
+    assert "alpha" not in f"{caplog.text} {spoken.value} {heard.value}"

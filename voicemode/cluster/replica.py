@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -14,11 +14,13 @@ from voicemode.cluster.plan import Deployed
 from voicemode.cluster.wire import Failed, Preloaded, Said, Tail, failed, head_of
 from voicemode.config import Config
 from voicemode.engines.voice_cache import VoiceCache
-from voicemode.errors import ConfigurationError, UnknownVoice, VoiceModeError
+from voicemode.errors import ConfigurationError, EngineError, UnknownVoice, VoiceModeError
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.settings_files import load_config, working_folder
 from voicemode.speech import SpeechRequest, Transcript, TranscriptionRequest, Trouble, Voice
+from voicemode.speech_server.composing import tell_log
 from voicemode.speech_server.engines import STANDARD_VOICES, Checks, Warms
+from voicemode.speech_server.failures import failure
 
 Holding = Callable[[Callable[[str], Awaitable[object]], int], Callable[[str], Awaitable[object]]]
 """(how a voice is loaded, how many are held) → the same, but a voice that is held is not loaded again, and the cluster
@@ -45,18 +47,24 @@ class SpeechReplica:
                 yield Tail(reworded=audio.reworded())
         except VoiceModeError as error:
             yield failed(error, troubles)
+        except Exception as error:  # a door's edge
+            yield _mistake(error, self._engine.name, troubles)
 
     async def voices(self) -> list[Voice] | Failed:
         try:
             return await self._engine.voices()
         except VoiceModeError as error:
             return failed(error)
+        except Exception as error:  # a door's edge
+            return _mistake(error, self._engine.name)
 
     async def preload(self, voice: str) -> Preloaded | Failed:
         try:
             return await self._preloaded(voice)
         except VoiceModeError as error:
             return failed(error)
+        except Exception as error:  # a door's edge
+            return _mistake(error, self._engine.name)
 
     async def warm(self) -> Failed | None:
         try:
@@ -64,6 +72,8 @@ class SpeechReplica:
                 await self._engine.warm()
         except VoiceModeError as error:
             return failed(error)
+        except Exception as error:  # a door's edge
+            return _mistake(error, self._engine.name)
         return None
 
     async def check(self) -> Failed | None:
@@ -73,6 +83,8 @@ class SpeechReplica:
                 await self._engine.check()
         except VoiceModeError as error:
             return failed(error)
+        except Exception as error:  # a door's edge
+            return _mistake(error, self._engine.name)
         return None
 
     async def _preloaded(self, voice: str) -> Preloaded:
@@ -99,6 +111,20 @@ class SpeechReplica:
     def _cache(self) -> VoiceCache[object] | None:
         cache = getattr(self._engine, "cache", None)
         return cache if isinstance(cache, VoiceCache) else None
+
+
+def _mistake(error: Exception, engine: str, troubles: Sequence[Trouble] = ()) -> Failed:
+    """Of our own, or of a library's. Ray would log it with all that it says, which could be a client's words."""
+    told = failure(error)
+    tell_log(told)
+    return failed(
+        EngineError(
+            f"{engine} failed by a mistake ({told.error}).",
+            engine=engine,
+            hint="The log of its replica has the place.",
+        ),
+        troubles,
+    )
 
 
 @asynccontextmanager
@@ -147,6 +173,8 @@ class HearingReplica:
             return await self._engine.transcribe(request)
         except VoiceModeError as error:
             return failed(error)
+        except Exception as error:  # a door's edge
+            return _mistake(error, self._engine.name)
 
 
 async def open_voice(deployed: Deployed, environment: Mapping[str, str], stack: AsyncExitStack) -> TtsEngine:
