@@ -259,3 +259,24 @@ async def test_who_is_too_busy_listening_to_answer_a_ping_is_served_to_the_end()
                 gate.release()
             await reader.readuntil(b'"type": "complete"')
         writer.close()
+
+
+@pytest.mark.spec("SRV-56")
+@pytest.mark.parametrize("binary", [True, False])
+async def test_a_clients_own_ping_is_answered_after_little_sound(binary: bool) -> None:
+    """By 20 s of it most clients have taken the server for dead."""
+    async with (
+        house(Endless()) as server,
+        connect(f"{server.socket_url}/ws/synthesize", max_queue=1, ping_interval=None) as socket,
+    ):
+        await socket.send(json.dumps({"text": MUCH, "binary": binary}))
+        for _ in range(50):  # It takes what comes, until it has enough to play.
+            await socket.recv()
+        answered = await socket.ping()
+        taken = 0
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not answered.done():
+                await socket.recv()
+                taken += 1
+        assert taken < 12
+        socket.transport.abort()

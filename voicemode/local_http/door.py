@@ -98,7 +98,7 @@ async def open_door(
     """Serves `web` inside the block. Leaving it refuses new connections, lets answers out for a moment, closes all."""
     config = uvicorn.Config(
         web,
-        ws="websockets-sansio" if websockets else "none",
+        ws="voicemode.local_http.paced:Paced" if websockets else "none",
         ws_max_size=limits.message_bytes,
         ws_per_message_deflate=False,  # Sound does not get smaller by it, and it costs more than all else.
         ws_ping_interval=limits.ping_seconds,
