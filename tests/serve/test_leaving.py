@@ -272,7 +272,7 @@ async def test_a_clients_own_ping_is_answered_after_little_sound(binary: bool) -
         await socket.send(json.dumps({"text": MUCH, "binary": binary}))
         for _ in range(50):  # It takes what comes, until it has enough to play.
             await socket.recv()
-        answered = await socket.ping()
+        answered = asyncio.ensure_future(await socket.ping())
         taken = 0
         async with asyncio.timeout(LIMIT_SECONDS):
             while not answered.done():

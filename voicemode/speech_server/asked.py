@@ -178,7 +178,10 @@ def s5_speech(fields: Fields, *, usual: str, with_text: bool = True) -> Asked:
 
 def _checked(asked: Asked) -> Asked:
     if asked.stream_format is StreamFormat.SSE and asked.format == MU_LAW:
-        raise BadArgument("stream_format sse has the six formats of the API.", param="response_format")
+        raise BadArgument(
+            f"response_format is {MU_LAW!r} with stream_format 'sse'; it must be one of {', '.join(AudioFormat)} then.",
+            param="response_format",
+        )
     return asked
 
 
