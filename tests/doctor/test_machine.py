@@ -37,6 +37,12 @@ def test_the_name_of_a_package_fits_the_name_it_is_imported_by() -> None:
     assert installed(Library(name="none-such", module="none_such", purpose="", lost="")) is None
 
 
+@pytest.mark.spec("DOC-3")
+def test_what_python_itself_brings_is_no_package_of_ours() -> None:
+    (audioop,) = (library for library in LIBRARIES if library.name == "audioop-lts")
+    assert (installed(audioop) is not None) == audioop.wanted()
+
+
 @pytest.mark.parametrize(
     ("name", "state", "lost"),
     [

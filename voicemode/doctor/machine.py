@@ -161,13 +161,13 @@ Version = Callable[[Library], str | None]
 
 
 def installed(library: Library) -> str | None:
-    """Nothing is loaded."""
+    """Nothing is loaded. What Python itself brings (audioop, before 3.13) is no package."""
     if util.find_spec(library.module) is None:
         return None
     try:
         return metadata.version(library.name)
     except metadata.PackageNotFoundError:
-        return "of unknown version"
+        return "of unknown version" if library.wanted() else None
 
 
 def examine_machine(*, today: date, version: Version = installed) -> list[Finding]:
