@@ -71,6 +71,21 @@ def ids(turns: Iterator[LoggedTurn]) -> list[str]:
     return [each.id for each in turns]
 
 
+@pytest.mark.spec("EVT-11")
+@pytest.mark.parametrize(
+    ("heard", "unheard", "whole"),
+    [("All is green.", "", "All is green."), ("All is", "green.", "All is green."), ("", "", "")],
+)
+def test_a_text_that_was_written_while_it_was_said_is_what_there_was_of_it_at_the_end(
+    tmp_path: Path, heard: str, unheard: str, whole: str
+) -> None:
+    begun = TurnStarted(at=1.0, turn="a", kind="speak", text="")
+    ended = TurnFinished(at=2.0, turn="a", outcome="finished", heard=heard, unheard=unheard)
+    write(tmp_path, [begun, ended])
+    (found,) = Logbook(tmp_path).turns()
+    assert found.text == whole
+
+
 @pytest.mark.spec("EVT-10")
 def test_a_folder_that_does_not_exist_is_an_empty_log(tmp_path: Path) -> None:
     book = Logbook(tmp_path / "events")

@@ -101,8 +101,11 @@ class LoggedTurn:
 
     @property
     def text(self) -> str:
-        """What was to be said."""
-        return self._word("turn_started", "text")
+        """What was to be said; of a text that was still being written, what there was of it at the end."""
+        if text := self._word("turn_started", "text"):
+            return text
+        parts = (self._word("turn_finished", name) for name in ("heard", "unheard"))
+        return " ".join(part for part in parts if part)
 
     @property
     def transcript(self) -> str:
