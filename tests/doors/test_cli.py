@@ -15,7 +15,9 @@ import pytest
 import voicemode
 from tests.live.host import environment
 from tests.support.command import ran
+from tests.support.looking import look_for
 from tests.support.sound_card import VirtualSoundCard
+from tests.support.terminal import at_terminal
 from voicemode import __main__, __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
 
@@ -91,11 +93,22 @@ def test_without_a_loudspeaker_it_is_3_and_the_file_is_there(tmp_path: Path) -> 
 
 
 @pytest.mark.live
-@pytest.mark.spec("CLI-2")
+@pytest.mark.spec("CLI-2", "CLI-20")
 def test_nobody_spoke_is_4(sound_card: VirtualSoundCard, tmp_path: Path) -> None:
     done = run(tmp_path, "listen", "--max-listen", "1", **sound_card.environment)
     assert done.returncode == NO_SPEECH, done.stderr
     assert done.stdout == ""
+    assert done.stderr.startswith("voicemode: nobody spoke. `voicemode doctor --sound` ")
+
+
+@pytest.mark.spec("CLI-20")
+def test_at_a_terminal_the_mcp_server_says_what_it_waits_for(tmp_path: Path) -> None:
+    with at_terminal(env=environment(None, tmp_path), cwd=tmp_path) as program:
+        look_for(lambda: "voicemode speak hello" in program.screen, LIMIT, lambda: repr(program.screen))
+        program.process.send_signal(signal.SIGINT)
+        _, out = program.ended()
+    assert out == ""
+    assert "this is the MCP server" not in run(tmp_path, "mcp").stderr
 
 
 @pytest.mark.parametrize("text", ["", "   ", "🎉"])

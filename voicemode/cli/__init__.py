@@ -125,6 +125,7 @@ def _serve(config: Config, options: argparse.Namespace | None) -> int:
     for problem in config.problems:
         logging.getLogger(__name__).warning("%s", problem)
     if options is None or not options.http:
+        _greet()
         asyncio.run(serve_stdio(config, os.environ))
         return DONE
     settings = config.server
@@ -135,6 +136,16 @@ def _serve(config: Config, options: argparse.Namespace | None) -> int:
     config = replace(config, server=replace(settings, host=host, port=port))
     asyncio.run(serve_http(config, os.environ, ready=lambda url: print(f"Serving at {url}", file=sys.stderr)))
     return DONE
+
+
+def _greet() -> None:
+    """Whoever tries it at a terminal would see nothing at all, and wait."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        print(
+            "voicemode: this is the MCP server, which waits for an assistant on standard input. To hear it yourself: "
+            "`voicemode speak hello`, and `voicemode --help` for the rest; Ctrl-C ends it.",
+            file=sys.stderr,
+        )
 
 
 def _serve_speech(config: Config, options: argparse.Namespace) -> int:

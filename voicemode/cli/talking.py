@@ -149,7 +149,7 @@ def _key(terminal: int | None, on_press: Callable[[], None], meaning: str) -> It
 
 def _no_key() -> int:
     print(
-        "voicemode: --push-to-talk takes its key from the terminal, and standard input is none that listens to us. "
+        "voicemode: --push-to-talk takes its key from a terminal, and there is none here that it may read. "
         "Start it at a terminal, in the foreground, or leave the option out.",
         file=sys.stderr,
     )
@@ -170,6 +170,12 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
         print(f"voicemode: the sound is in {spoken.recording}", file=sys.stderr)
     if exchange.outcome is Outcome.NOT_TRANSCRIBED:
         print(f"voicemode: the recording is kept in {exchange.recording}", file=sys.stderr)
+    code = _code(exchange, silenced=silenced)
+    if code == NO_SPEECH and not (exchange.note or (transcript and transcript.note)):
+        print(
+            "voicemode: nobody spoke. `voicemode doctor --sound` says whether the microphone hears you.",
+            file=sys.stderr,
+        )
     # The last thing: where it cannot be written, the rest has been told.
     heard = transcript.text if transcript is not None else ""
     if options.json:
@@ -177,6 +183,13 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
         show(json.dumps(told, ensure_ascii=False, default=str, indent=1), heard=heard)
     elif transcript is not None:
         show(heard, heard=heard)
+    return code
+
+
+def _code(exchange: Exchange, *, silenced: bool) -> int:
+    from voicemode.speech import Outcome
+
+    transcript = exchange.transcript
     codes = {
         Outcome.FINISHED: DONE,
         Outcome.ANSWERED: DONE,
