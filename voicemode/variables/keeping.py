@@ -66,7 +66,7 @@ class FileSettings:
         "VOICEMODE_PHRASE_CACHE_MB",
         number(0, 10_000, "MB"),
         50.0,
-        "Room on disk for the sound of phrases that servers have said more than once; 0 keeps none.",
+        "Room on disk for the sound of phrases that servers have said more than once to one process; 0 keeps none.",
         from_project=False,
     )
 
