@@ -231,5 +231,5 @@ def _unreachable_hint(endpoint: Endpoint) -> str:
     if endpoint.loopback and endpoint.secure:
         return f"Check that the server on {endpoint.name} runs and speaks https: most local ones speak http."
     if endpoint.loopback:
-        return f"Start the speech server on {endpoint.name}, or take its address out of the configuration."
+        return f"Start the server on {endpoint.name}, or name another one in the configuration."
     return "Check the network and the base URL."
