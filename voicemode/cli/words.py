@@ -50,16 +50,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"voicemode {__version__}")
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
 
-    mcp = commands.add_parser("mcp", help="the MCP server; --http serves it on a local port")
+    door = "the MCP server; --http serves it on a local port"
+    mcp = commands.add_parser("mcp", help=door, description=door)
     mcp.add_argument(
         "--http", action="store_true", help="streamable HTTP instead of standard input and output"
     )
     mcp.add_argument("--host", help="address to listen on (default: VOICEMODE_SERVE_HOST)")
     mcp.add_argument("--port", type=port, help="port (default: VOICEMODE_SERVE_PORT; 0: a free one)")
 
-    serving = commands.add_parser(
-        "serve", help="a speech server for other programs: OpenAI's audio API and WebSockets"
-    )
+    server = "a speech server for other programs: OpenAI's audio API and WebSockets"
+    serving = commands.add_parser("serve", help=server, description=server)
     serving.add_argument("--host", help="address to listen on (default: VOICEMODE_SPEECH_HOST)")
     serving.add_argument("--port", type=port, help="port (default: VOICEMODE_SPEECH_PORT; 0: a free one)")
     serving.add_argument(
