@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from voicemode import clock
+from voicemode import clock, languages
 from voicemode.chimes import ChimeRules
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
@@ -105,8 +105,7 @@ class App:
     @property
     def language(self) -> str | None:
         """The language the user speaks, None when the recogniser finds out."""
-        language = self.config.listening.language
-        return None if language in ("", "auto") else language
+        return languages.tag(self.config.listening.language)
 
     async def voices(self) -> list[Voice]:
         return await self.line_up.speech.voices()

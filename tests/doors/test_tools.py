@@ -90,6 +90,17 @@ async def test_every_answer_has_a_text_and_the_fields_of_its_schema(tmp_path: Pa
             assert text_of(result).strip()
 
 
+@pytest.mark.spec("LSN-90")
+@pytest.mark.parametrize(("named", "asked"), [("German", "de"), ("auto", None), ("", None)])
+async def test_a_language_may_be_named_as_people_do(
+    tmp_path: Path, era: str, named: str, asked: str | None
+) -> None:
+    async with door(World(), tmp_path, era) as made:
+        await made.call("converse", message="are you there?", language=named)
+        (request,) = made.world.ear.asked
+    assert request.language == asked
+
+
 @pytest.mark.spec("TOOL-4")
 async def test_converse_gives_what_was_heard_and_what_was_answered_labelled_as_words_from_the_room(
     tmp_path: Path, era: str

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from voicemode import languages
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
 from voicemode.cli.streams import show, standard_input
 from voicemode.cli.values import listen_seconds, speed
@@ -92,7 +93,7 @@ async def _converse(
     terminal: int | None,
 ) -> int:
     request = app.request(voice=options.voice, speed=options.speed, instructions=options.instructions)
-    language, longest = options.language or app.language, options.max_listen
+    language, longest = languages.tag(options.language) or app.language, options.max_listen
     talking = False
 
     def press() -> None:
@@ -111,7 +112,7 @@ async def _converse(
 
 
 async def listen(app: App, options: argparse.Namespace) -> int:
-    language = options.language or app.language
+    language = languages.tag(options.language) or app.language
     meaning = "talk, and again when you are done" if options.push_to_talk else "done talking"
     with key_terminal() as terminal:
         if options.push_to_talk and terminal is None:

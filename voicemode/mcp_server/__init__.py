@@ -18,7 +18,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from voicemode import __version__, clock
+from voicemode import __version__, clock, languages
 from voicemode.doing import Doing
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
@@ -165,7 +165,7 @@ def _converse(
     app.conversation.rules(max_listen_seconds)
     if not listen:
         return app.conversation.speak(message, request)
-    language = language or app.language
+    language = languages.tag(language) or app.language
     if not message.strip():
         return app.conversation.listen(language=language, max_listen=max_listen_seconds)
     return app.conversation.converse(message, request, language=language, max_listen=max_listen_seconds)

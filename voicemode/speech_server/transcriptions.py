@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from voicemode.errors import UnknownLanguage, VoiceModeError
+from voicemode.languages import english_name
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine
 from voicemode.speech import Transcript, TranscriptionRequest
@@ -20,7 +21,6 @@ from voicemode.speech_server.answers import BadArgument, error_json, json_respon
 from voicemode.speech_server.capped import Left, while_there
 from voicemode.speech_server.failures import id_of
 from voicemode.speech_server.form import GRANULARITIES, TIMED, Granularity, TranscriptFormat, Upload, uploaded
-from voicemode.speech_server.languages import english_name
 from voicemode.speech_server.segments import SUBTITLE_SECONDS, WHOLE_SECONDS, Segment, cut, merged
 from voicemode.speech_server.service import Hearing, Service
 from voicemode.speech_server.speech import Started

@@ -1,4 +1,5 @@
-"""The English names of languages, in lower case, as OpenAI's API gives the language of a recording."""
+"""The names of languages: codes, and the English names, in lower case, as OpenAI's API gives the language of a
+recording."""
 
 from __future__ import annotations
 
@@ -20,8 +21,19 @@ yi yiddish, yo yoruba, yue cantonese, zh chinese, zu zulu
 NAMES = dict(entry.split(" ", 1) for entry in _NAMES.replace("\n", " ").strip().split(", "))
 """By the first part of a BCP 47 tag. Where Whisper has a name of its own (`myanmar`, `nynorsk`), it is that."""
 
+_CODES = {name: code for code, name in reversed(NAMES.items())} | {"norwegian": "no", "mandarin": "zh"}
+
 
 def english_name(language: str) -> str:
     """Of a tag (`en-US`); of what is a name already, the name."""
     given = language.strip().lower()
     return NAMES.get(given.replace("_", "-").partition("-")[0], given)
+
+
+def tag(written: str | None) -> str | None:
+    """The BCP 47 tag of what people write for one, a locale's name (`de_AT.UTF-8`) and an English name too; None where
+    the recogniser is to find out. What is no language that we know stays as it is: whoever knows more may know it."""
+    given = (written or "").strip().partition(".")[0].replace("_", "-")
+    if given.lower() in ("", "auto"):
+        return None
+    return _CODES.get(given.lower(), given)
