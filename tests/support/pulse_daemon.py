@@ -96,7 +96,7 @@ class PulseDaemon:
         self._guard: subprocess.Popen[bytes] | None = None
         self._thaw: threading.Timer | None = None
 
-    def start(self) -> None:
+    def _make_folders(self) -> None:
         for folder in (
             self.folder,
             self._socket.parent.parent,
@@ -107,6 +107,9 @@ class PulseDaemon:
         (self.folder / ".config/pulse/daemon.conf").write_text(_DAEMON_CONF)
         (self.folder / ".config/pulse/client.conf").write_text("autospawn = no\nenable-shm = no\n")
         (self.folder / "asoundrc").write_text(_ASOUNDRC)
+
+    def start(self) -> None:
+        self._make_folders()
         script = self.folder / "devices.pa"
         # The door comes last: once a client can connect, every device is there.
         door = f"load-module module-native-protocol-unix auth-anonymous=1 socket={self._socket}"

@@ -23,9 +23,9 @@ class Recording:
     Survives the end of its source: it begins again when the source is back; `breaks` are the samples at which it did.
     """
 
-    def __init__(self, *, environment: dict[str, str], source: str, channels: int) -> None:
+    def __init__(self, *, environment: dict[str, str], source: str, channels: int, block_ms: int = 5) -> None:
         command = ["parec", "--raw", "--format=s16le", f"--rate={RATE}", f"--channels={channels}"]
-        self._command = [*command, f"--device={source}", "--latency-msec=5"]
+        self._command = [*command, f"--device={source}", f"--latency-msec={block_ms}"]
         self._environment = environment
         self.channels = channels
         self.breaks: list[int] = []

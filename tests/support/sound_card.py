@@ -63,8 +63,8 @@ _DEFAULTS = (f"set-default-sink {SPEAKER}", f"set-default-source {MICROPHONE}")
 class VirtualSoundCard:
     """A context manager. `environment` is all that a child process needs to use the card, PATH included."""
 
-    def __init__(self) -> None:
-        self._daemon = PulseDaemon((*_DEVICES, *_DEFAULTS))
+    def __init__(self, daemon: PulseDaemon | None = None) -> None:
+        self._daemon = daemon or PulseDaemon((*_DEVICES, *_DEFAULTS))
         self._bed: Saying | None = None
         self._sayings: list[Saying] = []
         self._zeros = False
