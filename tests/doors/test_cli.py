@@ -152,6 +152,10 @@ def test_config_shows_values_and_their_sources_and_no_secret(tmp_path: Path) -> 
     assert shown["VOICEMODE_STREAM_BUFFER_MS"]["value"] == "200"
     assert "environment" in shown["VOICEMODE_STREAM_BUFFER_MS"]["source"]
     assert shown["VOICEMODE_TTS_SPEED"]["value"] == "1.5"
+    assert [name for name, row in shown.items() if row["secret"] is True] == [
+        "OPENAI_API_KEY",
+        "VOICEMODE_HTTP_TOKEN",
+    ]
     plain = run(tmp_path, "config", OPENAI_API_KEY=key)
     assert key not in plain.stdout + plain.stderr
     assert "OPENAI_API_KEY=" in plain.stdout

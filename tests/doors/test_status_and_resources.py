@@ -121,6 +121,10 @@ async def test_configuration_voices_turns_and_guide_can_be_read(tmp_path: Path, 
         "1.5",
         "environment",
     )
+    assert (variables["OPENAI_API_KEY"]["secret"], variables["VOICEMODE_TTS_SPEED"]["secret"]) == (
+        True,
+        False,
+    )
     assert SECRET not in json.dumps(texts)
     assert [voice["id"] for voice in json.loads(texts["voicemode://voices"])] == ["default"]
     (turn,) = json.loads(texts["voicemode://turns"])

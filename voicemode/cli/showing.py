@@ -84,7 +84,7 @@ async def show_voices(app: App, options: argparse.Namespace) -> int:
 async def show_config(app: App, options: argparse.Namespace) -> int:
     rows = app.config.resolved()
     if options.json:
-        values = [{key: str(value) for key, value in asdict(row).items()} for row in rows]
+        values = [asdict(row) for row in rows]
         problems = [str(problem) for problem in app.config.problems]
         show(json.dumps({"variables": values, "problems": problems}, ensure_ascii=False, indent=1))
     else:

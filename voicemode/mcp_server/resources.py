@@ -25,7 +25,7 @@ def add_resources(server: MCPServer[Any], opened: Opened) -> None:
     async def config() -> str:
         """Every variable with its value, where it comes from, and what is wrong with it."""
         app = await opened()
-        rows = [{key: str(value) for key, value in asdict(row).items()} for row in app.config.resolved()]
+        rows = [asdict(row) for row in app.config.resolved()]
         return _json({"variables": rows, "problems": [str(problem) for problem in app.config.problems]})
 
     @server.resource("voicemode://voices", title="Voices", mime_type="application/json")
