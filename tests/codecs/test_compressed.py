@@ -274,6 +274,32 @@ def test_opus_that_was_coded_for_8_khz_is_the_voice_and_no_noise() -> None:
     assert similarity(out, syllables()) > 0.9
 
 
+@pytest.mark.spec("SPK-59")
+@pytest.mark.parametrize("bit_rate", [8_000, 32_000])
+def test_opus_in_a_webm_begins_where_its_sound_begins(bit_rate: int) -> None:
+    sound = np.concatenate([np.zeros(800), syllables(1.0, 8_000)])
+    out = floats(sound_of(run(decoder(AudioFormat.OPUS), [webm(sound, 8_000, bit_rate)]))[0])
+    expected = np.concatenate([np.zeros(2_400), syllables(1.0, 24_000)])
+    assert len(out) == len(expected)
+    assert similarity(out, expected) > 0.9
+    assert np.abs(out).max() < 1.5 * np.abs(expected).max()
+
+
+def webm(sound: Floats, rate: int, bit_rate: int) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="webm") as opened:
+        stream = opened.add_stream("libopus", rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout, stream.bit_rate = "mono", bit_rate
+        frame = av.AudioFrame.from_ndarray(
+            np.frombuffer(s16(sound), "<i2").reshape(1, -1), format="s16", layout="mono"
+        )
+        frame.sample_rate, frame.pts = rate, 0
+        for item in (frame, None):
+            opened.mux(stream.encode(item))
+    return out.getvalue()
+
+
 @pytest.mark.spec("SPK-60")
 @pytest.mark.parametrize("place", ["LAME's", "behind the checksum"])
 def test_the_note_of_an_mp3_with_checksums_is_heeded(place: str) -> None:

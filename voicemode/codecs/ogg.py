@@ -224,7 +224,7 @@ class OggOpus:
         if len(head) < 19:
             return
         self._new_head = True
-        self._skip = int.from_bytes(head[10:12], "little")
+        self._skip = pre_skip(head)
         self._at = 0
         self._decoder = opus_decoder(head)
 
@@ -236,6 +236,11 @@ class OggOpus:
             last = max(first, min(last, ends_at - begin))
         width = frame.format.bytes_per_sample
         return Frame(data=frame.data[first * width : last * width], format=frame.format)
+
+
+def pre_skip(head: bytes) -> int:
+    """Samples at 48 kHz before the sound, by an OpusHead."""
+    return int.from_bytes(head[10:12], "little")
 
 
 def opus_decoder(head: bytes) -> PacketDecoder:

@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from voicemode.codecs.packets import MonoFrames
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame
 
+if TYPE_CHECKING:
+    from av import AudioStream, Packet
+
 LARGEST = 256 << 20
 """Bytes held in memory at most: two days of speech, or somebody's joke."""
+
+
+def _opus(head: bytes, packets: Iterable[Packet[AudioStream]]) -> Iterator[Frame]:
+    """The sound of Opus in any container, from the pre-skip on to where the container says that it ends."""
+    from voicemode.codecs.mpeg import Trim
+    from voicemode.codecs.ogg import opus_decoder, packet_samples, pre_skip
+
+    decoder, trim = opus_decoder(head), Trim(start=pre_skip(head))
+    for packet in packets:
+        data = bytes(packet)
+        if not data:
+            continue
+        # Two counts of 32 bits: samples to be left out at the beginning, and at the end.
+        note = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else b""
+        padding = int.from_bytes(note[4:8], "little")
+        for frame in decoder.decode(data, samples=packet_samples(data)):
+            kept = max(frame.samples - padding, 0) * frame.format.bytes_per_sample
+            yield trim.cut(Frame(data=frame.data[:kept], format=frame.format))
 
 
 class Whole:
@@ -54,6 +76,10 @@ class Whole:
             if not opened.streams.audio:
                 return
             stream = opened.streams.audio[0]
+            head = bytes(stream.codec_context.extradata or b"")
+            if head.startswith(b"OpusHead"):
+                yield from _opus(head, opened.demux(stream))
+                return
             for packet in opened.demux(stream):
                 try:
                     yield from (
