@@ -35,6 +35,7 @@ _CODE = re.compile(
     r"`+([^`]*)`+|((?<=\()\*(?=\))|(?<![\w*])\*(?=\.\w+(?![\w*]))|(?<![\w*])\*\*(?=/\*)|(?<=/)\*{1,2}(?=/|\.\w))"
 )
 """Code, and the stars of `COUNT(*)`, `*.py` and `src/**/*.ts`, which are no emphasis."""
+_CODE_SPAN = re.compile(r"`[^`]*`")
 _MATH = re.compile(r"(?<![\w$\\])(\$\$?)(?=[^\s$])([^$]*)(?<![\s\\])\1(?![\w$])")
 _FORMULA = re.compile(r"[\\^={}]|^\w(?:_\w)?$")
 _MAIL = re.compile(r"<(?:mailto:)?([^\s<>@]+@[^\s<>@]+)>")
@@ -129,7 +130,8 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
 
 
 def is_inside(line: str) -> bool:
-    """Whether `line` ends inside a link or a tag, where no sentence ends."""
+    """Whether `line` ends inside a link or a tag, where no sentence ends. A bracket in code opens none."""
+    line = _CODE_SPAN.sub("", line) if "`" in line else line
     opens = line.rfind("[")
     if opens > line.rfind("]"):
         return len(line) - opens < LONGEST_LINK_CHARACTERS

@@ -28,7 +28,18 @@ _ONE_WORD = {
         "MySQL",
         "NoSQL",
     ),
-    *("NumPy", "OpenAI", "OpenSSL", "PayPal", "PostgreSQL", "PowerShell", "PyPI", "PyTorch", "SQLite"),
+    *(
+        "MwSt",
+        "NumPy",
+        "OpenAI",
+        "OpenSSL",
+        "PayPal",
+        "PostgreSQL",
+        "PowerShell",
+        "PyPI",
+        "PyTorch",
+        "SQLite",
+    ),
     *("TensorFlow", "TypeScript", "WebAssembly", "WhatsApp", "WordPress", "YouTube"),
 }
 """Written with a capital inside and said as one word that every voice knows."""

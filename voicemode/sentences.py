@@ -16,7 +16,7 @@ ENDED = tuple(".!?…؟۔।॥。！？:;,，；：、—–")
 _ABBREVIATION = re.compile(
     r"(?:[^\W\d_]\.)*[^\W\d_]|ph\.d|mrs?|ms|dr|prof|rev|gen|gov|capt|sgt|lt|[sj]r|st|vs|etc|cf|ca|al|pp|figs?|vol"
     r"|approx|resp|dept|inc|ltd|co|mt|eqs?|secs?|ch|eds?|ave|incl|excl|ver|[bmd]\.(?:sc|eng|ed|phil)"
-    r"|bzw|usw|ggf|nr|abs|evtl|inkl|exkl|zzgl|bspw|vgl|sog|mme|mlle|sra|srta|dra|uds?|núm|págs?|bijv|sig|ecc"
+    r"|bzw|usw|ggf|nr|abs|evtl|inkl|exkl|zzgl|bspw|vgl|sog|mme|mlle|ex|ej|sra|srta|dra|uds?|núm|págs?|bijv|sig|ecc"
     r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
 )
 """Words whose full stop does not end a sentence; single letters are initials (J. R., U.S., e.g.)."""
