@@ -193,7 +193,7 @@ def test_its_limit_of_time_ends_it_with_what_was_measured(tmp_path: Path) -> Non
         (["--formats", "pcm,ogg"], USAGE, "'ogg' is not one of"),
         (["--limit", "nan"], USAGE, "number of seconds"),
         (["--text", "..."], FAILED, "nothing to say in '...'"),
-        (["--engines", "nobody"], FAILED, "There are: 127.0.0.1:8880"),
+        (["--engines", "nobody"], FAILED, "There are: 127.0.0.1:1"),
         (["--compare"], FAILED, "no earlier run"),
         (["--plot", "nowhere/wait.svg"], FAILED, "wait.svg cannot be written"),
         (["--compare", "not-there.json"], FAILED, "not-there.json cannot be read"),

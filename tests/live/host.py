@@ -25,7 +25,9 @@ def environment(card: VirtualSoundCard | None, folder: Path, **settings: str) ->
     kept = {"VOICEMODE_BASE_DIR": str(folder), "VOICEMODE_PHRASE_CACHE_MB": "0"}
     # The word-coded voice is rows of tones: the neural detector knows that nobody speaks.
     heard = {"VOICEMODE_VAD": "webrtc"}
-    return {**base, **sound, **kept, **heard, **named}
+    # A speech server that its owner runs on this machine takes no part.
+    alone = {"VOICEMODE_KOKORO_PORT": "1", "VOICEMODE_WHISPER_PORT": "1"}
+    return {**base, **sound, **kept, **heard, **alone, **named}
 
 
 @asynccontextmanager

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 BACKLOG = 1024
 """Connections that come at once and wait to be taken; what the kernel allows where that is less."""
 
+TAKEN_AT_ONCE = 16
+"""Of those that wait, before anything is done with them: the ones too many are closed in between. asyncio takes as many
+as its own backlog, with never a look at whether files are left, and goes on trying at each that it gets none for."""
+
 KEEP_ALIVE_SECONDS = 65
 """Longer than clients keep a connection for reuse, so that they and not we close it: the other way round a request
 can be lost on its way."""
@@ -114,8 +118,9 @@ async def open_door(
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(config, state, limits), sock=listening, backlog=BACKLOG
+        lambda: Connection(config, state, limits), sock=listening, backlog=TAKEN_AT_ONCE
     )
+    listening.listen(BACKLOG)
     try:
         yield Door(state)
     finally:
@@ -217,9 +222,13 @@ class Connection(H11Protocol):
             self._limit = None
 
     def _make_room(self) -> None:
+        """Who was told to go is still among the connections until the loop comes round."""
+        there = [each for each in self.connections if not each.transport.is_closing()]
+        if len(there) <= self._limits.connections:
+            return
         waiting = [
             (each.waiting_since, number, each)
-            for number, each in enumerate(self.connections)
+            for number, each in enumerate(there)
             if isinstance(each, Connection) and each.waiting_since is not None
         ]
         min(waiting)[-1].transport.abort()
