@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from array import array
 from itertools import repeat
 from operator import add, floordiv
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from av import AudioFrame
 
 STEREO = 2
+_resamplers = threading.local()
+_ANY_RATE = 48_000
+"""Of a frame whose rate stays what it is."""
 
 
 class Converter:
@@ -118,6 +122,21 @@ def mono_av_frame(data: bytes, rate: int) -> AudioFrame:
     frame.planes[0].update(data)
     frame.sample_rate = rate
     return frame
+
+
+def to_s16(data: bytes, av_format: str, width: int) -> bytes:
+    """Values of `width` bytes in one of PyAV's packed formats as s16, cut at full scale; numbers below 2 alone."""
+    from av import AudioFrame, AudioResampler
+
+    if not data:
+        return b""
+    frame = AudioFrame(format=av_format, layout="mono", samples=len(data) // width)
+    frame.planes[0].update(data)
+    frame.sample_rate = _ANY_RATE
+    made = _resamplers.__dict__  # Of this thread alone; one takes 0.3 ms to make.
+    if av_format not in made:
+        made[av_format] = AudioResampler(format="s16", layout="mono", rate=_ANY_RATE)
+    return _resample(made[av_format], frame)
 
 
 def frame_bytes(frame: AudioFrame) -> bytes:

@@ -1,10 +1,12 @@
-"""The ways WAV files write one value, each as a function: bytes → s16le bytes. Whole runs at a time, no loops."""
+"""The ways WAV files write one value, each as a function: bytes → s16le bytes. Whole runs at a time."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
 from functools import cache
+
+from voicemode.codecs.convert import to_s16
 
 PCM, FLOAT, A_LAW, MU_LAW = 1, 3, 6, 7
 
@@ -29,10 +31,18 @@ def _top16(width: int) -> Callable[[bytes], bytes]:
     return take
 
 
-def _floats(code: str) -> Callable[[bytes], bytes]:
+_BELOW_TWO = bytes(value for value in range(256) if value & 0x7F < 0x40)
+"""The first bytes of IEEE numbers between -2 and 2: it holds the sign and the upper part of the exponent."""
+
+
+def _floats(code: str, av_format: str) -> Callable[[bytes], bytes]:
+    """By PyAV, but for runs with something that is no number or far beyond full scale: these it would get wrong."""
+    width = array(code).itemsize
+
     def scale(data: bytes) -> bytes:
-        values = array(code, data)
-        return array("h", [_clipped(value) for value in values]).tobytes()
+        if data[width - 1 :: width].translate(None, _BELOW_TWO):
+            return array("h", [_clipped(value) for value in array(code, data)]).tobytes()
+        return to_s16(data, av_format, width)
 
     return scale
 
@@ -91,8 +101,8 @@ TO_S16: dict[tuple[int, int], Callable[[bytes], bytes]] = {
     (PCM, 2): _same,
     (PCM, 3): _top16(3),
     (PCM, 4): _top16(4),
-    (FLOAT, 4): _floats("f"),
-    (FLOAT, 8): _floats("d"),
+    (FLOAT, 4): _floats("f", "flt"),
+    (FLOAT, 8): _floats("d", "dbl"),
     (A_LAW, 1): _by_table(_a_law_table),
     (MU_LAW, 1): _by_table(_mu_law_table),
 }
