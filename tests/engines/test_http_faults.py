@@ -221,7 +221,7 @@ async def test_nothing_listening_is_told_at_once() -> None:
         with pytest.raises(EndpointUnreachable, match="nothing listens there") as caught:
             await said(engine)
         await engine.close()
-    assert "Start the speech server" in caught.value.hint
+    assert "Start the server on 127.0.0.1:" in caught.value.hint
 
 
 async def test_https_asked_of_a_server_that_speaks_http_is_unreachable_with_the_way_out() -> None:

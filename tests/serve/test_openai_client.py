@@ -566,3 +566,15 @@ def packets(data: bytes) -> list[bytes]:
     heads = (b"OpusHead", b"OpusTags")
     found = (packet.data for packet in Pages().feed(data) if isinstance(packet, Packet))
     return [each for each in found if each[:8] not in heads]
+
+
+@pytest.mark.spec("SRV-40")
+async def test_who_is_turned_away_is_told_so_in_the_words_of_the_client() -> None:
+    async with house(token="secret") as server:
+        stranger = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0)
+        async with stranger:
+            with pytest.raises(openai.AuthenticationError) as refused:
+                await stranger.audio.speech.create(model="tts-1", voice="alloy", input="Hi.")
+    assert refused.value.code == "invalid_token"
+    assert refused.value.type == "authentication_error"
+    assert "Authorization: Bearer" in str(refused.value)

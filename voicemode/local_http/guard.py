@@ -66,14 +66,18 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = f"{refusal.reason}\n".encode()
+        media_type, body = self._worded(refusal)
         headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-type", media_type),
             (b"content-length", str(len(body)).encode()),
             *refusal.headers,
         ]
         await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _worded(self, refusal: Refusal) -> tuple[bytes, bytes]:
+        """The content type of what is answered, and the answer."""
+        return b"text/plain; charset=utf-8", f"{refusal.reason}\n".encode()
 
     def refused(self, refusal: Refusal) -> None:
         """Told of everyone who was turned away."""

@@ -23,6 +23,10 @@ TOO_MANY, GATEWAY, GATEWAY_TIMEOUT, UNAVAILABLE = 429, 502, 504, 503
 VOICES = "/v1/audio/voices"
 
 
+TURNED_AWAY = {401: "invalid_token", 403: "foreign_page", 415: "wrong_content_type", 421: "foreign_host"}
+"""Codes of those who do not get in."""
+
+
 class BadArgument(InvalidRequest):
     """`param` is what the client calls the argument that is wrong; `status` where 400 does not say it."""
 
@@ -84,6 +88,13 @@ def error_json(error: VoiceModeError, *, text: str = "text") -> dict[str, object
         "param": (text if about == "text" else about) or None,
         "code": error.code,
     }
+
+
+def turned_away(status: int, reason: str) -> bytes:
+    """The same for who does not get in."""
+    kind = "authentication_error" if status == 401 else "invalid_request_error"
+    code = TURNED_AWAY.get(status, "invalid_request")
+    return written({"error": {"message": reason, "type": kind, "param": None, "code": code}})
 
 
 def retry_after(error: VoiceModeError) -> int | None:

@@ -151,7 +151,7 @@ async def _load(service: Service, engine: TtsEngine, wanted: Wanted) -> dict[str
 
 
 def _held(held: Holds) -> dict[str, object]:
-    return {"status": "ready", "level": held.level, "ms": round(held.seconds * 1000, 1)}
+    return {"status": "ready", "level": held.level, "ms": round(held.seconds * 1000, 3)}
 
 
 async def warmup(service: Service, request: Request) -> Response:

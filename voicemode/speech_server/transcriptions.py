@@ -149,8 +149,12 @@ def _written(
             return PlainTextResponse(vtt(lines), media_type="text/vtt")
         case TranscriptFormat.VERBOSE_JSON:
             return json_response(_verbose(upload, recording, text, heard))
-    usage = {"type": "duration", "seconds": round(recording.seconds)}
-    return json_response({"text": text, "usage": usage})
+    return json_response({"text": text, "usage": _usage(recording)})
+
+
+def _usage(recording: Frame) -> dict[str, object]:
+    """In seconds that have begun: a short word is no work for nothing."""
+    return {"type": "duration", "seconds": math.ceil(recording.seconds)}
 
 
 def _verbose(
@@ -188,7 +192,7 @@ def _verbose(
         "text": text,
         **({"segments": segments} if Granularity.SEGMENT in upload.granularities else {}),
         **({"words": words} if Granularity.WORD in upload.granularities else {}),
-        "usage": {"type": "duration", "seconds": round(recording.seconds)},
+        "usage": _usage(recording),
     }
 
 

@@ -62,7 +62,7 @@ class Stages:
         """In milliseconds, as S5 reports them."""
 
         def ms(seconds: float | None) -> float | None:
-            return None if seconds is None else round(seconds * 1000, 1)
+            return None if seconds is None else round(seconds * 1000, 3)
 
         return {
             "voice_load_ms": ms(self.voice_load),

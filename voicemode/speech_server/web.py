@@ -21,7 +21,7 @@ from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, RequestRefused
 from voicemode.local_http.guard import JSON, Guard, Refusal
 from voicemode.speech_server import lists, sockets, speech
-from voicemode.speech_server.answers import VOICES, UnknownRoute, refusal
+from voicemode.speech_server.answers import VOICES, UnknownRoute, refusal, turned_away
 from voicemode.speech_server.capped import Left
 from voicemode.speech_server.failures import HEADER, Failsafe
 from voicemode.speech_server.figures import CONTENT_TYPE_LATEST, Figures
@@ -159,6 +159,9 @@ class SpeechGuard(Guard):
         self._emit(
             RequestRefused(at=clock.monotonic(), turn="", status=refusal.status, reason=refusal.reason)
         )
+
+    def _worded(self, refusal: Refusal) -> tuple[bytes, bytes]:
+        return JSON.encode(), turned_away(refusal.status, refusal.reason)
 
     def _may_call(self, origin: str, host: str) -> bool:
         return super()._may_call(origin, host) or origin in self._origins
