@@ -35,7 +35,7 @@ HOUSE = {
         "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
         "sentences text playback trail patience aftersound turn interruption meanings captions levels ledger links "
         "joins voices_alike levelling breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff "
-        "redaction wav bench presets languages"
+        "redaction wav bench presets languages pulling"
     ),
     Layer.EDGES: (
         "sound_files growing tidying turn_files sound_tracks turns taps "

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicemode.links import LEAST_FILL_SECONDS, SMALL, Arrivals, HeadStart, Links, lasts
+from voicemode.links import LEAST_FILL_SECONDS, SMALL, Arrivals, HeadStart, Links
+from voicemode.pulling import lasts
 from voicemode.speech import AudioFormat
 
 Chunks = list[tuple[float, int]]

@@ -9,23 +9,16 @@ from itertools import pairwise
 
 from voicemode.ledger import Measured
 from voicemode.levelling import Levels
+from voicemode.pulling import lasts
 from voicemode.speech import AudioFormat
 
 REMEMBERED = 5
 """Streams of an endpoint that count; a link changes within minutes."""
 
 SAFETY = 0.5
-"""What was missing so far, and half as much again."""
+"""Of what was missing so far, on top of it."""
 
 LEAST_FILL_SECONDS = 0.02
-
-BLOCK_SECONDS = 0.02
-EARLY_SECONDS = 0.005
-"""A loudspeaker takes its sound in blocks, the first at once, and comes for the next up to so much too early."""
-RESERVE_SECONDS = 0.04
-RESERVE_GROWTH = 0.1
-RESERVE_AFTER_SECONDS = 0.1
-"""From then on it takes a tenth more than it plays, until it has its reserve (`devices/reserve.py`)."""
 
 SLOW = 1.15
 """Seconds of sound sent per second from which a link keeps up with its own sound, with a little in hand."""
@@ -35,13 +28,6 @@ LARGE = frozenset({AudioFormat.PCM, AudioFormat.WAV, AudioFormat.FLAC})
 
 SMALL = AudioFormat.MP3
 """What is asked for where the link is slower than the sound: every server has it, and it takes 64–128 kbit/s."""
-
-
-def lasts(sound: float) -> float:
-    """Seconds from the first sample until a loudspeaker wants more than `sound` seconds."""
-    blocks = sound // BLOCK_SECONDS * BLOCK_SECONDS - EARLY_SECONDS
-    growing = max(blocks - RESERVE_AFTER_SECONDS, 0.0)
-    return blocks - min(growing * RESERVE_GROWTH / (1 + RESERVE_GROWTH), RESERVE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +129,9 @@ class Links:
         link = self._links.get(engine)
         if link is None or not link.late:
             return HeadStart(sound=self._fill, wait=math.inf)
-        latest = max(link.late, key=lambda late: late.wait)
-        sound = min(max(latest.sound + latest.wait * SAFETY, LEAST_FILL_SECONDS), self._limit)
-        return HeadStart(sound=sound, wait=latest.wait * (1 + SAFETY) or math.inf)
+        worst = max(link.late, key=lambda late: late.wait)
+        sound = min(max(worst.sound + worst.wait * SAFETY, LEAST_FILL_SECONDS), self._limit)
+        return HeadStart(sound=sound, wait=worst.wait * (1 + SAFETY) or math.inf)
 
     def format(self, engine: str, wanted: AudioFormat, *, running: float | None = None) -> AudioFormat:
         """`wanted`, or a small format where the link has been slower than the sound. `running` is the speed of a

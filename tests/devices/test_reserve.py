@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicemode.devices.reserve import GROWS_AFTER_SECONDS, GROWTH, LEAST_SECONDS, QUIET_SECONDS, Reserve
-from voicemode.links import lasts
+from voicemode.devices.reserve import LEAST_SECONDS, QUIET_SECONDS, Reserve
+from voicemode.pulling import BLOCK_SECONDS as BLOCK
+from voicemode.pulling import GROWS_AFTER_SECONDS, GROWTH, lasts
+from voicemode.pulling import HELD_SECONDS as HELD
 
-BLOCK = 0.02
-HELD = 3 * BLOCK
 LATE = 0.004
 
 DRIFTS = st.floats(-0.0003, 0.0003)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicemode.devices.reserve import LEAST_SECONDS, Reserve
+from voicemode.pulling import BLOCK_SECONDS as BLOCK
+from voicemode.pulling import HELD_SECONDS as HELD
 
-BLOCK = 0.02
-HELD = 3 * BLOCK
 LATE = 0.004
 QUANTA = st.sampled_from([256 / 48_000, 512 / 48_000, 1024 / 48_000])
 """PipeWire's usual ones: its own 1024, and 512 for a client that asks for 20 ms."""

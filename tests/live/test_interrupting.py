@@ -18,8 +18,8 @@ from tests.support.room import Echo
 from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speakers import Speech, Survived, counting, flite, survived
 from tests.support.speech_server import Behaviour, Route, SpeechServer
-from voicemode.devices.portaudio import BLOCK_SECONDS
 from voicemode.pcm import SPEECH
+from voicemode.pulling import BLOCK_SECONDS
 
 pytestmark = [
     pytest.mark.anyio,

@@ -39,16 +39,12 @@ from voicemode.devices.portaudio_stream import (
 from voicemode.devices.reserve import Reserve
 from voicemode.errors import DeviceError
 from voicemode.pcm import PcmFormat
+from voicemode.pulling import BLOCK_SECONDS, HELD_SECONDS
 
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""
 MAPPER_ENDING = " - Output"
 """PortAudio's own, behind Windows' name for the wave mapper, which is in the user's language."""
-BLOCK_SECONDS = 0.02
-"""What a loudspeaker on Linux takes at a time: each block wakes PulseAudio's thread about three times and ours once."""
-PLAYBACK_SECONDS = 3 * BLOCK_SECONDS
-"""What a loudspeaker is asked to hold. It holds so much only while something sounds (`reserve.py`): none of it is in
-the way of the first sound (specs/decisions/0005-playout-latency.md)."""
 PATIENT_SECONDS = 0.12
 """The most it is asked to hold. Each stream in which sound (silence does not count) ran dry doubles what the next one
 holds; each that did not takes a quarter off again."""
@@ -88,7 +84,7 @@ class PortAudio:
         self._on_linux = platform.startswith("linux")
         self._resample = resample
         self._now = now
-        self._held_seconds = PLAYBACK_SECONDS
+        self._held_seconds = HELD_SECONDS
         self._refusing: dict[tuple[str, PcmFormat], Exception] = {}
         """Loudspeakers that opened only in a format of their own, what they refused, and with which words."""
         self.version = str(library.get_portaudio_version()[1]).split(",")[0].removeprefix("PortAudio ")
@@ -165,9 +161,7 @@ class PortAudio:
                 raise sd.CallbackAbort
 
         def over() -> None:
-            self._held_seconds = (
-                min(held * 2, PATIENT_SECONDS) if ran_dry else max(held * 0.75, PLAYBACK_SECONDS)
-            )
+            self._held_seconds = min(held * 2, PATIENT_SECONDS) if ran_dry else max(held * 0.75, HELD_SECONDS)
             finished(stream, lambda: feed.lose(gone("loudspeaker", info)))
 
         stream = PortAudioStream(sd, info.name)

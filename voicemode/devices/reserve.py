@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from voicemode.pulling import GROWS_AFTER_SECONDS, GROWTH
+
 LEAST_SECONDS = 0.01
 """What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""
-GROWTH = 0.1
-"""What is gathered for the device comes out of what the network is ahead: so many seconds per second of sound."""
-GROWS_AFTER_SECONDS = 0.1
-"""So much sounds first: a server at 1.5 times real time that sends 80 ms at a time is 5 ms ahead before its second
-chunk and 30 ms before its third."""
 QUIET_SECONDS = 1.0
 """So long a silence is none of those between words and sentences: what is held stays the same through these, and with
 it the way of an echo."""
