@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from voicemode import errors
 from voicemode.errors import EndpointRefused, EngineError, InvalidRequest, UnknownLanguage, VoiceModeError
@@ -95,28 +96,16 @@ def failed(error: VoiceModeError, troubles: Sequence[Trouble] = ()) -> Failed:
 def error_of(told: Failed) -> VoiceModeError:
     """The error again, of its own class: callers tell an unknown voice from a broken engine by it."""
     kind = _KINDS.get(told.code, EngineError if told.engine else VoiceModeError)
-    if issubclass(kind, EndpointRefused):
-        return kind(
-            told.message,
-            engine=told.engine,
-            status=told.status,
-            retry_after_seconds=told.retry_after_seconds,
-            hint=told.hint,
-            retryable=told.retryable,
-        )
-    if issubclass(kind, UnknownLanguage):
-        return kind(
-            told.message,
-            engine=told.engine,
-            languages=told.languages,
-            hint=told.hint,
-            retryable=told.retryable,
-        )
+    more: dict[str, Any] = {}
     if issubclass(kind, EngineError):
-        return kind(told.message, engine=told.engine, hint=told.hint, retryable=told.retryable)
+        more["engine"] = told.engine
+    if issubclass(kind, EndpointRefused):
+        more |= {"status": told.status, "retry_after_seconds": told.retry_after_seconds}
+    if issubclass(kind, UnknownLanguage):
+        more["languages"] = told.languages
     if issubclass(kind, InvalidRequest):
-        return kind(told.message, hint=told.hint, retryable=told.retryable, about=told.about)
-    return kind(told.message, hint=told.hint, retryable=told.retryable)
+        more["about"] = told.about
+    return kind(told.message, hint=told.hint, retryable=told.retryable, **more)
 
 
 def _kinds(root: type[VoiceModeError]) -> Iterator[tuple[str, type[VoiceModeError]]]:
