@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import AsyncIterator
 
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -52,6 +54,25 @@ def pitch(sound: Floats, rate: int) -> float:
     top = int(power[1:].argmax()) + 1
     near = np.arange(top - 1, top + 2)
     return float((near * power[near]).sum() / power[near].sum() * rate / len(sound))
+
+
+def in_container(
+    container: str, codec: str, sound: Floats, rate: int, *, bit_rate: int | None = None
+) -> bytes:
+    """`sound` as one of PyAV's encoders and containers has it."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as opened:
+        stream = opened.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
+        packed = np.frombuffer(s16(sound), "<i2").reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for item in (frame, None):
+            opened.mux(stream.encode(item))
+    return out.getvalue()
 
 
 def riff(body: bytes, *, tag: int, channels: int, rate: int, bits: int, **kinds: int | bytes | None) -> bytes:

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import io
 from functools import cache
 
-import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codecs.material import Floats, decoder, floats, level_db, pitch, s16, tone
+from tests.codecs.material import Floats, decoder, floats, in_container, level_db, pitch, s16, tone
 from tests.support.encoding import decode, encode
 from tests.support.laws import assert_cuts_do_not_matter, cut, run, sound_of
+from voicemode.codecs.ogg import roars
 from voicemode.errors import BadContent
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.sniff import id3_size
@@ -210,26 +209,12 @@ def test_what_holds_no_frame_is_refused_with_the_engines_name(kind: AudioFormat,
 def test_other_containers_are_played_at_their_end(
     container: str, codec: str, rate: int, label: AudioFormat
 ) -> None:
-    data = in_container(container, codec, rate)
+    data = in_container(container, codec, tone(1.0, rate), rate)
     out = decoded(data, label)
     assert abs(len(out) - 24_000) <= 1_100
     assert pitch(out[2_000:-2_000], 24_000) == pytest.approx(440, abs=2)
     with pytest.raises(BadContent, match="kokoro"):
         decoded(data[:40], label)
-
-
-def in_container(container: str, codec: str, rate: int) -> bytes:
-    out = io.BytesIO()
-    with av.open(out, "w", format=container) as opened:
-        stream = opened.add_stream(codec, rate=rate)
-        assert isinstance(stream, av.AudioStream)
-        stream.layout = "mono"
-        packed = np.frombuffer(s16(tone(1.0, rate)), "<i2").reshape(1, -1)
-        sound = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono")
-        sound.sample_rate, sound.pts = rate, 0
-        for item in (sound, None):
-            opened.mux(stream.encode(item))
-    return out.getvalue()
 
 
 @cache
@@ -257,6 +242,14 @@ def test_opus_that_roars_on_a_page_whose_checksum_does_not_hold_is_silence_for_s
     assert not any(silent[105:]), "a page is believed again when the one before it was whole"
 
 
+@pytest.mark.spec("BAT-26")
+def test_in_a_long_opus_packet_one_roar_is_enough() -> None:
+    faint, loud = tone(0.12, 48_000, level=0.05), np.sign(tone(0.02, 48_000))
+    at = PcmFormat(rate=48_000)
+    assert not roars(Frame(data=s16(faint), format=at))
+    assert roars(Frame(data=s16(np.concatenate([faint[:2_880], loud, faint[3_840:]])), format=at))
+
+
 def test_cuts_do_not_matter_where_opus_roars_and_a_page_is_damaged() -> None:
     data = bytearray(roaring())
     data[len(data) // 2] ^= 0x10
@@ -278,26 +271,15 @@ def test_opus_that_was_coded_for_8_khz_is_the_voice_and_no_noise() -> None:
 @pytest.mark.parametrize("bit_rate", [8_000, 32_000])
 def test_opus_in_a_webm_begins_where_its_sound_begins(bit_rate: int) -> None:
     sound = np.concatenate([np.zeros(800), syllables(1.0, 8_000)])
-    out = floats(sound_of(run(decoder(AudioFormat.OPUS), [webm(sound, 8_000, bit_rate)]))[0])
+    out = floats(
+        sound_of(
+            run(decoder(AudioFormat.OPUS), [in_container("webm", "libopus", sound, 8_000, bit_rate=bit_rate)])
+        )[0]
+    )
     expected = np.concatenate([np.zeros(2_400), syllables(1.0, 24_000)])
     assert len(out) == len(expected)
     assert similarity(out, expected) > 0.9
     assert np.abs(out).max() < 1.5 * np.abs(expected).max()
-
-
-def webm(sound: Floats, rate: int, bit_rate: int) -> bytes:
-    out = io.BytesIO()
-    with av.open(out, "w", format="webm") as opened:
-        stream = opened.add_stream("libopus", rate=rate)
-        assert isinstance(stream, av.AudioStream)
-        stream.layout, stream.bit_rate = "mono", bit_rate
-        frame = av.AudioFrame.from_ndarray(
-            np.frombuffer(s16(sound), "<i2").reshape(1, -1), format="s16", layout="mono"
-        )
-        frame.sample_rate, frame.pts = rate, 0
-        for item in (frame, None):
-            opened.mux(stream.encode(item))
-    return out.getvalue()
 
 
 @pytest.mark.spec("SPK-60")

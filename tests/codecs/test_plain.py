@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import struct
 
 import av
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codecs.material import chunk, decoder, floats, level_db, pitch, riff, s16, tone
+from tests.codecs.material import chunk, decoder, floats, in_container, level_db, pitch, riff, s16, tone
 from tests.support.encoding import WavKind, WavSizes, decode, wav
 from tests.support.laws import assert_cuts_do_not_matter, run, sound_of
 from voicemode.codecs.plain import Wav
@@ -171,27 +170,13 @@ def test_a_damaged_wav_is_played_or_refused_and_never_grows(data: st.DataObject)
     assert sum(frame.samples for frame in frames) <= len(damaged)
 
 
-def compressed_wav(codec: str, rate: int) -> bytes:
-    out = io.BytesIO()
-    with av.open(out, "w", format="wav") as opened:
-        stream = opened.add_stream(codec, rate=rate)
-        assert isinstance(stream, av.AudioStream)
-        stream.layout = "mono"
-        packed = np.frombuffer(s16(tone(1.0, rate)), "<i2").reshape(1, -1)
-        sound = av.AudioFrame.from_ndarray(packed, format="s16", layout="mono")
-        sound.sample_rate, sound.pts = rate, 0
-        for item in (sound, None):
-            opened.mux(stream.encode(item))
-    return out.getvalue()
-
-
 @pytest.mark.spec("SPK-64")
 @pytest.mark.parametrize(
     ("codec", "rate"),
     [("adpcm_ima_wav", 24_000), ("adpcm_ms", 24_000), ("libmp3lame", 24_000), ("mp2", 24_000)],
 )
 def test_compressed_sound_in_a_wav_is_played_at_its_end(codec: str, rate: int) -> None:
-    data = compressed_wav(codec, rate)
+    data = in_container("wav", codec, tone(1.0, rate), rate)
     out = floats(decoded(data))
     assert 24_000 <= len(out) <= 27_000
     assert pitch(out[2_000:22_000], 24_000) == pytest.approx(440, abs=2)

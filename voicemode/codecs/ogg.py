@@ -24,7 +24,7 @@ ROAR = 0.5
 """The power of a packet (root mean square, full scale 1.0) that no voice has: noise at full scale has 0.58, a loud
 vowel half as much. Packets carry no check of their own: one that roars waits for the checksum of its page."""
 
-_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_CONTINUED, _LAST = 1, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,10 +42,9 @@ class Packet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageEnd:
-    """All packets of a page have been given; `whole`: it came as its checksum says; `follows`: on the one before."""
+    """All packets of a page have been given; `whole`: it came as its checksum says."""
 
     whole: bool
-    follows: bool = True
 
 
 class Pages:
@@ -57,9 +56,6 @@ class Pages:
         self._packet = bytearray()
         self._lost = False
         self._page = 0
-        self._number = -1
-        """Of the page, by its header."""
-        self._follows = True
         self._ends_at = -1
         self._last = False
         self._checksum = Checksum()
@@ -95,8 +91,7 @@ class Pages:
                 self._lost = False
                 self._packet.clear()
             if not self._lengths:
-                as_sent = self._checksum.bytes == self._stated
-                packets.append(PageEnd(whole=as_sent, follows=self._follows))
+                packets.append(PageEnd(whole=self._checksum.bytes == self._stated))
 
     def _whole(self) -> Packet:
         return Packet(data=bytes(self._packet), page=self._page, ends_at=self._ends_at, last=self._last)
@@ -126,8 +121,6 @@ class Pages:
         self._lost = continued and not self._packet
         if not continued:
             self._packet.clear()
-        before, self._number = self._number, int.from_bytes(header[18:22], "little")
-        self._follows = self._number == before + 1 or bool(header[5] & _FIRST)
         self._ends_at = int.from_bytes(header[6:14], "little", signed=True)
         self._last = bool(header[5] & _LAST)
         self._lengths = _packet_lengths(header[PAGE_HEADER:])
@@ -176,7 +169,7 @@ class OggOpus:
         for each in self._pages.feed(item):
             if isinstance(each, PageEnd):
                 self._check_head(each)
-                out += self._released(whole=each.whole, follows=each.follows)
+                out += self._released(whole=each.whole)
                 continue
             for frame in self._take(each):
                 held = self._held or (not self._loud and roars(frame))
@@ -200,13 +193,13 @@ class OggOpus:
                 engine=self._engine,
                 hint="Check the engine's log, or ask it for another format.",
             )
-        return [frame for frame in self._released(whole=False, follows=True) if frame.data]
+        return [frame for frame in self._released(whole=False) if frame.data]
 
-    def _released(self, *, whole: bool, follows: bool) -> list[Frame]:
-        """What was held, without what roars where the page is damaged, or the one before it, or lost: decoders take a
-        while to come round."""
+    def _released(self, *, whole: bool) -> list[Frame]:
+        """What was held, without what roars where the page is damaged, or the one before it: decoders take a while to
+        come round."""
         held, self._held = self._held, []
-        sound, self._whole = whole and follows and self._whole, whole
+        sound, self._whole = whole and self._whole, whole
         if sound:
             self._loud = self._loud or bool(held)
             return held
