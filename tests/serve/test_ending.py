@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -32,6 +33,14 @@ async def _large(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": bytes(SIZE)})
 
 
+async def answered(listening: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client whose answer has begun."""
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    writer.write(ASK)
+    await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
 def sending(door: Door) -> asyncio.Task[None]:
     return asyncio.create_task(door.sent())
 
@@ -46,9 +55,7 @@ async def test_an_answer_has_been_sent_when_its_last_byte_has_gone_out() -> None
     listening = listen("127.0.0.1", 0, token="")
     async with open_door(_large, listening) as door:
         await done(sending(door))  # Nothing was asked.
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
-        writer.write(ASK)
-        await reader.readuntil(b"\r\n\r\n")
+        reader, writer = await answered(listening)
         task = sending(door)
         await reader.readexactly(1_000_000)
         assert not task.done()
@@ -73,9 +80,7 @@ async def test_a_message_has_been_sent_when_its_last_byte_has_gone_out() -> None
 async def test_nobody_waits_for_a_client_that_has_left() -> None:
     listening = listen("127.0.0.1", 0, token="")
     async with open_door(_large, listening) as door:
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
-        writer.write(ASK)
-        await reader.readuntil(b"\r\n\r\n")
+        reader, writer = await answered(listening)
         task = sending(door)
         await reader.readexactly(1_000_000)
         assert not task.done()

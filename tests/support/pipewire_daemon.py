@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,17 +104,7 @@ class PipeWireDaemon(PulseDaemon):
         if self._native:
             (self.folder / "asoundrc").write_text(_NATIVE_RC)
         (self.folder / "servers").write_text(_SERVERS)
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self.folder)],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self._guard.stdout is not None
-        self.pid = int(self._guard.stdout.readline())
-        self._guard.stdout.close()
-        self._wait_for_door()
+        self._launch(_GUARD)
         look_for(self._managed, _START_LIMIT_S, lambda: f"PipeWire has no sinks ({self.log.strip()})")
         for line in self._lines:
             self.pactl(*line.split())

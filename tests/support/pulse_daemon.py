@@ -115,17 +115,7 @@ class PulseDaemon:
         door = f"load-module module-native-protocol-unix auth-anonymous=1 socket={self._socket}"
         script.write_text("\n".join([*self._devices, door, ""]))
         command = ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", f"--file={script}"]
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self.folder), *command],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self._guard.stdout is not None
-        self.pid = int(self._guard.stdout.readline())
-        self._guard.stdout.close()
-        self._wait_for_door()
+        self._launch(_GUARD, *command)
 
     def stop(self) -> None:
         self.thaw()
@@ -180,6 +170,20 @@ class PulseDaemon:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def _launch(self, guard: str, *command: str) -> None:
+        """`guard` is a shell's script that starts the daemon and writes its number first."""
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", guard, "guard", str(self.folder), *command],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._guard.stdout is not None
+        self.pid = int(self._guard.stdout.readline())
+        self._guard.stdout.close()
+        self._wait_for_door()
 
     def _wait_for_door(self) -> None:
         def answers() -> bool:
