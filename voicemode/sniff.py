@@ -9,7 +9,7 @@ from collections.abc import Callable
 from voicemode.speech import AudioFormat
 
 SNIFF_BYTES = 4096
-"""More is never needed: the largest MPEG layer III frame has 1,441 bytes, and two headers settle it."""
+"""More is never needed: the largest MPEG frame has 1,729 bytes, and two headers settle it."""
 
 MP3_HEADER = 4
 ADTS_HEADER = 7
@@ -23,6 +23,10 @@ _TEXT_RUN = 48
 _BITRATES = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_LAYER_II_BITRATES = {
+    True: (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    False: _BITRATES[False],
 }
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _ADTS_RATES = 13
@@ -52,7 +56,14 @@ _CONTAINERS = (
     (0, b".snd", "au"),
     (0, b"caff", "caf"),
     (0, b"riff", "w64"),
+    (8, b"AVI ", "avi"),
+    (0, b"FLV\x01", "flv"),
+    (0, b"#!AMR\n", "amr"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
 )
+
+_TS_PACKET = 188
+"""Bytes of a packet of an MPEG transport stream (ISO 13818-1), which begins with 0x47."""
 
 
 def sniff(head: bytes) -> AudioFormat | None:
@@ -84,23 +95,38 @@ def undecided(head: bytes) -> bool:
         return len(head) < ID3_HEADER
     if head[:4] in _WAVES:
         return len(head) < 12 and b"WAVE".startswith(head[8:])
+    if _may_be_packets(head):
+        return len(head) <= 2 * _TS_PACKET
     if head[:1] != b"\xff" or (len(head) > 1 and head[1] < 0xE0):
         return False
     if len(head) < ADTS_HEADER:
         return True
-    size = mp3_frame_size(head) or adts_frame_size(head)
+    size = mp3_frame_size(head) or adts_frame_size(head) or layer_ii_frame_size(head)
     return bool(size) and len(head) < size + ADTS_HEADER
 
 
 def mp3_frame_size(header: bytes) -> int:
     """Bytes of the MPEG layer III frame whose header this is; 0 when it is none or free format."""
-    if len(header) < MP3_HEADER or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+    if len(header) < MP3_HEADER or header[1] & 0x06 != 0x02:
+        return 0
+    bytes_per_kbit = 144_000 if header[1] & 0x08 else 72_000
+    return _mpeg_frame_size(header, bytes_per_kbit, _BITRATES)
+
+
+def layer_ii_frame_size(header: bytes) -> int:
+    """The same for layer II, of broadcasting and of some old services."""
+    if len(header) < MP3_HEADER or header[1] & 0x06 != 0x04:
+        return 0
+    return _mpeg_frame_size(header, 144_000, _LAYER_II_BITRATES)
+
+
+def _mpeg_frame_size(header: bytes, bytes_per_kbit: int, bitrates: dict[bool, tuple[int, ...]]) -> int:
+    if header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
     if version == 1 or bits in (0, 15) or rate == 3 or header[3] & 3 == 2:
         return 0
-    bytes_per_kbit = 144_000 if version == 3 else 72_000
-    return bytes_per_kbit * _BITRATES[version == 3][bits] // _RATES[version][rate] + (header[2] >> 1 & 1)
+    return bytes_per_kbit * bitrates[version == 3][bits] // _RATES[version][rate] + (header[2] >> 1 & 1)
 
 
 def adts_frame_size(header: bytes) -> int:
@@ -225,9 +251,20 @@ def _excerpt(text: str) -> str:
 
 
 def container(head: bytes) -> str:
-    """PyAV's name for the container that `head` (8 bytes or more) begins and that cannot be read while it arrives;
+    """PyAV's name for the container that `head` (8 bytes or more) begins and that is not read while it arrives;
     empty when it is none of these."""
-    return next((name for at, magic, name in _CONTAINERS if head[at : at + 4] == magic), "")
+    if _may_be_packets(head):
+        return "mpegts"
+    if _followed(head, layer_ii_frame_size, MP3_HEADER):
+        return "mp3"
+    return next((name for at, magic, name in _CONTAINERS if head.startswith(magic, at)), "")
+
+
+def _may_be_packets(head: bytes) -> bool:
+    """Whether `head` begins as an MPEG transport stream does: whole packets, the first one with the start of a table.
+    As raw PCM the first sample would be very loud."""
+    starts = head[::_TS_PACKET][:3]
+    return head[1:2] != b"" and head[1] & 0xC0 == 0x40 and starts == b"G" * len(starts)
 
 
 def first_ogg_packet(head: bytes) -> bytes | None:
