@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from voicemode.speech import AudioFormat
 
@@ -120,7 +120,7 @@ def layer_ii_frame_size(header: bytes) -> int:
     return _mpeg_frame_size(header, 144_000, _LAYER_II_BITRATES)
 
 
-def _mpeg_frame_size(header: bytes, bytes_per_kbit: int, bitrates: dict[bool, tuple[int, ...]]) -> int:
+def _mpeg_frame_size(header: bytes, bytes_per_kbit: int, bitrates: Mapping[bool, tuple[int, ...]]) -> int:
     if header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return 0
     version, bits, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
