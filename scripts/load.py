@@ -29,7 +29,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from scripts.measuring.streams import HEAD, Process, Row, ask
 from voicemode.app import open_app
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.pcm import SPEECH
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
 from voicemode.speech_server.admission import FIRST_LIMIT

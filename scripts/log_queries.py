@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from voicemode import clock
-from voicemode.eventlog import EventLog
 from voicemode.events import (
     AudioSaved,
     EndpointFailed,
@@ -42,6 +41,7 @@ from voicemode.events import (
     Underrun,
     VoiceStarted,
 )
+from voicemode.logs.eventlog import EventLog
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN_SECONDS = 60.0

@@ -11,7 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.generated import run
-from voicemode import doing, interruption, playback, turn
+from voicemode.playout import playback
+from voicemode.turn_taking import doing, interruption, turn
 
 Picture = tuple[str, Callable[[], str], str]
 

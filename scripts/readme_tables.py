@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.generated import cell, run
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 
 NAME = "configuration"
 DOCUMENTS = ("README.md", "specs/configuration.md")

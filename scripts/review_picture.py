@@ -25,10 +25,10 @@ from tests.support.room import Room
 from tests.support.sound_card import VirtualSoundCard
 from tests.support.speakers import flite
 from tests.support.speech_server import SpeechServer, closed_port
-from voicemode.logbook import Logbook
+from voicemode.logs.logbook import Logbook
+from voicemode.recording.sound_files import KeptSounds
 from voicemode.review.archive import Archive
 from voicemode.review.one_file import Caps, one_file
-from voicemode.sound_files import KeptSounds
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "review-bad-turn.png"

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.generated import cell, run
 from voicemode import events
-from voicemode.eventlog import event_name
+from voicemode.logs.eventlog import event_name
 
 NAME = "events"
 DOCUMENTS = ("specs/events.md",)

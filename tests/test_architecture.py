@@ -30,24 +30,10 @@ class Layer(IntEnum):
 
 HOUSE = {
     Layer.WORDS: "__init__ errors clock pcm speech events ports",
-    Layer.PURE: (
-        "turn_story turn_record trends laying similar doing passing "
-        "config kinds peer_names settings variables escapes markdown names symbols pronunciations reading tables "
-        "sentences text playback trail patience aftersound turn interruption meanings captions levels ledger links "
-        "joins voices_alike levelling breaks echo sweep mixing crossfade chimes thinking metrics timeline sniff "
-        "redaction wav bench presets languages pulling"
-    ),
-    Layer.EDGES: (
-        "sound_files growing tidying turn_files sound_tracks turns taps "
-        "codecs engines ears devices eventlog logged logbook recordings tickets floor models background "
-        "private_files wav_file settings_files pronunciation_files terminal echo_path interruptible bench_runs"
-    ),
-    Layer.FLOWS: (
-        "telling ahead receiving rendering loudspeakers feeding speaking guessing own_sound judging listening "
-        "interrupting capturing transcribing exchanges calls conversation meanwhile by_key path_finding timing "
-        "bench_ports benching"
-    ),
-    Layer.ROOT: "endpoints status own_models line_up sound_ends witnesses app bench_set_up",
+    Layer.PURE: "text sound playout turn_taking configuration turn_story bench",
+    Layer.EDGES: "codecs engines models ears devices logs recording machine",
+    Layer.FLOWS: "flows measuring",
+    Layer.ROOT: "wiring app",
     Layer.DOORS: "local_http mcp_server speech_server cluster review cli doctor __main__",
 }
 LAYERS = {name: layer for layer, names in HOUSE.items() for name in names.split()}
@@ -73,8 +59,8 @@ HOMES = {
     "sherpa_onnx": "engines",
     "chatterbox": "engines",
     "torch": "engines",
-    "filelock": "tickets models",
-    "platformdirs": "settings_files",
+    "filelock": "machine models",
+    "platformdirs": "machine",
     "time": "clock",
 }
 """Outside library → the one part of the package that may import it; of two edges each may lock its own files."""
@@ -173,6 +159,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     }
     assert sum(map(len, graph.values())) > len(graph)
     graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_no_folders_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for module in modules():
+        own = {part_of(name) for name in module.imports() if name.split(".")[0] == "voicemode"}
+        graph.setdefault(module.part, set()).update(own - {module.part})
+    assert len(graph["flows"]) > 1
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_the_guided_tour_names_what_there_is() -> None:
+    tour = (ROOT / "docs" / "overview.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", tour)) - {"tests/test_architecture.py"}
+    assert len(named) > 30
+    assert sorted(name for name in named if not (PACKAGE / name).exists()) == []
+    folders = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert sorted(folders - named) == []
 
 
 def test_flows_are_handed_their_edges_and_import_none() -> None:
@@ -286,11 +290,11 @@ LATER = {
     "voicemode.engines.neural.ear",
     "voicemode.engines.realtime",
     "voicemode.engines.system",
-    "voicemode.mixing",
+    "voicemode.sound.mixing",
     "voicemode.models.catalogue",
-    "voicemode.status",
-    "voicemode.tidying",
-    "voicemode.turns",
+    "voicemode.wiring.status",
+    "voicemode.recording.tidying",
+    "voicemode.recording.turns",
 }
 """What no server needs before its first call, each 0.05–0.5 MB of every idle one."""
 
@@ -312,7 +316,7 @@ def test_a_server_that_waits_for_its_first_call_has_loaded_no_more_than_it_needs
 import asyncio
 from voicemode import cli
 from voicemode.app import open_app
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.mcp_server import build_server, opened, serve
 
 async def idle():
@@ -332,12 +336,15 @@ def test_a_server_that_only_lists_its_tools_has_not_loaded_the_application() -> 
     listing = """
 import asyncio
 from contextlib import AsyncExitStack
-from voicemode import cli, settings_files
+from voicemode import cli
+from voicemode.machine import settings_files
 from voicemode.mcp_server import build_server, opened, serve
 server = build_server(opened.opened_later(AsyncExitStack(), lambda: None))
 assert len(asyncio.run(server.list_tools())) == 4
 """
-    assert {"voicemode.app", "voicemode.line_up", "voicemode.conversation"} & loaded_by(listing) == set()
+    assert {"voicemode.app", "voicemode.wiring.line_up", "voicemode.flows.conversation"} & loaded_by(
+        listing
+    ) == set()
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

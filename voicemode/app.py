@@ -9,41 +9,42 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from voicemode import clock, languages
-from voicemode.chimes import ChimeRules
+from voicemode import clock
 from voicemode.codecs import open_decoder
 from voicemode.codecs.convert import Converter
-from voicemode.config import Config
-from voicemode.conversation import Conversation
+from voicemode.configuration.config import Config
+from voicemode.configuration.variables import BargeIn
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.place import look_around
 from voicemode.devices.soundcard import SoundCard
 from voicemode.errors import VoiceModeError
-from voicemode.eventlog import EventLog
 from voicemode.events import Warned
-from voicemode.floor import MachineFloor
-from voicemode.line_up import LineUp
-from voicemode.links import Links
-from voicemode.listening import ListeningPorts
+from voicemode.flows.conversation import Conversation
+from voicemode.flows.listening import ListeningPorts
+from voicemode.flows.rendering import NewSplitter
+from voicemode.flows.speaking import SpeakingPorts
+from voicemode.logs.eventlog import EventLog
+from voicemode.machine.floor import MachineFloor
+from voicemode.machine.pronunciation_files import splitters
+from voicemode.machine.settings_files import Folders, folders, working_folder
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.playout.links import Links
 from voicemode.ports import BeginRecording, Stage, Vad
-from voicemode.pronunciation_files import splitters
-from voicemode.recordings import Recordings
-from voicemode.rendering import NewSplitter
-from voicemode.sentences import MESSAGES, SplitRules
-from voicemode.settings_files import Folders, folders, working_folder
-from voicemode.sound_ends import SoundEnds
-from voicemode.speaking import SpeakingPorts
+from voicemode.recording.recordings import Recordings
+from voicemode.recording.taps import KeptStreams
+from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import SpeechRequest, Voice
-from voicemode.taps import KeptStreams
-from voicemode.turn import TurnRules
-from voicemode.variables import BargeIn
-from voicemode.witnesses import Witnesses
+from voicemode.text import languages
+from voicemode.text.sentences import MESSAGES, SplitRules
+from voicemode.turn_taking.turn import TurnRules
+from voicemode.wiring.line_up import LineUp
+from voicemode.wiring.sound_ends import SoundEnds
+from voicemode.wiring.witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from voicemode.interruptible import Permission
-    from voicemode.status import Engines, Status
-    from voicemode.turns import KeptTurns
+    from voicemode.machine.interruptible import Permission
+    from voicemode.recording.turns import KeptTurns
+    from voicemode.wiring.status import Engines, Status
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class App:
 
     async def status(self, *, check: bool = False) -> Status:
         """`check` asks every endpoint; without it nothing leaves this machine."""
-        from voicemode.status import Status
+        from voicemode.wiring.status import Status
 
         engines, devices = await asyncio.gather(self.engines(check=check), self.devices())
         return Status(
@@ -147,8 +148,8 @@ class App:
         """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between
         the devices that would be used decides."""
         from voicemode.ears.canceller import canceller_installed
-        from voicemode.echo_path import load
-        from voicemode.interruptible import permission
+        from voicemode.machine.echo_path import load
+        from voicemode.machine.interruptible import permission
 
         choice = self.config.listening.barge_in
         if choice is not BargeIn.AUTO:
@@ -241,7 +242,7 @@ class App:
         return LineUp(self.config, self.places)
 
     def _kept_turns(self) -> KeptTurns:
-        from voicemode.turns import KeptTurns
+        from voicemode.recording.turns import KeptTurns
 
         return KeptTurns(self.recordings, conversation=self.log.conversation)
 

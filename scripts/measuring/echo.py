@@ -20,9 +20,9 @@ from scripts.measuring.sounds import BLOCK, RATE
 from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.ears.silero import FRAME_SAMPLES, SileroVad
-from voicemode.echo import EchoGate
-from voicemode.levels import decibels
 from voicemode.pcm import LISTENING, Frame, Framer
+from voicemode.sound.levels import decibels
+from voicemode.turn_taking.echo import EchoGate
 
 ROOM_DB = -66.0
 USER = "Wait, not that one. Please stop."

@@ -23,13 +23,13 @@ from voicemode.ears.gated import GatedVad
 from voicemode.ears.pitched import PitchedVad
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
-from voicemode.guessing import Guess
-from voicemode.judging import MAYBE, VOICE, Judged
-from voicemode.levels import Room, decibels
-from voicemode.listening import Hearing, ListeningPorts
+from voicemode.flows.guessing import Guess
+from voicemode.flows.judging import MAYBE, VOICE, Judged
+from voicemode.flows.listening import Hearing, ListeningPorts
 from voicemode.pcm import LISTENING, Framer
 from voicemode.ports import VOICELIKE, Vad
-from voicemode.turn import TurnRules
+from voicemode.sound.levels import Room, decibels
+from voicemode.turn_taking.turn import TurnRules
 
 QUIET_DB = -66.0
 LEAD_S = 1.2

@@ -29,7 +29,7 @@ from tests.support.human_voice import HumanVoice, sound
 from tests.support.room import Echo, Room
 from tests.support.speakers import Speech, Survived, counting, survived
 from voicemode import clock
-from voicemode.logbook import read_events
+from voicemode.logs.logbook import read_events
 from voicemode.pcm import SPEECH
 
 TRANSCRIBE_SECONDS = 0.3

@@ -17,9 +17,9 @@ from voicemode.engines.first import FirstSpeech
 from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.events import EndpointFailed
-from voicemode.links import Links
+from voicemode.flows.speaking import SpeakingPorts, Utterance
 from voicemode.pcm import SPEECH
-from voicemode.speaking import SpeakingPorts, Utterance
+from voicemode.playout.links import Links
 from voicemode.speech import SpeechRequest, Spoken
 
 LIMIT_S = 15.0

@@ -16,8 +16,8 @@ from tests.support.encoding import decode
 from tests.support.sound_card import RATE, Recording, VirtualSoundCard
 from tests.support.speech_server import Accept, Behaviour, Route, SpeechServer, closed_port
 from voicemode.clock import monotonic
-from voicemode.conversation import LONGEST_QUEUE
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS
+from voicemode.flows.conversation import LONGEST_QUEUE
+from voicemode.text.pieces import LONGEST_MESSAGE_CHARACTERS
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from tests.support import voice
 from tests.support.speech_server import Behaviour, Content, RequestSeen, SpeechServer, closed_port
 from voicemode.errors import BadContent, EngineError
 from voicemode.speech import AudioFormat, Outcome, SpeechRequest
-from voicemode.text import split
+from voicemode.text.pieces import split
 
 KEY = "sk-battery-0123456789abcdef"
 TEXT = "The harbour is quiet. Seven boats wait. Nobody sails today; the wind is north."

@@ -14,7 +14,7 @@ from tests.battery.reading_back import QuickSpeaker, loudness, words_of
 from tests.support import voice
 from tests.support.speech_server import Behaviour, Cut, SpeechServer
 from voicemode.events import SinkLost
-from voicemode.loudspeakers import MOST_LOSSES
+from voicemode.flows.loudspeakers import MOST_LOSSES
 from voicemode.pcm import SPEECH
 from voicemode.speech import Outcome
 

@@ -18,13 +18,13 @@ from tests.support.encoding import WavKind, WavSizes
 from tests.support.fakes import FakeVoice, Watched, open_passing, until
 from tests.support.speech_server import Behaviour, Cut, Length, SpeechServer, closed_port
 from tests.support.speech_service import sound_of
-from voicemode.joins import Contour, Pause, Voiced
-from voicemode.ledger import Ledger, Measured, Reach, clauses_said, reach
-from voicemode.links import Links
+from voicemode.flows.rendering import Rendering, RenderingPorts
 from voicemode.pcm import SPEECH, Frame, PcmFormat
-from voicemode.rendering import Rendering, RenderingPorts
+from voicemode.playout.ledger import Ledger, Measured, Reach, clauses_said, reach
+from voicemode.playout.links import Links
+from voicemode.sound.joins import Contour, Pause, Voiced
 from voicemode.speech import AudioFormat, Outcome, SpeechRequest
-from voicemode.text import Splitter, split
+from voicemode.text.pieces import Splitter, split
 
 HEAD_BYTES = 64
 """Less is no answer: where nobody gives one to the first request, the call fails."""

@@ -19,10 +19,10 @@ from tests.support.speech_server import Behaviour, Cut, SpeechServer
 from tests.support.speech_service import sound_of
 from voicemode.codecs.opening import open_decoder
 from voicemode.errors import BadContent
-from voicemode.links import Links
 from voicemode.pcm import SPEECH
+from voicemode.playout.links import Links
 from voicemode.speech import AudioFormat, EncodedAudio, Outcome
-from voicemode.text import split
+from voicemode.text.pieces import split
 
 TEXT = "Harbour quiet tonight seven boats wait there nobody sails the wind is north and cold."
 WORDS = voice.words(TEXT)

@@ -15,7 +15,7 @@ from tests.support import voice
 from tests.support.speech_server import Behaviour, SpeechServer
 from voicemode.errors import InvalidRequest, UnknownVoice
 from voicemode.speech import Outcome, SpeechRequest
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS, split
+from voicemode.text.pieces import LONGEST_MESSAGE_CHARACTERS, split
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.live.host import environment
 from tests.support import voice
 from tests.support.looking import looked_for
 from tests.support.speech_server import Behaviour, SpeechServer
-from voicemode.logbook import Logbook, LoggedEvent
+from voicemode.logs.logbook import Logbook, LoggedEvent
 from voicemode.pcm import Frame
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 
-from voicemode.background import Unhurried
+from voicemode.machine.background import Unhurried
 
 Pipe = tuple[IO[bytes], Unhurried]
 

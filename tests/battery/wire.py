@@ -15,7 +15,7 @@ from typing import IO
 from tests.live.host import COMMAND, ROOT
 from tests.support.encoding import decode
 from tests.support.looking import looked_for
-from voicemode.logbook import LoggedEvent, read_events
+from voicemode.logs.logbook import LoggedEvent, read_events
 from voicemode.pcm import Frame
 
 ANSWER_SECONDS = 30.0

@@ -14,9 +14,8 @@ from tests.support.fakes import FakeEar, FakeVoice, Shelf
 from tests.support.speech_server import Behaviour, Route, SpeechServer, closed_port
 from voicemode.bench.results import Figure, Kind, Row
 from voicemode.bench.texts import WARMING
-from voicemode.bench_ports import quietly
-from voicemode.benching import Bench, BenchPorts, Listener, Plan, Speaker, Step, asked
 from voicemode.codecs import open_decoder
+from voicemode.configuration.variables import DetectorChoice
 from voicemode.devices.nobody import HeardOnce, open_nobody
 from voicemode.ears.choice import open_vad
 from voicemode.engines.first import FirstTranscription
@@ -24,14 +23,15 @@ from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.errors import NoDevice, VoiceModeError
 from voicemode.events import nowhere
-from voicemode.links import Links
-from voicemode.listening import ListeningPorts
+from voicemode.flows.listening import ListeningPorts
+from voicemode.flows.speaking import SpeakingPorts
+from voicemode.measuring.bench_ports import quietly
+from voicemode.measuring.benching import Bench, BenchPorts, Listener, Plan, Speaker, Step, asked
 from voicemode.pcm import SPEECH, PcmFormat
+from voicemode.playout.links import Links
 from voicemode.ports import Lost, OpenSink, Pull, Sink
-from voicemode.speaking import SpeakingPorts
 from voicemode.speech import AudioFormat, SpeechRequest
-from voicemode.turn import TurnRules
-from voicemode.variables import DetectorChoice
+from voicemode.turn_taking.turn import TurnRules
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from tests.support.laws import assert_cuts_do_not_matter, cut, run, sound_of
 from voicemode.codecs.ogg import roars
 from voicemode.errors import BadContent
 from voicemode.pcm import SPEECH, Frame, PcmFormat
-from voicemode.sniff import id3_size
+from voicemode.sound.sniff import id3_size
 from voicemode.speech import AudioFormat
 
 LOSSY = [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC]

@@ -26,9 +26,9 @@ from voicemode.errors import VoiceModeError
 from voicemode.events import FloorTaken, TurnFinished, TurnStarted
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import Stage
-from voicemode.recordings import Recordings
-from voicemode.taps import Microphone, kept_sink
-from voicemode.turns import KeptTurns
+from voicemode.recording.recordings import Recordings
+from voicemode.recording.taps import Microphone, kept_sink
+from voicemode.recording.turns import KeptTurns
 
 
 def resample(source: PcmFormat, wanted: PcmFormat) -> Stage[Frame, Frame]:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicemode.devices.reserve import LEAST_SECONDS, QUIET_SECONDS, Reserve
-from voicemode.pulling import BLOCK_SECONDS as BLOCK
-from voicemode.pulling import GROWS_AFTER_SECONDS, GROWTH, lasts
-from voicemode.pulling import HELD_SECONDS as HELD
+from voicemode.playout.pulling import BLOCK_SECONDS as BLOCK
+from voicemode.playout.pulling import GROWS_AFTER_SECONDS, GROWTH, lasts
+from voicemode.playout.pulling import HELD_SECONDS as HELD
 
 LATE = 0.004
 

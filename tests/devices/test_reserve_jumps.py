@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicemode.devices.reserve import LEAST_SECONDS, Reserve
-from voicemode.pulling import BLOCK_SECONDS as BLOCK
-from voicemode.pulling import HELD_SECONDS as HELD
+from voicemode.playout.pulling import BLOCK_SECONDS as BLOCK
+from voicemode.playout.pulling import HELD_SECONDS as HELD
 
 LATE = 0.004
 QUANTA = st.sampled_from([256 / 48_000, 512 / 48_000, 1024 / 48_000])

@@ -18,11 +18,11 @@ from voicemode.devices.mixers import mixed, panned, teed
 from voicemode.devices.tee import Given, Listener, Tee
 from voicemode.devices.tracks import Interrupted, Pace, TimedFrame, Track
 from voicemode.errors import DeviceError, DeviceLost, NoDevice, VoiceModeError
-from voicemode.mixing import Mixer, Panner, scaled
 from voicemode.pcm import SPEECH, Frame, PcmFormat
-from voicemode.playback import Moment, Playback
+from voicemode.playout.playback import Moment, Playback
 from voicemode.ports import Lost, OpenSink, Pull, Sink
-from voicemode.thinking import thinking_sound
+from voicemode.sound.mixing import Mixer, Panner, scaled
+from voicemode.sound.thinking import thinking_sound
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.doors.door import FakedApp, World
 from tests.support.fakes import FakeLoudspeaker, FakeMicrophone
 from voicemode.devices.soundcard import SoundCard
-from voicemode.eventlog import EventLog
+from voicemode.logs.eventlog import EventLog
 from voicemode.ports import OpenSink, OpenSource
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
 
 
 class FakeCard(SoundCard):

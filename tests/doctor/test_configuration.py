@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.doctor.configuration import RULES, examine_configuration, useless
 from voicemode.doctor.finding import Finding, State
-from voicemode.settings_files import Folders
+from voicemode.machine.settings_files import Folders
 
 SECRET = "sk-nobody-may-see-this-key"
 

@@ -9,9 +9,9 @@ import pytest
 from tests.support.fakes import FakeLoudspeaker
 from voicemode.doctor.echo import echo, examine_loudspeaker, room
 from voicemode.doctor.finding import State
-from voicemode.echo_path import EchoPath
+from voicemode.machine.echo_path import EchoPath
 from voicemode.pcm import SPEECH
-from voicemode.sweep import Found, sweep
+from voicemode.sound.sweep import Found, sweep
 
 pytestmark = pytest.mark.anyio
 

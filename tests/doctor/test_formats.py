@@ -10,7 +10,7 @@ from tests.support.behaviour import Accept, Behaviour, Content, Route
 from tests.support.fakes import FakeEar
 from tests.support.speech_server import SpeechServer
 from voicemode.codecs import open_decoder
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.doctor.finding import Finding, State
 from voicemode.doctor.formats import SENTENCE, examine_formats, examine_transcription
 from voicemode.doctor.measuring import Measure, examine_servers, spoken
@@ -18,7 +18,7 @@ from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import AudioFormat
-from voicemode.status import Engines, EngineStatus
+from voicemode.wiring.status import Engines, EngineStatus
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("DOC-10")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.doctor.test_configuration import places
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.doctor.finding import Finding, State
 from voicemode.doctor.models import examine_models
 from voicemode.models.catalogue import CATALOGUE

@@ -6,7 +6,7 @@ import pytest
 
 from voicemode.doctor.finding import Finding, State
 from voicemode.doctor.servers import BETTER_VOICE, examine_engines
-from voicemode.status import Engines, EngineStatus
+from voicemode.wiring.status import Engines, EngineStatus
 
 pytestmark = pytest.mark.spec("CLI-7")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.devices.backend import DeviceInfo, DeviceReport
 from voicemode.devices.diagnosis import Place, Trouble
 from voicemode.doctor.finding import Finding, State

@@ -24,18 +24,18 @@ from tests.support.fakes import (
     open_passing,
 )
 from voicemode.app import App
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.soundcard import SoundCard
-from voicemode.eventlog import EventLog
-from voicemode.line_up import LineUp
-from voicemode.listening import ListeningPorts
+from voicemode.flows.listening import ListeningPorts
+from voicemode.flows.speaking import SpeakingPorts
+from voicemode.logs.eventlog import EventLog
+from voicemode.machine.settings_files import Folders
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.opened import given
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.recordings import Recordings
-from voicemode.settings_files import Folders
-from voicemode.speaking import SpeakingPorts
+from voicemode.recording.recordings import Recordings
+from voicemode.wiring.line_up import LineUp
 
 LIMIT_SECONDS = 20.0
 LONG = " ".join(["word"] * 60) + "."

@@ -21,7 +21,6 @@ from tests.live.host import ROOT, environment
 from tests.support.command import ran
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
 from voicemode.clock import wall
-from voicemode.eventlog import EventLog
 from voicemode.events import (
     EndpointFailed,
     Event,
@@ -33,7 +32,8 @@ from voicemode.events import (
     Underrun,
     Warned,
 )
-from voicemode.logbook import Logbook
+from voicemode.logs.eventlog import EventLog
+from voicemode.logs.logbook import Logbook
 
 LIMIT = 30
 HOUR = timedelta(hours=1)
@@ -244,7 +244,7 @@ def test_colours_are_for_terminals_that_want_them(folder: Path, wanted: bool) ->
 def test_it_opens_neither_engines_nor_devices(folder: Path) -> None:
     program = (
         "import sys; from voicemode.cli import main; sys.exit(main(['events']) or "
-        "bool({'voicemode.app', 'voicemode.speaking', 'mcp', 'numpy', 'httpx2', 'openai'} & set(sys.modules)))"
+        "bool({'voicemode.app', 'voicemode.flows.speaking', 'mcp', 'numpy', 'httpx2', 'openai'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

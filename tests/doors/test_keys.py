@@ -20,7 +20,7 @@ from tests.support.speech_server import SpeechServer
 from tests.support.terminal import at_terminal
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, NO_SPEECH, USAGE
 from voicemode.clock import monotonic
-from voicemode.terminal import HELD_SECONDS, Presses
+from voicemode.machine.terminal import HELD_SECONDS, Presses
 
 LIMIT = 30
 COUNTING = "one two three four five six seven eight nine ten " * 3

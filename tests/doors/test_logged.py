@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.doors.door import World, door
-from voicemode.eventlog import EventLog
-from voicemode.logbook import Logbook
+from voicemode.logs.eventlog import EventLog
+from voicemode.logs.logbook import Logbook
 
 pytestmark = pytest.mark.anyio
 

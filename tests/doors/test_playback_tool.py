@@ -13,9 +13,9 @@ from tests.doors.door import LONG, Door, World, door, fields, starved, text_of
 from tests.flows.world import RULES
 from tests.support.fakes import FakeMicrophone, FakeVoice, until
 from voicemode.errors import EndpointUnreachable
-from voicemode.meanwhile import Meanwhile
+from voicemode.flows.meanwhile import Meanwhile
+from voicemode.sound.thinking import thinking_sound
 from voicemode.speech import Outcome
-from voicemode.thinking import thinking_sound
 
 pytestmark = pytest.mark.anyio
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ears.sounds import hum, said, silence
+from voicemode.configuration.variables import DetectorChoice
 from voicemode.ears.choice import Detector, chosen, neural_installed, open_vad
 from voicemode.ears.gated import KEPT_FRAMES, GatedVad
 from voicemode.ears.pitched import PitchedVad
@@ -19,7 +20,6 @@ from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
 from voicemode.pcm import LISTENING, Frame, Framer, PcmFormat
 from voicemode.ports import Vad
-from voicemode.variables import DetectorChoice
 
 GATE_SAMPLES = FRAME_SAMPLES // 4
 HOLD_FRAMES = 3

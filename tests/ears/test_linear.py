@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from tests.ears.sounds import said
 from voicemode.ears.linear import BLOCK, MOST_OWED, LinearFilter
-from voicemode.levels import decibels
-from voicemode.own_sound import BEYOND_DECIBELS
+from voicemode.flows.own_sound import BEYOND_DECIBELS
 from voicemode.pcm import LISTENING, SPEECH, Frame, Framer
+from voicemode.sound.levels import decibels
 
 RATE = LISTENING.rate
 OWN = (

@@ -25,7 +25,8 @@ from tests.support.contract import (
     said,
 )
 from voicemode.app import open_app
-from voicemode.config import Config
+from voicemode.configuration.config import Config
+from voicemode.configuration.presets import TOKENS_PER_SECOND, Preset, delivery
 from voicemode.engines.chatterbox.model import (
     Chatterbox,
     ChatterboxSettings,
@@ -35,9 +36,8 @@ from voicemode.engines.chatterbox.model import (
 from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
 from voicemode.pcm import SPEECH, Frame
-from voicemode.presets import TOKENS_PER_SECOND, Preset, delivery
+from voicemode.sound.wav import wav_bytes
 from voicemode.speech import SpeechRequest
-from voicemode.wav import wav_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("SPT-70")]
 

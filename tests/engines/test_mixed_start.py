@@ -14,6 +14,7 @@ from tests.engines.http import TEXT
 from tests.support import contract
 from tests.support.speech_server import Behaviour, SpeechServer
 from voicemode.codecs import open_decoder
+from voicemode.configuration.voices_alike import VoicesAlike
 from voicemode.engines.first import FirstSpeech
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.mixed_start import FRESH_S, LATER_S, MixedStart
@@ -22,7 +23,6 @@ from voicemode.engines.phrases import PhraseCache
 from voicemode.errors import EndpointUnreachable, EngineError, StreamBroken, UnknownVoice, VoiceModeError
 from voicemode.ports import TtsEngine
 from voicemode.speech import AudioFormat, EncodedAudio, Speaker, SpeechRequest, Trouble, Voice
-from voicemode.voices_alike import VoicesAlike
 
 pytestmark = pytest.mark.anyio
 

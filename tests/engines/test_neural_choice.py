@@ -12,7 +12,7 @@ from voicemode.engines.neural.worker import packages
 from voicemode.errors import EngineUnavailable
 from voicemode.models.catalogue import CATALOGUE
 from voicemode.models.store import Store
-from voicemode.status import neural_states
+from voicemode.wiring.status import neural_states
 
 
 @pytest.fixture

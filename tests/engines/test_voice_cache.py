@@ -10,7 +10,7 @@ from voicemode.engines import voice_cache
 from voicemode.engines.voice_cache import Cached, FetchVoice, Level, VoiceCache, voice_id
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
 from voicemode.pcm import SPEECH, Frame
-from voicemode.wav import wav_bytes
+from voicemode.sound.wav import wav_bytes
 
 pytestmark = pytest.mark.anyio
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.flows.world import REQUEST, World, over
-from voicemode.calls import Call
-from voicemode.chimes import ChimeRules
-from voicemode.conversation import Conversation
 from voicemode.events import Event
+from voicemode.flows.calls import Call
+from voicemode.flows.conversation import Conversation
 from voicemode.pcm import SPEECH, Frame, PcmFormat
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
+from voicemode.recording.taps import KeptStreams, Microphone, kept_sink
+from voicemode.recording.turns import KeptTurns
+from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import Exchange
-from voicemode.taps import KeptStreams, Microphone, kept_sink
-from voicemode.turns import KeptTurns
 
 BEGAN = 1_000.0
 """What the clock says when the first loudspeaker opens."""

@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.fakes import FakeVoice, until, words_as_sound
 from voicemode import clock
-from voicemode.ahead import ReadAhead
 from voicemode.errors import EndpointUnreachable, StreamBroken
+from voicemode.flows.ahead import ReadAhead
+from voicemode.flows.receiving import BREATH_SECONDS, Receiving
 from voicemode.pcm import SPEECH, Frame
-from voicemode.receiving import BREATH_SECONDS, Receiving
 from voicemode.speech import SpeechRequest
 
 pytestmark = pytest.mark.anyio

@@ -10,12 +10,12 @@ import pytest
 
 from tests.flows.world import ANSWER, REQUEST, World, over
 from tests.support.fakes import DEAD, ROOM, SPOKEN, WORD, FakeMicrophone, FakeVoice, OpenFloor, until
-from voicemode.by_key import KeyedMicrophone
-from voicemode.conversation import Conversation
 from voicemode.errors import MicrophoneSilent
+from voicemode.flows.by_key import KeyedMicrophone
+from voicemode.flows.conversation import Conversation
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import Exchange, Outcome
-from voicemode.turn import TurnRules
+from voicemode.turn_taking.turn import TurnRules
 
 pytestmark = pytest.mark.anyio
 

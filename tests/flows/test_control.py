@@ -9,11 +9,11 @@ import pytest
 
 from tests.flows.world import LIMIT_SECONDS, REQUEST, World, over
 from tests.support.fakes import ROOM, WORD, FakeVoice, until
-from voicemode.calls import Call
-from voicemode.conversation import REMEMBERED, Conversation
 from voicemode.errors import InvalidRequest, StreamBroken
 from voicemode.events import FloorTaken, PlaybackPaused, PlaybackResumed
-from voicemode.exchanges import LISTENER
+from voicemode.flows.calls import Call
+from voicemode.flows.conversation import REMEMBERED, Conversation
+from voicemode.flows.exchanges import LISTENER
 from voicemode.speech import Outcome, SpeechRequest
 
 pytestmark = pytest.mark.anyio

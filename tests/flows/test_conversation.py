@@ -21,9 +21,6 @@ from tests.support.fakes import (
     FakeVoice,
     until,
 )
-from voicemode.calls import Call
-from voicemode.chimes import ChimeRules
-from voicemode.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.errors import Busy, EndpointUnreachable, InvalidRequest, MicrophoneSilent, StreamBroken
 from voicemode.events import (
     AudioSaved,
@@ -35,8 +32,11 @@ from voicemode.events import (
     TurnStarted,
     VoiceStarted,
 )
+from voicemode.flows.calls import Call
+from voicemode.flows.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull, Sink
+from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Timings
 
 pytestmark = pytest.mark.anyio

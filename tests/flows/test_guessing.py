@@ -10,15 +10,15 @@ import pytest
 
 from tests.flows.world import RULES, World
 from tests.support.fakes import ROOM, SPOKEN, FakeEar, until
-from voicemode.capturing import capture
 from voicemode.errors import EndpointTimeout, EndpointUnreachable, EngineError
 from voicemode.events import MicrophoneClosed, Transcribed, TranscriptionRequested, TurnEnded
-from voicemode.guessing import BETWEEN_SECONDS, EARLY_SILENCE, MOST_REQUESTS, Guess
-from voicemode.listening import Captured
+from voicemode.flows.capturing import capture
+from voicemode.flows.guessing import BETWEEN_SECONDS, EARLY_SILENCE, MOST_REQUESTS, Guess
+from voicemode.flows.listening import Captured
+from voicemode.flows.transcribing import Heard, guessing, transcribe
 from voicemode.pcm import LISTENING, Frame
 from voicemode.speech import Transcript, TranscriptionRequest
-from voicemode.transcribing import Heard, guessing, transcribe
-from voicemode.turn import TurnRules, Why
+from voicemode.turn_taking.turn import TurnRules, Why
 
 pytestmark = pytest.mark.anyio
 

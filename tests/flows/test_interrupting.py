@@ -21,12 +21,12 @@ from tests.support.fakes import (
     FakeVoice,
     until,
 )
-from voicemode.calls import Call
 from voicemode.errors import DeviceLost, EndpointUnreachable, VoiceModeError
 from voicemode.events import InterruptionJudged, PlaybackPaused, PlaybackResumed, TurnFinished
-from voicemode.interruption import Verdict
+from voicemode.flows.calls import Call
 from voicemode.pcm import LISTENING, SPEECH
 from voicemode.speech import Exchange, Outcome, Transcript, TranscriptionRequest
+from voicemode.turn_taking.interruption import Verdict
 
 pytestmark = pytest.mark.anyio
 

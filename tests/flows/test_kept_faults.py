@@ -12,7 +12,7 @@ import pytest
 from tests.flows.kept_world import KeptWorld, names, sound
 from tests.flows.world import REQUEST, World, over
 from tests.support.fakes import words_as_sound
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 40.0
@@ -44,7 +44,7 @@ import asyncio, json, pathlib, resource, sys
 from tests.flows.kept_world import KeptWorld
 from tests.flows.world import REQUEST, World, over
 from tests.support.fakes import words_as_sound
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
 
 async def main():
     world, warnings = World(), []

@@ -19,11 +19,11 @@ from tests.flows.kept_world import (
 )
 from tests.flows.world import ANSWER, REQUEST, World, over
 from tests.support.fakes import SPOKEN, WORD, FakeEar, FakeLoudspeaker, FakeVoice, until, words_as_sound
-from voicemode.chimes import ChimeRules
 from voicemode.errors import EndpointUnreachable, StreamBroken
 from voicemode.events import FirstAudio, ListeningStarted, TurnEnded, VoiceStarted
 from voicemode.pcm import LISTENING, SPEECH
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
+from voicemode.sound.chimes import ChimeRules
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,6 @@ from tests.support.fakes import (
     until,
 )
 from voicemode import clock
-from voicemode.capturing import capture
 from voicemode.errors import DeviceLost, EndpointUnreachable, MicrophoneSilent, NoDevice
 from voicemode.events import (
     ListeningStarted,
@@ -34,14 +33,15 @@ from voicemode.events import (
     TurnFailed,
     VoiceStarted,
 )
-from voicemode.guessing import Guess
-from voicemode.listening import Captured
-from voicemode.metrics import timings
+from voicemode.flows.capturing import capture
+from voicemode.flows.guessing import Guess
+from voicemode.flows.listening import Captured
+from voicemode.flows.transcribing import Heard, transcribe
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import VOICELIKE
 from voicemode.speech import Outcome
-from voicemode.transcribing import Heard, transcribe
-from voicemode.turn import TurnRules, Why
+from voicemode.turn_story.metrics import timings
+from voicemode.turn_taking.turn import TurnRules, Why
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ import pytest
 
 from tests.support.fakes import FakeLoudspeaker, until
 from voicemode.events import Event, FloorTaken, TurnFinished, TurnStarted
-from voicemode.meanwhile import Meanwhile
+from voicemode.flows.meanwhile import Meanwhile
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.sound.thinking import thinking_sound
 from voicemode.speech import Outcome
-from voicemode.thinking import thinking_sound
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("TRK-13")]
 

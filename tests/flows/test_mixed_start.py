@@ -17,17 +17,17 @@ from tests.support.fakes import FakeVoice, Shelf, Watched, open_passing
 from tests.support.speech_server import Behaviour, Length, SpeechServer
 from tests.support.voice import words
 from voicemode.codecs import open_decoder
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.events import FirstByte, SpeechBroken, SpeechRequested
-from voicemode.line_up import LineUp
-from voicemode.links import Links
+from voicemode.flows.rendering import Rendering, RenderingPorts
+from voicemode.flows.speaking import SpeakingPorts, Utterance
+from voicemode.machine.settings_files import folders
 from voicemode.pcm import SPEECH, Frame
-from voicemode.rendering import Rendering, RenderingPorts
-from voicemode.settings_files import folders
-from voicemode.speaking import SpeakingPorts, Utterance
+from voicemode.playout.links import Links
 from voicemode.speech import EncodedAudio, Speaker, SpeechRequest, Spoken
-from voicemode.text import Splitter
-from voicemode.timeline import sentence
+from voicemode.text.pieces import Splitter
+from voicemode.turn_story.timeline import sentence
+from voicemode.wiring.line_up import LineUp
 
 pytestmark = pytest.mark.anyio
 

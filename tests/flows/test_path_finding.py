@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from voicemode.errors import DeviceError, DeviceLost
-from voicemode.path_finding import LISTENING, find_echo_path
+from voicemode.measuring.path_finding import LISTENING, find_echo_path
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Lost, Pull, Sink
 

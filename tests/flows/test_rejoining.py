@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tests.support.fakes import Watched, open_passing
 from voicemode.errors import StreamBroken
 from voicemode.events import SpeechBroken, SpeechReworded
-from voicemode.joins import CLAUSE_PAUSE_SECONDS, SENTENCE_PAUSE_SECONDS
-from voicemode.links import Links
+from voicemode.flows.rendering import Rendering, RenderingPorts
 from voicemode.pcm import SPEECH, Frame
-from voicemode.rendering import Rendering, RenderingPorts
-from voicemode.sentences import SplitRules
+from voicemode.playout.links import Links
+from voicemode.sound.joins import CLAUSE_PAUSE_SECONDS, SENTENCE_PAUSE_SECONDS
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
-from voicemode.text import Splitter
+from voicemode.text.pieces import Splitter
+from voicemode.text.sentences import SplitRules
 
 LIMIT_SECONDS = 20.0
 WORD = SPEECH.samples(0.3)

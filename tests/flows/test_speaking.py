@@ -13,11 +13,11 @@ from tests.support.fakes import WORD, FakeLoudspeaker, FakeVoice, Shelf, Watched
 from voicemode import clock
 from voicemode.errors import EndpointUnreachable, InvalidRequest, NoDevice, StreamBroken
 from voicemode.events import FirstAudio, PlaybackEnded, SpeechBroken, TurnStarted
-from voicemode.links import Links
+from voicemode.flows.speaking import SpeakingPorts, Utterance
 from voicemode.pcm import SPEECH, Frame, PcmFormat
-from voicemode.playback import State
+from voicemode.playout.links import Links
+from voicemode.playout.playback import State
 from voicemode.ports import Lost, Pull, Sink
-from voicemode.speaking import SpeakingPorts, Utterance
 from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,6 @@ import pytest
 
 from tests.flows.world import REQUEST, SlowEar, World, over
 from tests.support.fakes import ROOM, SPOKEN, WORD, FakeEar, FakeLoudspeaker, FakeVoice, until
-from voicemode.calls import Call
-from voicemode.chimes import ChimeRules
-from voicemode.conversation import Conversation
 from voicemode.engines.first import FirstSpeech, FirstTranscription
 from voicemode.errors import EndpointUnreachable, EngineError, EngineUnavailable
 from voicemode.events import (
@@ -35,11 +32,14 @@ from voicemode.events import (
     TurnFinished,
     Warned,
 )
+from voicemode.flows.calls import Call
+from voicemode.flows.conversation import Conversation
+from voicemode.flows.telling import telling
+from voicemode.flows.transcribing import guessing
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine, TtsEngine
+from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Transcript, TranscriptionRequest, Trouble
-from voicemode.telling import telling
-from voicemode.transcribing import guessing
 
 pytestmark = pytest.mark.anyio
 

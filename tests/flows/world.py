@@ -20,18 +20,18 @@ from tests.support.fakes import (
     open_passing,
     until,
 )
-from voicemode.calls import Call
-from voicemode.chimes import ChimeRules
-from voicemode.conversation import Conversation
 from voicemode.errors import VoiceModeError
 from voicemode.events import Event
-from voicemode.links import Links
-from voicemode.listening import ListeningPorts
+from voicemode.flows.calls import Call
+from voicemode.flows.conversation import Conversation
+from voicemode.flows.listening import ListeningPorts
+from voicemode.flows.speaking import SpeakingPorts
 from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.playout.links import Links
 from voicemode.ports import Floor
-from voicemode.speaking import SpeakingPorts
+from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import Exchange, SpeechRequest, Transcript, TranscriptionRequest
-from voicemode.turn import TurnRules
+from voicemode.turn_taking.turn import TurnRules
 
 REQUEST = SpeechRequest(text="")
 RULES = TurnRules(silence=0.5, no_speech=2.0, maximum=4.0)

@@ -21,7 +21,7 @@ from tests.support.sound_card import VirtualSoundCard
 from tests.support.speakers import Speech
 from tests.support.speech_server import SpeechServer
 from voicemode import clock
-from voicemode.logbook import LoggedEvent, read_events
+from voicemode.logs.logbook import LoggedEvent, read_events
 
 LIMIT_S = 30.0
 TRIES = 3

@@ -19,7 +19,7 @@ from tests.support.recording import Recording
 from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
-from voicemode.floor import FROZEN_SECONDS, MachineFloor
+from voicemode.machine.floor import FROZEN_SECONDS, MachineFloor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 

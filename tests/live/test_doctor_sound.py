@@ -14,7 +14,7 @@ from tests.support.looking import look_for
 from tests.support.room import Echo, Room
 from tests.support.sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
 from tests.support.terminal import at_terminal
-from voicemode.echo_path import FILE, load
+from voicemode.machine.echo_path import FILE, load
 
 pytestmark = pytest.mark.live
 

@@ -18,7 +18,7 @@ from tests.support.looking import looked_for
 from tests.support.sound_card import VirtualSoundCard
 from tests.support.speech_server import SpeechServer
 from voicemode.clock import monotonic
-from voicemode.floor import MachineFloor
+from voicemode.machine.floor import MachineFloor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 

@@ -19,7 +19,7 @@ from tests.support.sound_card import RATE, VirtualSoundCard
 from tests.support.speakers import Speech, Survived, counting, flite, survived
 from tests.support.speech_server import Behaviour, Route, SpeechServer
 from voicemode.pcm import SPEECH
-from voicemode.pulling import BLOCK_SECONDS
+from voicemode.playout.pulling import BLOCK_SECONDS
 
 pytestmark = [
     pytest.mark.anyio,

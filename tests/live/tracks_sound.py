@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.support.listening import tone
-from voicemode.mixing import DuckingRules
 from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.sound.mixing import DuckingRules
 
 RULES = DuckingRules(gain=0.25, attack=0.05, release=0.2, hold=0.2)
 BED_LEVEL = 0.1

@@ -12,13 +12,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
-from voicemode.eventlog import EventLog
 from voicemode.events import Event
-from voicemode.logbook import Logbook
+from voicemode.logs.eventlog import EventLog
+from voicemode.logs.logbook import Logbook
 from voicemode.pcm import LISTENING, Frame, PcmFormat
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
+from voicemode.recording.sound_files import KeptSounds
 from voicemode.review.archive import Archive
-from voicemode.sound_files import KeptSounds
 from voicemode.speech import RecordingNote
 
 BEGAN = datetime(2026, 11, 28, 10, 0, tzinfo=UTC)

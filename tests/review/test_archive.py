@@ -10,15 +10,15 @@ import pytest
 
 from tests.review.material import WRITING_S, archive, record, wall, write
 from tests.support.many_turns import write as write_many
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.events import Event, TurnFailed, TurnFinished, TurnStarted, Underrun
 from voicemode.pcm import LISTENING, SPEECH
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
+from voicemode.recording.sound_files import KeptSounds
+from voicemode.recording.turns import KeptTurns
 from voicemode.review.archive import placed, whole
 from voicemode.review.both_sides import both_sides
-from voicemode.sound_files import KeptSounds
 from voicemode.speech import AudioFormat, EncodedAudio
-from voicemode.turns import KeptTurns
 
 SECOND = LISTENING.silence(LISTENING.rate)
 

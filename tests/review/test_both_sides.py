@@ -12,9 +12,9 @@ import pytest
 
 from tests.review.material import archive, record, write
 from tests.support import voice
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.errors import InvalidRequest
-from voicemode.logbook import LoggedTurn
+from voicemode.logs.logbook import LoggedTurn
 from voicemode.pcm import LISTENING, SPEECH, PcmFormat
 from voicemode.review.archive import Archive
 from voicemode.review.both_sides import Mixed, both_sides

@@ -20,7 +20,7 @@ from tests.support import voice
 from tests.support.command import ran
 from tests.support.many_turns import write as write_many
 from tests.test_architecture import HEAVY
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.cli.exits import DONE, FAILED, USAGE
 from voicemode.pcm import LISTENING
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.review.material import archive, record, write
 from tests.support.many_turns import write as write_many
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.events import Transcribed
 from voicemode.pcm import LISTENING
 from voicemode.review.one_file import Caps, one_file

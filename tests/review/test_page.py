@@ -18,7 +18,7 @@ from tests.support import voice
 from tests.support.browser import Browser, find_browser
 from tests.support.encoding import encode
 from tests.support.many_turns import write as write_many
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.events import PlaybackResumed, Transcribed, Underrun
 from voicemode.pcm import LISTENING, SPEECH, Frame
 from voicemode.review.one_file import Caps, one_file

@@ -10,10 +10,10 @@ import pytest
 from tests.flows.world import RULES
 from tests.review.material import archive, record, write
 from tests.support.fakes import ECHO, ROOM, SPOKEN, FakeEar, FakeMicrophone, LoudVad, Shelf
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.errors import EngineUnavailable, InvalidRequest
 from voicemode.events import Event, ListeningStarted, TurnEnded, VoiceStarted, nowhere
-from voicemode.listening import ListeningPorts
+from voicemode.flows.listening import ListeningPorts
 from voicemode.pcm import LISTENING, PcmFormat
 from voicemode.review.replay import Replayed, differences, replay, shown, told
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.review.material import Told, archive, ask, record, write
-from tests.test_turn_story import GOOD
+from tests.turn_story.test_turn_story import GOOD
 from voicemode.pcm import LISTENING
 from voicemode.review.page_files import NAMES, page_file
 from voicemode.review.web import POLICY, review_app

@@ -18,7 +18,6 @@ from voicemode.local_http.door import Limits, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts
 from voicemode.pcm import SPEECH, Frame
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.sentences import CLAUSES
 from voicemode.speech import (
     AudioFormat,
     EncodedAudio,
@@ -36,7 +35,8 @@ from voicemode.speech_server.serve import LIMITS
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.utterance import encoders
 from voicemode.speech_server.web import web
-from voicemode.text import Splitter
+from voicemode.text.pieces import Splitter
+from voicemode.text.sentences import CLAUSES
 
 LIMIT_SECONDS = 20.0
 

@@ -22,8 +22,8 @@ from tests.support.fakes import until
 from voicemode.events import RequestRefused, SpeechServed
 from voicemode.local_http.door import Limits
 from voicemode.pcm import SPEECH, Frame
+from voicemode.sound.wav import wav_bytes
 from voicemode.speech_server.arriving import Arriving, Crowded
-from voicemode.wav import wav_bytes
 
 pytestmark = pytest.mark.anyio
 

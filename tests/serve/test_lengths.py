@@ -13,8 +13,8 @@ from tests.codecs.test_relay import counted_granules, granules_of
 from tests.serve.house import LIMIT_SECONDS, House, WordVoice, house
 from tests.support.encoding import decode, encode
 from tests.support.voice import speak
-from voicemode.joins import BLOCK_SECONDS
 from voicemode.pcm import SPEECH, Frame
+from voicemode.sound.joins import BLOCK_SECONDS
 from voicemode.speech import AudioFormat, SpeechRequest
 
 pytestmark = pytest.mark.anyio

@@ -21,11 +21,11 @@ from websockets.exceptions import ConnectionClosedError
 from tests.serve.house import LIMIT_SECONDS, House, WordEar, WordVoice, house
 from voicemode.events import Event, RequestFailed, SpeechServed, TranscriptServed
 from voicemode.pcm import SPEECH, Frame
+from voicemode.sound.wav import wav_bytes
 from voicemode.speech import EncodedAudio, SpeechRequest, Transcript, TranscriptionRequest
 from voicemode.speech_server.composing import tell_log
 from voicemode.speech_server.failures import failure, tell_of_tasks
 from voicemode.speech_server.request_lines import REQUESTS, BareRequests
-from voicemode.wav import wav_bytes
 
 pytestmark = pytest.mark.anyio
 

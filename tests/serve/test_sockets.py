@@ -18,8 +18,8 @@ from tests.support import voice
 from tests.support.fakes import until
 from voicemode.codecs.samples import MU_LAW as MU_LAW_KIND
 from voicemode.codecs.samples import TO_S16
+from voicemode.configuration.presets import PRESETS, Preset
 from voicemode.events import SpeechServed
-from voicemode.presets import PRESETS, Preset
 from voicemode.speech import AudioFormat
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from voicemode.engines.chatterbox.voice import ChatterboxVoice
 from voicemode.engines.far_voices import far_voices
 from voicemode.engines.voice_cache import MOST_VOICES
 from voicemode.pcm import SPEECH, Frame
-from voicemode.wav import wav_bytes
+from voicemode.sound.wav import wav_bytes
 
 pytestmark = pytest.mark.anyio
 

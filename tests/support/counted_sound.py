@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.playback import Moment, Playback
+from voicemode.playout.playback import Moment, Playback
 
 TINY = PcmFormat(rate=1_000)
 """One sample is a millisecond."""

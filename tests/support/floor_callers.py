@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.fakes import until
-from voicemode.floor import MachineFloor
-from voicemode.tickets import Line
+from voicemode.machine.floor import MachineFloor
+from voicemode.machine.tickets import Line
 
 
 class Callers:

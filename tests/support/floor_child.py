@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from voicemode.errors import Busy
-from voicemode.floor import MachineFloor
+from voicemode.machine.floor import MachineFloor
 
 
 def say(what: str) -> None:

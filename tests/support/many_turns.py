@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 
 from tests.support import voice
-from voicemode.eventlog import EventLog
 from voicemode.events import (
     EndpointFailed,
     Event,
@@ -39,8 +38,9 @@ from voicemode.events import (
     Underrun,
     VoiceStarted,
 )
+from voicemode.logs.eventlog import EventLog
 from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
-from voicemode.recordings import Recordings
+from voicemode.recording.recordings import Recordings
 from voicemode.speech import RecordingNote
 
 SAYINGS = (

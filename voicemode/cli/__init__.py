@@ -13,17 +13,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO, cast
 
-from voicemode.background import Unhurried
 from voicemode.cli.exits import DONE, FAILED, INTERRUPTED, USAGE
 from voicemode.cli.streams import show
 from voicemode.errors import VoiceModeError
+from voicemode.machine.background import Unhurried
 
 if TYPE_CHECKING:
     import argparse
 
     from voicemode.cli.words import Command, Look
-    from voicemode.config import Config
-    from voicemode.settings import Problem
+    from voicemode.configuration.config import Config
+    from voicemode.configuration.settings import Problem
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,8 +66,8 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
 
 
 def _run(options: argparse.Namespace | None) -> int:
-    from voicemode.settings_files import folders, load_config, working_folder
-    from voicemode.variables import Debug
+    from voicemode.configuration.variables import Debug
+    from voicemode.machine.settings_files import folders, load_config, working_folder
 
     config = load_config(os.environ, working_folder())
     if config.log.debug is not Debug.FALSE:
@@ -203,7 +203,7 @@ def _serve_ray(config: Config, options: argparse.Namespace) -> int:
 
 def _needs_token(config: Config, host: str | None) -> bool:
     """Whether others could reach what is asked for, and nothing would keep them out. Says so."""
-    from voicemode.kinds import is_loopback_host
+    from voicemode.configuration.kinds import is_loopback_host
 
     if not host or config.server.token or is_loopback_host(host):
         return False

@@ -16,12 +16,12 @@ from voicemode.cli.exits import DONE, FAILED
 from voicemode.cli.streams import agrees, show
 from voicemode.cli.under_way import UnderWay
 from voicemode.errors import InvalidRequest, VoiceModeError
-from voicemode.terminal import key_terminal
+from voicemode.machine.terminal import key_terminal
 
 if TYPE_CHECKING:
     from voicemode.app import App
     from voicemode.bench.results import Circumstances, Run
-    from voicemode.benching import Bench, BenchPorts, Plan, Step
+    from voicemode.measuring.benching import Bench, BenchPorts, Plan, Step
 
 FORMATS = ("pcm", "wav", "mp3", "opus", "aac", "flac")
 LENGTHS = ("short", "medium", "long")
@@ -73,9 +73,9 @@ def bench_options(made: argparse.ArgumentParser) -> None:
 
 
 async def bench(app: App, options: argparse.Namespace) -> int:
-    from voicemode import bench_runs
-    from voicemode.bench_set_up import bench_ports
-    from voicemode.benching import Bench
+    from voicemode.cli.bench_set_up import bench_ports
+    from voicemode.machine import bench_runs
+    from voicemode.measuring.benching import Bench
 
     # What it is compared with is read first: a wrong name costs no measurement, and the new run is no earlier one.
     before = await asyncio.to_thread(_earlier, app, options.compare) if options.compare else None
@@ -122,7 +122,7 @@ def _plan(app: App, options: argparse.Namespace) -> Plan:
     from voicemode.bench.results import Kind
     from voicemode.bench.texts import DICTATED, TEXTS
     from voicemode.bench.words import words
-    from voicemode.benching import Plan
+    from voicemode.measuring.benching import Plan
     from voicemode.speech import AudioFormat
 
     if options.text is not None and not words(options.text):
@@ -162,7 +162,7 @@ def _chosen(ports: BenchPorts, names: str | None) -> BenchPorts:
 
 async def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
     """Without the services that cost money, unless the user agrees: who is at the terminal is asked."""
-    from voicemode.benching import asked
+    from voicemode.measuring.benching import asked
 
     costly = ports.costly
     if yes or not costly:
@@ -188,7 +188,7 @@ async def _agreed(ports: BenchPorts, plan: Plan, *, yes: bool) -> BenchPorts:
 
 
 def _earlier(app: App, name: str) -> Run:
-    from voicemode import bench_runs
+    from voicemode.machine import bench_runs
 
     if name != LAST:
         return bench_runs.load(Path(name))
@@ -202,8 +202,9 @@ def _earlier(app: App, name: str) -> Run:
 
 
 async def _circumstances(app: App, *, sound: bool) -> Circumstances:
-    from voicemode import bench_runs, clock
+    from voicemode import clock
     from voicemode.bench.results import Circumstances
+    from voicemode.machine import bench_runs
 
     speaking, hearing = app.config.streaming, app.config.listening
     played = "not played, but taken by the clock as a loudspeaker would (--sound plays it)"
@@ -224,8 +225,8 @@ async def _circumstances(app: App, *, sound: bool) -> Circumstances:
 
 
 def _run(measuring: Bench, here: Circumstances, *, complete: bool) -> Run:
-    from voicemode import bench_runs
     from voicemode.bench.results import Run
+    from voicemode.machine import bench_runs
 
     after = replace(here, load_after=bench_runs.load_average())
     rows = [row for row in measuring.rows if row.values or row.failure]
@@ -236,9 +237,9 @@ def _run(measuring: Bench, here: Circumstances, *, complete: bool) -> Run:
 
 
 def _files(run: Run, options: argparse.Namespace) -> None:
-    from voicemode import bench_runs
     from voicemode.bench.drawing import drawing
     from voicemode.bench.results import to_json
+    from voicemode.machine import bench_runs
 
     if options.plot is not None:
         bench_runs.write_for_user(options.plot, drawing(run))

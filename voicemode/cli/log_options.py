@@ -37,7 +37,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 def wrong(options: argparse.Namespace) -> str:
     """What makes no sense together, or names no event; "" where all is well."""
-    from voicemode.logged import NAMES
+    from voicemode.logs.logged import NAMES
 
     if options.follow and (options.turn == LAST or options.failed or options.slow is not None):
         return (

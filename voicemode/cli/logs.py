@@ -21,9 +21,9 @@ from voicemode.cli.streams import show
 from voicemode.errors import InvalidRequest, VoiceModeError
 
 if TYPE_CHECKING:
-    from voicemode.config import Config
-    from voicemode.logbook import Logbook, LoggedEvent, LoggedTurn, Wanted
-    from voicemode.settings_files import Folders
+    from voicemode.configuration.config import Config
+    from voicemode.logs.logbook import Logbook, LoggedEvent, LoggedTurn, Wanted
+    from voicemode.machine.settings_files import Folders
 
 LOOK_SECONDS = 0.2
 """How often what is followed is looked at."""
@@ -54,7 +54,7 @@ DIM, RED, BOLD = "2", "31", "1"
 
 
 def show_events(config: Config, places: Folders, options: argparse.Namespace) -> int:
-    from voicemode.logbook import Logbook, Wanted
+    from voicemode.logs.logbook import Logbook, Wanted
 
     _end_like_ctrl_c()
     with suppress(AttributeError, ValueError):  # What a terminal cannot show is no reason to show nothing.
@@ -177,7 +177,7 @@ def _show_all(lines: Iterable[str]) -> None:
 
 
 def _row(turn: LoggedTurn, paint: Callable[[str, str], str]) -> str:
-    from voicemode.timeline import printable, quoted
+    from voicemode.turn_story.timeline import printable, quoted
 
     times, kind = turn.timings, printable(turn.kind)
     outcome = f"{printable(turn.outcome):15}"
@@ -192,7 +192,7 @@ def _row(turn: LoggedTurn, paint: Callable[[str, str], str]) -> str:
 
 
 def _told(line: LoggedEvent, paint: Callable[[str, str], str]) -> str:
-    from voicemode.timeline import printable
+    from voicemode.turn_story.timeline import printable
 
     time = f"{_clock(line.time):%H:%M:%S.%f}"[:-3]
     told, turn = _in_words(line), printable(line.turn) or "-"
@@ -200,7 +200,7 @@ def _told(line: LoggedEvent, paint: Callable[[str, str], str]) -> str:
 
 
 def _in_words(line: LoggedEvent) -> str:
-    from voicemode.timeline import printable, sentence
+    from voicemode.turn_story.timeline import printable, sentence
 
     event = line.event()
     if event is not None:
@@ -212,7 +212,7 @@ def _in_words(line: LoggedEvent) -> str:
 
 
 def _show_timeline(turn: LoggedTurn) -> None:
-    from voicemode.timeline import printable
+    from voicemode.turn_story.timeline import printable
 
     paint = _painter()
     conversation = printable(turn.conversation) or "?"
@@ -229,7 +229,7 @@ def _show_timeline(turn: LoggedTurn) -> None:
 
 
 def _show_waterfall(turn: LoggedTurn) -> None:
-    from voicemode.timeline import spans
+    from voicemode.turn_story.timeline import spans
 
     found = spans(turn.events)
     whole = turn.timings.total

@@ -20,10 +20,10 @@ from voicemode.cli.values import port
 from voicemode.errors import InvalidRequest, VoiceModeError
 
 if TYPE_CHECKING:
-    from voicemode.config import Config
-    from voicemode.logbook import LoggedTurn
+    from voicemode.configuration.config import Config
+    from voicemode.logs.logbook import LoggedTurn
+    from voicemode.machine.settings_files import Folders
     from voicemode.review.archive import Archive
-    from voicemode.settings_files import Folders
 
 HOST = "127.0.0.1"
 TOKEN_BYTES = 24
@@ -59,9 +59,9 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 
 def review(config: Config, places: Folders, options: argparse.Namespace) -> int:
-    from voicemode.logbook import Logbook
+    from voicemode.logs.logbook import Logbook
+    from voicemode.recording.sound_files import KeptSounds
     from voicemode.review.archive import Archive
-    from voicemode.sound_files import KeptSounds
 
     if options.settings and not options.replay:
         raise InvalidRequest("--set is for --replay.", hint="voicemode review --replay TURN --set NAME=VALUE")
@@ -121,8 +121,8 @@ def _export(archive: Archive, options: argparse.Namespace) -> int:
 
 def _replay(archive: Archive, options: argparse.Namespace) -> int:
     from voicemode.app import open_app
+    from voicemode.machine.settings_files import load_config, working_folder
     from voicemode.review.replay import replay, shown, told
-    from voicemode.settings_files import load_config, working_folder
 
     turn = _the_turn(archive, options.replay)
     given = dict(_setting(each) for each in options.settings)
@@ -215,7 +215,7 @@ def _setting(given: str) -> tuple[str, str]:
 
 def _write(path: Path, data: bytes) -> None:
     """What was said is for the user alone."""
-    from voicemode.private_files import open_file
+    from voicemode.machine.private_files import open_file
 
     with os.fdopen(open_file(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         file.write(data)

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from voicemode.cli.exits import DONE, FAILED
 from voicemode.cli.streams import show
 from voicemode.cli.under_way import UnderWay
-from voicemode.terminal import key_terminal
+from voicemode.machine.terminal import key_terminal
 
 if TYPE_CHECKING:
     from voicemode.app import App
-    from voicemode.config import Config
+    from voicemode.configuration.config import Config
     from voicemode.doctor import Finding, Section
 
 
@@ -142,7 +142,7 @@ class _Lines:
 
 def _report(app: App, findings: list[Finding]) -> str:
     from voicemode.doctor.report import markdown, person
-    from voicemode.settings_files import working_folder
+    from voicemode.machine.settings_files import working_folder
 
     choices = (*app.config.speech_endpoints(), *app.config.transcription_endpoints())
     hosts = {urlsplit(each.url).hostname or "" for each in choices if not each.local}

@@ -11,18 +11,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from voicemode import languages
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
 from voicemode.cli.streams import show, standard_input
 from voicemode.cli.values import listen_seconds, speed
-from voicemode.doing import Doing
-from voicemode.terminal import KEY_NAMES, key_terminal, watched
+from voicemode.machine.terminal import KEY_NAMES, key_terminal, watched
+from voicemode.text import languages
+from voicemode.turn_taking.doing import Doing
 
 if TYPE_CHECKING:
     from voicemode.app import App
-    from voicemode.by_key import KeyedMicrophone
-    from voicemode.calls import Call
-    from voicemode.conversation import Conversation
+    from voicemode.flows.by_key import KeyedMicrophone
+    from voicemode.flows.calls import Call
+    from voicemode.flows.conversation import Conversation
     from voicemode.speech import Exchange
 
 SPEAKING = (Doing.WAITING, Doing.STARTING, Doing.SPEAKING, Doing.PAUSED)
@@ -131,7 +131,7 @@ async def listen(app: App, options: argparse.Namespace) -> int:
 
 
 def _microphone(options: argparse.Namespace) -> KeyedMicrophone:
-    from voicemode.by_key import KeyedMicrophone
+    from voicemode.flows.by_key import KeyedMicrophone
 
     return KeyedMicrophone(push_to_talk=options.push_to_talk)
 

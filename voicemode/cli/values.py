@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 
-from voicemode.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS
+from voicemode.turn_taking.turn import LONGEST_LISTEN_SECONDS, SHORTEST_LISTEN_SECONDS
 
 
 def port(text: str) -> int:

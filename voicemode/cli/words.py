@@ -21,8 +21,8 @@ from voicemode.cli.values import port
 
 if TYPE_CHECKING:
     from voicemode.app import App
-    from voicemode.config import Config
-    from voicemode.settings_files import Folders
+    from voicemode.configuration.config import Config
+    from voicemode.machine.settings_files import Folders
 
 Command = Callable[["App", argparse.Namespace], Awaitable[int]]
 Look = Callable[["Config", "Folders", argparse.Namespace], int]

@@ -14,7 +14,7 @@ from voicemode.app import open_app
 from voicemode.cluster.manners import Manners, OwnNames
 from voicemode.cluster.remote import Behind, RemoteEar, RemoteVoice
 from voicemode.engines.first import FirstTranscription
-from voicemode.settings_files import load_config, working_folder
+from voicemode.machine.settings_files import load_config, working_folder
 from voicemode.speech_server.composing import Composed, composed, warm_codecs
 from voicemode.speech_server.serve import LIMITS
 from voicemode.speech_server.web import web

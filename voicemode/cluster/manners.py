@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voicemode.kinds import is_loopback_host
+from voicemode.configuration.kinds import is_loopback_host
 from voicemode.local_http.door import Limits
 
 TOO_BIG = 1009

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from voicemode.engines.chatterbox.model import NAME as CHATTERBOX
 from voicemode.engines.voice_cache import MOST_VOICES
 from voicemode.errors import ConfigurationError
-from voicemode.similar import similar
+from voicemode.text.similar import similar
 
 Options = Mapping[str, object]
 

@@ -12,11 +12,11 @@ from typing import Any, cast
 from voicemode.app import open_app
 from voicemode.cluster.plan import Deployed
 from voicemode.cluster.wire import Failed, Preloaded, Said, Tail, failed, head_of
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.engines.voice_cache import VoiceCache
 from voicemode.errors import ConfigurationError, EngineError, UnknownVoice, VoiceModeError
+from voicemode.machine.settings_files import load_config, working_folder
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.settings_files import load_config, working_folder
 from voicemode.speech import SpeechRequest, Transcript, TranscriptionRequest, Trouble, Voice
 from voicemode.speech_server.composing import tell_log
 from voicemode.speech_server.engines import STANDARD_VOICES, Checks, Warms

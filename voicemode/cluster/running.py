@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from voicemode.cluster.plan import Plan, plan_of
-from voicemode.config import Config
+from voicemode.configuration.config import Config
+from voicemode.configuration.kinds import is_loopback_host
 from voicemode.errors import ConfigurationError, EngineUnavailable
-from voicemode.kinds import is_loopback_host
 from voicemode.local_http.guard import shown
 from voicemode.speech_server.serve import told_by_signals
 

@@ -7,8 +7,8 @@ from voicemode.codecs.packing import Aac, FlacFrames, Mp3, OggOpusPages, Packing
 from voicemode.errors import InvalidRequest
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Stage
+from voicemode.sound.wav import wav_header
 from voicemode.speech import AudioFormat
-from voicemode.wav import wav_header
 
 CONTENT_TYPES = {
     AudioFormat.PCM: "audio/pcm",

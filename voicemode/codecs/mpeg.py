@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from voicemode.codecs.packets import PacketDecoder
 from voicemode.errors import BadContent
 from voicemode.pcm import Frame
-from voicemode.sniff import ADTS_HEADER, ID3_HEADER, MP3_HEADER, adts_frame_size, id3_size, mp3_frame_size
+from voicemode.sound.sniff import (
+    ADTS_HEADER,
+    ID3_HEADER,
+    MP3_HEADER,
+    adts_frame_size,
+    id3_size,
+    mp3_frame_size,
+)
 
 SEARCHED = 65_536
 """Bytes without a single frame after which nothing more is expected."""

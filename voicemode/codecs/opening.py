@@ -8,7 +8,15 @@ from voicemode.codecs.convert import Converter
 from voicemode.errors import BadContent
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Stage
-from voicemode.sniff import ID3_HEADER, container, first_ogg_packet, id3_size, not_sound, sniff, undecided
+from voicemode.sound.sniff import (
+    ID3_HEADER,
+    container,
+    first_ogg_packet,
+    id3_size,
+    not_sound,
+    sniff,
+    undecided,
+)
 from voicemode.speech import AudioFormat, EncodedAudio
 
 Decoder = Stage[bytes, Frame]

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from voicemode.errors import DeviceLost, VoiceModeError
-from voicemode.laying import Steady
 from voicemode.pcm import Frame, Framer, PcmFormat
 from voicemode.ports import Stage
+from voicemode.sound.laying import Steady
 
 FRAME_SECONDS = 0.010
 LAG_SECONDS = 5.0

@@ -13,9 +13,9 @@ import anyio
 from voicemode.devices.tee import Listener, Tee
 from voicemode.devices.threads import in_thread
 from voicemode.errors import DeviceError, NoDevice
-from voicemode.mixing import DuckingRules, Mixer, Panner
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import Lost, OpenSink, Pull, Sink
+from voicemode.sound.mixing import DuckingRules, Mixer, Panner
 
 HANDING_OVER_SECONDS = 0.1
 """How long leaving waits for listeners that have not taken everything yet; they go on by themselves."""

@@ -39,7 +39,7 @@ from voicemode.devices.portaudio_stream import (
 from voicemode.devices.reserve import Reserve
 from voicemode.errors import DeviceError
 from voicemode.pcm import PcmFormat
-from voicemode.pulling import BLOCK_SECONDS, HELD_SECONDS
+from voicemode.playout.pulling import BLOCK_SECONDS, HELD_SECONDS
 
 BRIDGES = ("pulse", "pipewire")
 """ALSA devices that lead to an audio server, tried when ALSA's default leads nowhere."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicemode.pulling import GROWS_AFTER_SECONDS, GROWTH
+from voicemode.playout.pulling import GROWS_AFTER_SECONDS, GROWTH
 
 LEAST_SECONDS = 0.01
 """What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""

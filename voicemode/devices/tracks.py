@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from voicemode import clock
 from voicemode.devices.watchdog import Watchdog
 from voicemode.errors import DeviceError, DeviceLost, VoiceModeError
-from voicemode.mixing import added
 from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.ports import Lost, Pull, Sink
+from voicemode.sound.mixing import added
 
 FRAME_SECONDS = 0.02
 """What WebRTC sends in one packet."""

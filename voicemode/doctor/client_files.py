@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voicemode.settings_files import regular_bytes
+from voicemode.machine.settings_files import regular_bytes
 
 MOST_BYTES = 64 * 1_048_576
 """Claude Code keeps its history in the same file."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from voicemode.config import known_names
+from voicemode.configuration.config import known_names
+from voicemode.configuration.peer_names import is_peer_name
 from voicemode.doctor.client_files import CLIENTS, Client, ClientFile, Entry, places, read
 from voicemode.doctor.finding import Finding, State
-from voicemode.peer_names import is_peer_name
 
 LIMIT = "VOICEMODE_CLIENT_LIMIT_S"
 

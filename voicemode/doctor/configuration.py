@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
+from voicemode.configuration.kinds import is_loopback
+from voicemode.configuration.settings import SET, Origin
+from voicemode.configuration.variables import OPENAI
 from voicemode.doctor.finding import Finding, State
 from voicemode.ears.choice import chosen
-from voicemode.kinds import is_loopback
-from voicemode.settings import SET, Origin
-from voicemode.settings_files import Folders
-from voicemode.variables import OPENAI
+from voicemode.machine.settings_files import Folders
 
 Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
 """Variables, when they have no effect, and why."""

@@ -12,12 +12,19 @@ from voicemode.app import App
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble
 from voicemode.doctor.finding import Finding, State
-from voicemode.echo_path import PROVED_DB, PROVED_DELAY, WITHIN_DB, EchoPath, save, sounds_like_headphones
 from voicemode.errors import VoiceModeError
-from voicemode.path_finding import LIMIT_SECONDS, find_echo_path
+from voicemode.machine.echo_path import (
+    PROVED_DB,
+    PROVED_DELAY,
+    WITHIN_DB,
+    EchoPath,
+    save,
+    sounds_like_headphones,
+)
+from voicemode.measuring.path_finding import LIMIT_SECONDS, find_echo_path
 from voicemode.pcm import SPEECH
 from voicemode.ports import OpenSink
-from voicemode.sweep import Found, sweep
+from voicemode.sound.sweep import Found, sweep
 
 AFTER_SECONDS = 0.2
 """Of silence behind the sound, so that a device does not cut its end."""

@@ -17,10 +17,10 @@ from voicemode.errors import (
     EngineError,
     VoiceModeError,
 )
+from voicemode.measuring.timing import TimedEngine, said
 from voicemode.pcm import SPEECH, Frame
 from voicemode.ports import OpenDecoder, SttEngine, TtsEngine
 from voicemode.speech import AudioFormat, SpeechRequest, TranscriptionRequest
-from voicemode.timing import TimedEngine, said
 
 SENTENCE = "One, two, three, four, five. This is how I sound."
 ANSWER = "one two three"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from voicemode.doctor.finding import Finding, State
 from voicemode.errors import DeviceError, MicrophoneSilent
-from voicemode.levels import decibels
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import OpenSource
+from voicemode.sound.levels import decibels
 
 LISTENING = PcmFormat(rate=16_000)
 SECONDS = 1.0

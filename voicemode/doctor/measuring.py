@@ -8,19 +8,19 @@ from contextlib import suppress
 from enum import Enum
 
 from voicemode.codecs import open_decoder
-from voicemode.config import Config, EndpointChoice
+from voicemode.configuration.config import Config, EndpointChoice
 from voicemode.doctor.finding import Finding, State
 from voicemode.doctor.formats import ANSWER, examine_formats, examine_transcription
-from voicemode.endpoints import endpoint_of
 from voicemode.engines.embedded.voice import EmbeddedVoice
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.openai_http import OpenAiSpeech, OpenAiTranscription
 from voicemode.errors import ConfigurationError, EngineError
+from voicemode.measuring.timing import said
 from voicemode.pcm import LISTENING, Frame
+from voicemode.sound.sweep import sweep
 from voicemode.speech import SpeechRequest
-from voicemode.status import Engines, EngineStatus
-from voicemode.sweep import sweep
-from voicemode.timing import said
+from voicemode.wiring.endpoints import endpoint_of
+from voicemode.wiring.status import Engines, EngineStatus
 
 
 class Measure(Enum):

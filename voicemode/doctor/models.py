@@ -6,13 +6,13 @@ from collections.abc import Callable
 from importlib import util
 from pathlib import Path
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.doctor.finding import Finding, State
 from voicemode.ears.canceller import canceller_installed
 from voicemode.ears.choice import chosen
+from voicemode.machine.settings_files import Folders
 from voicemode.models.store import Installed, Store, measured
-from voicemode.settings_files import Folders
-from voicemode.status import EngineStatus, embedded_ear, embedded_voice
+from voicemode.wiring.status import EngineStatus, embedded_ear, embedded_voice
 
 Look = Callable[[Config, Folders], list[Finding]]
 """Blocking; loads nothing."""

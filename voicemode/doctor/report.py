@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from voicemode.doctor.finding import Finding
-from voicemode.redaction import Redactor
+from voicemode.text.redaction import Redactor
 
 SHORTEST_NAME = 3
 """Characters; a shorter name is part of many words."""

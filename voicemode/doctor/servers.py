@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicemode.doctor.finding import Finding, State
 from voicemode.engines.embedded.notes import BETTER_EAR
 from voicemode.engines.http_probe import Health
-from voicemode.status import Engines, EngineStatus
+from voicemode.wiring.status import Engines, EngineStatus
 
 BETTER_VOICE = (
     "Start a speech server on port 8880 (`docker run -p 8880:8880 ghcr.io/remsky/kokoro-fastapi-cpu`), "

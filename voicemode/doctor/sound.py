@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.devices.backend import DeviceInfo, DeviceReport, choose
 from voicemode.devices.diagnosis import Trouble, advice
 from voicemode.doctor.finding import Finding, State

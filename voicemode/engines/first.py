@@ -21,8 +21,8 @@ from voicemode.errors import (
     UnknownVoice,
     VoiceModeError,
 )
-from voicemode.passing import Passing
 from voicemode.ports import SttEngine, TtsEngine
+from voicemode.sound.passing import Passing
 from voicemode.speech import (
     EncodedAudio,
     SpeechRequest,

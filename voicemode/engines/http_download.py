@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -13,6 +12,7 @@ from voicemode.engines import http_errors
 from voicemode.engines.http_client import make_client
 from voicemode.engines.http_endpoint import Endpoint, Limits
 from voicemode.errors import EndpointRefused
+from voicemode.models.download import Body
 
 if TYPE_CHECKING:
     import httpx2
@@ -21,16 +21,6 @@ REDIRECTS = 5
 """Release pages send on to a store with an address of its own; nothing secret goes along."""
 PATIENCE = Limits(connect_s=5.0, first_byte_s=20.0, gap_s=20.0)
 _OK, _PARTIAL, _BEYOND = 200, 206, 416
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Body:
-    """What comes: from byte `start` on, of `total` bytes (0: not said). `chunks` raises `EngineError` where it breaks
-    off or pauses for too long."""
-
-    start: int
-    total: int
-    chunks: AsyncIterator[bytes]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from voicemode.errors import ConfigurationError
-from voicemode.redaction import Redactor
+from voicemode.text.redaction import Redactor
 
 EXCERPT = 120
 """Characters of somebody else's text that an error quotes."""

@@ -10,8 +10,8 @@ from voicemode import clock
 from voicemode.engines import http_errors
 from voicemode.engines.http_client import Ask, HttpClient, read_whole
 from voicemode.errors import BadContent, EndpointRefused, EndpointTimeout, StreamBroken, UnknownVoice
-from voicemode.similar import similar
 from voicemode.speech import Voice
+from voicemode.text.similar import similar
 
 OPENAI_VOICES = (
     "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905

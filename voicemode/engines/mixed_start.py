@@ -15,11 +15,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from voicemode import clock
+from voicemode.configuration.voices_alike import VoicesAlike
 from voicemode.engines.first import FirstSpeech
 from voicemode.errors import EndpointTimeout, EngineError, UnknownVoice, VoiceModeError
 from voicemode.ports import TtsEngine
 from voicemode.speech import EncodedAudio, Speaker, SpeechRequest, Trouble, Voice, untold
-from voicemode.voices_alike import VoicesAlike
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.http_voices import Voices
 from voicemode.errors import BadContent, EndpointRefused, InvalidRequest
 from voicemode.pcm import SPEECH, PcmFormat
-from voicemode.sniff import not_sound, sniff
+from voicemode.sound.sniff import not_sound, sniff
+from voicemode.sound.wav import wav_bytes
 from voicemode.speech import (
     AudioFormat,
     EncodedAudio,
@@ -27,7 +28,6 @@ from voicemode.speech import (
     Trouble,
     Voice,
 )
-from voicemode.wav import wav_bytes
 
 _SPEECH_MODEL = "gpt-4o-mini-tts"
 _TRANSCRIPTION_MODEL = "gpt-transcribe"

@@ -22,8 +22,8 @@ from datetime import datetime
 from pathlib import Path
 
 from voicemode import clock
+from voicemode.machine.private_files import Kept, make_folder, open_file, prune
 from voicemode.pcm import PcmFormat
-from voicemode.private_files import Kept, make_folder, open_file, prune
 from voicemode.speech import AudioFormat
 
 MOST_DAYS = 30.0

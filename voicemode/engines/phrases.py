@@ -16,12 +16,12 @@ from contextlib import asynccontextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
 
-from voicemode.background import Background
 from voicemode.engines.phrase_files import MOST_PHRASE_BYTES, Phrase, PhraseFiles
 from voicemode.errors import EngineError
-from voicemode.passing import Passing
+from voicemode.machine.background import Background
 from voicemode.pcm import SPEECH
 from voicemode.ports import OpenDecoder, TtsEngine
+from voicemode.sound.passing import Passing
 from voicemode.speech import EncodedAudio, Speaker, SpeechRequest, Voice
 
 LONGEST_CHARACTERS = 200

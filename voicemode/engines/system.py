@@ -17,8 +17,8 @@ from typing import cast
 from voicemode.engines.system_dialects import DIALECTS, NAME, RATE, Dialect, Order
 from voicemode.errors import BadContent, EngineError, EngineUnavailable, InvalidRequest, UnknownVoice
 from voicemode.pcm import PcmFormat
-from voicemode.similar import similar
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
+from voicemode.text.similar import similar
 
 PIECE_BYTES = 8_192
 SECONDS_AT_LEAST = 30.0

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from voicemode.clock import monotonic
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, UnknownVoice, VoiceModeError
 from voicemode.pcm import Frame
-from voicemode.wav import wav_bytes
+from voicemode.sound.wav import wav_bytes
 
 Made = TypeVar("Made")
 

@@ -18,8 +18,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from voicemode import __version__, clock, languages
-from voicemode.doing import Doing
+from voicemode import __version__, clock
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.mcp_server import results
 from voicemode.mcp_server.arguments import WordingServer
@@ -27,11 +26,13 @@ from voicemode.mcp_server.guide import INSTRUCTIONS, add_prompts
 from voicemode.mcp_server.opened import Opened
 from voicemode.mcp_server.resources import add_resources
 from voicemode.mcp_server.results import ConverseResult, PlaybackResult, SpeakResult, StatusResult
+from voicemode.text import languages
+from voicemode.turn_taking.doing import Doing
 
 if TYPE_CHECKING:
     from voicemode.app import App
-    from voicemode.calls import Call
-    from voicemode.conversation import Conversation
+    from voicemode.flows.calls import Call
+    from voicemode.flows.conversation import Conversation
     from voicemode.speech import Exchange, SpeechRequest
 
 Action = Literal["status", "pause", "resume", "skip", "stop", "replay"]

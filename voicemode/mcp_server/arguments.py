@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from pydantic import ValidationError
 
-from voicemode.similar import similar
+from voicemode.text.similar import similar
 
 SHOWN_CHARACTERS = 40
 

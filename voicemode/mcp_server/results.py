@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, ConfigDict
 
-from voicemode.doing import Doing
 from voicemode.speech import Exchange, Outcome, Timings
+from voicemode.turn_taking.doing import Doing
 
 if TYPE_CHECKING:
-    from voicemode.calls import Call, CallStatus
     from voicemode.doctor import Finding
-    from voicemode.status import Status
+    from voicemode.flows.calls import Call, CallStatus
+    from voicemode.wiring.status import Status
 
 LISTED_CHARACTERS = 200
 MOST_PROBLEMS = 12

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import anyio
 from mcp.server.mcpserver import MCPServer
 
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.errors import VoiceModeError
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.ending import until_ended

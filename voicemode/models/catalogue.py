@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from voicemode.errors import InvalidRequest
 from voicemode.models.model import Family, Model, Speaker
-from voicemode.similar import similar
+from voicemode.text.similar import similar
 
 _ENGLISH = "a en-US en-us, b en-GB en-gb"
 _KOKORO_LANGUAGES = f"{_ENGLISH}, e es es, f fr-FR fr-fr, h hi hi, i it it, p pt-BR pt-br"

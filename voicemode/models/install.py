@@ -17,7 +17,6 @@ from typing import Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
-from voicemode.engines.http_download import Body
 from voicemode.errors import (
     EndpointRefused,
     EndpointTimeout,
@@ -26,10 +25,11 @@ from voicemode.errors import (
     ModelError,
     StreamBroken,
 )
+from voicemode.machine.private_files import FILE_MODE, make_folder, open_file
+from voicemode.models.download import Body
 from voicemode.models.model import Model
 from voicemode.models.store import Installed, Store
 from voicemode.models.unpack import unpack
-from voicemode.private_files import FILE_MODE, make_folder, open_file
 
 T = TypeVar("T")
 

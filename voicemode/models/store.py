@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from voicemode.errors import ModelError
+from voicemode.machine.private_files import make_folder, open_file
 from voicemode.models.model import ROLES, TAIL_SECONDS, Family, Model, Speaker
-from voicemode.private_files import make_folder, open_file
 
 MANIFEST, MEASURED = "voicemode.json", "measured.json"
 PARTS = ".parts"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
 from voicemode.errors import ModelError
-from voicemode.private_files import make_folder, open_file
+from voicemode.machine.private_files import make_folder, open_file
 
 BLOCK = 1 << 18
 MOST_MEMBERS = 20_000

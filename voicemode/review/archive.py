@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 
 from voicemode import events
 from voicemode.events import Event
-from voicemode.logbook import Follower, Logbook, LoggedEvent, LoggedTurn, Wanted
-from voicemode.metrics import figures, timings, turn_time
-from voicemode.recordings import safe_name
-from voicemode.sound_files import KeptSound, KeptSounds
-from voicemode.timeline import sentence
-from voicemode.trends import TurnFigures, trends
+from voicemode.logs.logbook import Follower, Logbook, LoggedEvent, LoggedTurn, Wanted
+from voicemode.recording.recordings import safe_name
+from voicemode.recording.sound_files import KeptSound, KeptSounds
 from voicemode.turn_story import story
+from voicemode.turn_story.metrics import figures, timings, turn_time
 from voicemode.turn_story.seen import LONG_DEAF, LONG_SOUND, LONG_WORDS
+from voicemode.turn_story.timeline import sentence
+from voicemode.turn_story.trends import TurnFigures, trends
 
 SHOWN_CHARACTERS = 200
 """Of a message and an answer, in the list."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode.errors import InvalidRequest
-from voicemode.logbook import LoggedTurn
+from voicemode.logs.logbook import LoggedTurn
+from voicemode.recording.sound_files import KeptSound, sound_bytes
 from voicemode.review.archive import placed
-from voicemode.sound_files import KeptSound, sound_bytes
 
 if TYPE_CHECKING:
     from pydub import AudioSegment

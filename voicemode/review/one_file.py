@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from html import escape
 from itertools import islice
 
+from voicemode.recording.sound_files import KeptSound, sound_bytes
 from voicemode.review.archive import Archive, has_sound, row_of, whole
 from voicemode.review.page_files import PAGE, SCRIPTS, STYLES, page_file
-from voicemode.sound_files import KeptSound, sound_bytes
 
 MOST_TURNS = 1_000
 """The newest. A browser opens the file of so many in under two seconds."""

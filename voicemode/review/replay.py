@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicemode import clock, events
-from voicemode.capturing import capture
 from voicemode.codecs.convert import Converter
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.events import Event
-from voicemode.guessing import Guess
-from voicemode.listening import ListeningPorts
-from voicemode.logbook import LoggedTurn
+from voicemode.flows.capturing import capture
+from voicemode.flows.guessing import Guess
+from voicemode.flows.listening import ListeningPorts
+from voicemode.flows.transcribing import guessing, transcribe
+from voicemode.logs.logbook import LoggedTurn
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.sound_files import KeptSound
+from voicemode.recording.sound_files import KeptSound
 from voicemode.speech import RecordingNote
-from voicemode.transcribing import guessing, transcribe
 
 E = TypeVar("E", bound=Event)
 

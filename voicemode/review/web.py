@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from voicemode.local_http.guard import Guard, header_values, own_hosts
+from voicemode.recording.sound_files import sound_bytes
 from voicemode.review.archive import Archive, has_sound, whole
 from voicemode.review.page_files import PAGE, TYPES, page_file
-from voicemode.sound_files import sound_bytes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from voicemode.configuration.presets import delivery
 from voicemode.engines.voice_cache import MOST_BYTES
-from voicemode.presets import delivery
 from voicemode.speech import AudioFormat, Delivery
 from voicemode.speech_server.answers import BadArgument
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS
+from voicemode.text.pieces import LONGEST_MESSAGE_CHARACTERS
 
 MU_LAW = "mulaw"
 """S5's telephone output beside the six formats."""

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 
 from voicemode import clock
 from voicemode.app import App
-from voicemode.eventlog import event_name
 from voicemode.events import (
     EndpointFailed,
     Event,
@@ -20,9 +19,9 @@ from voicemode.events import (
     SpeechServed,
     TranscriptServed,
 )
+from voicemode.logs.eventlog import event_name
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import SttEngine, TtsEngine
-from voicemode.sentences import CLAUSES
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import FIRST_LIMIT, Admission, FullOfRecordings
 from voicemode.speech_server.asked import MU_LAW, Asked
@@ -32,6 +31,7 @@ from voicemode.speech_server.hearers import Hearers
 from voicemode.speech_server.request_lines import REQUESTS
 from voicemode.speech_server.service import MOST_HEARINGS, Service
 from voicemode.speech_server.utterance import encoder
+from voicemode.text.sentences import CLAUSES
 
 requests = logging.getLogger(REQUESTS)
 

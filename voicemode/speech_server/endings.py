@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from voicemode.codecs.ogg import OPUS_RATE, Packet, Pages, opus_decoder, packet_samples
-from voicemode.joins import Contour
 from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.sound.joins import Contour
 
 LOOKED_AT = 2 * OPUS_RATE
 """Samples: enough of a voice to tell it from silence; decoding them takes a few milliseconds."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from voicemode.speech_server.answers import BadArgument
 from voicemode.speech_server.asked import Fields
 from voicemode.speech_server.peer import Peer
-from voicemode.text import LONGEST_MESSAGE_CHARACTERS
+from voicemode.text.pieces import LONGEST_MESSAGE_CHARACTERS
 
 WRITING_SECONDS = 300.0
 """Whoever writes a text may think for so long between two parts of it."""

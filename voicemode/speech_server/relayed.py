@@ -11,15 +11,15 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from voicemode import clock
-from voicemode.ahead import ReadAhead
 from voicemode.codecs import open_decoder
 from voicemode.codecs.encoding import open_encoder
 from voicemode.codecs.relay import OpusRelay
 from voicemode.errors import BadContent, EngineError
-from voicemode.joins import pause_after
+from voicemode.flows.ahead import ReadAhead
+from voicemode.flows.rendering import NewSplitter, pieces_of
 from voicemode.pcm import SPEECH
 from voicemode.ports import TtsEngine
-from voicemode.rendering import NewSplitter, pieces_of
+from voicemode.sound.joins import pause_after
 from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest
 from voicemode.speech_server.admission import Progress
 from voicemode.speech_server.asked import Asked

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voicemode.joins import Contour, Pause
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.sound.joins import Contour, Pause
 
 PAUSE_SECONDS = 0.35
 """A gap between words is shorter, the breath between two sentences longer."""

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from voicemode.app import App, open_app
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.errors import VoiceModeError
 from voicemode.local_http.door import Door, Limits, Named, listen, open_door, url_of
 from voicemode.local_http.guard import own_hosts

@@ -12,9 +12,9 @@ from voicemode import clock
 from voicemode.engines.voice_cache import VoiceCache
 from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, SpeechServed, TranscriptServed
-from voicemode.joins import FADE_SECONDS
+from voicemode.flows.rendering import NewSplitter
 from voicemode.ports import TtsEngine
-from voicemode.rendering import NewSplitter
+from voicemode.sound.joins import FADE_SECONDS
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.admission import Admission, Progress
 from voicemode.speech_server.arriving import Arriving

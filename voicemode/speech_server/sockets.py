@@ -13,9 +13,9 @@ from contextlib import suppress
 from starlette.websockets import WebSocket
 
 from voicemode.codecs.telephone import PACKET_BYTES, TELEPHONE
+from voicemode.configuration.presets import TOKENS_PER_SECOND, delivery
 from voicemode.errors import InvalidRequest, VoiceModeError
 from voicemode.pcm import SPEECH
-from voicemode.presets import TOKENS_PER_SECOND, delivery
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, retry_after
 from voicemode.speech_server.asked import MU_LAW, Asked, Fields, s5_speech

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from voicemode.errors import VoiceModeError
 from voicemode.pcm import SPEECH
+from voicemode.sound.wav import wav_header
 from voicemode.speech import AudioFormat
 from voicemode.speech_server.answers import BadArgument, error_json, refusal, sse
 from voicemode.speech_server.asked import Asked, StreamFormat, json_fields, openai_speech, s5_speech
@@ -18,7 +19,6 @@ from voicemode.speech_server.failures import id_of
 from voicemode.speech_server.relayed import RelayedOpus
 from voicemode.speech_server.service import Service
 from voicemode.speech_server.utterance import Utterance, content_type
-from voicemode.wav import wav_header
 
 MOST_BODY_BYTES = 1_000_000
 """The longest message that is spoken, each of its characters written as an escape, and room for the rest."""

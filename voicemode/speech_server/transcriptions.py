@@ -13,7 +13,6 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from voicemode.errors import UnknownLanguage, VoiceModeError
-from voicemode.languages import english_name
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import SttEngine
 from voicemode.speech import Transcript, TranscriptionRequest
@@ -26,7 +25,8 @@ from voicemode.speech_server.service import Hearing, Service
 from voicemode.speech_server.speech import Started
 from voicemode.speech_server.subtitles import Line, srt, vtt
 from voicemode.speech_server.uploads import decoded
-from voicemode.text import clean_transcript
+from voicemode.text.languages import english_name
+from voicemode.text.pieces import clean_transcript
 
 LONGEST_SECONDS = 3_600
 """An hour of sound is 115 MB in memory, and a small file can hold days."""

@@ -13,12 +13,12 @@ from voicemode import clock
 from voicemode.codecs import open_decoder
 from voicemode.codecs.encoding import CONTENT_TYPES, open_encoder
 from voicemode.codecs.telephone import CONTENT_TYPE, Telephone
-from voicemode.crossfade import Crossfade
 from voicemode.events import Event, FirstByte, SpeechBroken, SpeechReceived, SpeechRequested
-from voicemode.links import Links
+from voicemode.flows.rendering import NewSplitter, Rendering, RenderingPorts
 from voicemode.pcm import SPEECH, Frame
+from voicemode.playout.links import Links
 from voicemode.ports import Stage, TtsEngine
-from voicemode.rendering import NewSplitter, Rendering, RenderingPorts
+from voicemode.sound.crossfade import Crossfade
 from voicemode.speech import AudioFormat, SpeechRequest
 from voicemode.speech_server.admission import Progress
 from voicemode.speech_server.asked import Asked

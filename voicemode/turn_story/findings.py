@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from voicemode import events
 from voicemode.events import Event
-from voicemode.metrics import timings
+from voicemode.turn_story.metrics import timings
 from voicemode.turn_story.nouns import Finding, Level
 from voicemode.turn_story.seen import LONG_BYTE, LONG_DEAF, LONG_FLOOR, LONG_SOUND, LONG_WORDS, Seen, first
 

@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPDeprecationWarning
 
 from tests.doors.conformance.fixtures import register_fixtures
 from voicemode.app import open_app
-from voicemode.config import Config
+from voicemode.configuration.config import Config
 from voicemode.local_http.door import open_door
 from voicemode.mcp_server import build_server
 from voicemode.mcp_server.guard import http_app

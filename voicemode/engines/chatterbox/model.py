@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voicemode.configuration.presets import TOKENS_PER_SECOND
 from voicemode.engines.neural.reading import clauses
 from voicemode.errors import EngineUnavailable, InvalidRequest, VoiceModeError
-from voicemode.presets import TOKENS_PER_SECOND
-from voicemode.sentences import cut_long
 from voicemode.speech import Delivery
+from voicemode.text.sentences import cut_long
 
 NAME = "chatterbox"
 INSTALL = "Install voicemode with it: `uv tool install 'voicemode[chatterbox]'`; see the README."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voicemode import clock
+from voicemode.configuration.presets import delivery
 from voicemode.engines.chatterbox.model import (
     NAME,
     Chatterbox,
@@ -23,7 +24,6 @@ from voicemode.engines.embedded.order import possible, speakable
 from voicemode.engines.voice_cache import FetchVoice, VoiceCache
 from voicemode.errors import EngineError, EngineUnavailable, InvalidRequest, StreamBroken, UnknownVoice
 from voicemode.pcm import PcmFormat
-from voicemode.presets import delivery
 from voicemode.speech import AudioFormat, Delivery, EncodedAudio, SpeechRequest, Voice
 
 Result = TypeVar("Result")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voicemode.errors import UnknownVoice
-from voicemode.similar import similar
 from voicemode.speech import Voice
+from voicemode.text.similar import similar
 
 DEFAULT_VOICE = "en-us"
 

@@ -18,7 +18,7 @@ from voicemode.errors import EngineError, InvalidRequest, UnknownLanguage
 from voicemode.models.store import Installed
 from voicemode.pcm import LISTENING
 from voicemode.speech import TimedWord, Transcript, TranscriptionRequest
-from voicemode.text import clean_transcript
+from voicemode.text.pieces import clean_transcript
 
 SHORTEST_SECONDS = 0.05
 """A recording below it holds no word."""

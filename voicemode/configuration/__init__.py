@@ -1,0 +1,1 @@
+"""The configuration: the table of variables, and how it is read. Pure."""

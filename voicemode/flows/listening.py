@@ -1,0 +1,251 @@
+"""From judged sound to one turn of the user: what was said, where it begins and ends, and why it is over.
+
+`judging` says what is a voice, `capturing` runs both, `transcribing` goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from voicemode import clock
+from voicemode.errors import MicrophoneSilent
+from voicemode.events import Emit, TurnEnded, VoiceStarted
+from voicemode.flows.guessing import EARLY_SILENCE, Guess
+from voicemode.flows.judging import Echo, Judged
+from voicemode.pcm import Frame, PcmFormat
+from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Vad
+from voicemode.speech import Outcome, RecordingNote, Transcript
+from voicemode.turn_taking.interruption import InterruptionRules
+from voicemode.turn_taking.patience import Patience, Pauses
+from voicemode.turn_taking.turn import Turn, TurnRules, Why
+
+HIDDEN_LEAD_SECONDS = 0.5
+"""Kept before the first voice while our own speech sounds, beside which the beginning of a word is no voice to a
+detector."""
+
+TAIL_SECONDS = EARLY_SILENCE
+"""Kept after the last voice. What is transcribed early is thereby all that will be there at the end."""
+
+OPENING_DECIBELS = 6.0
+"""A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
+
+
+SOFT_DECIBELS = 25.0
+"""So much fainter than the voice is its breath, and what a room makes of it."""
+
+
+async def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListeningPorts:
+    """What listening needs of the world.
+
+    `open_echo` None: we may hear ourselves, and nothing that comes while we speak counts as the user's.
+    `barge_in` lets the user talk over us, where there is an echo side. `speculative`: what was said is transcribed at
+    the first short silence, and not only where it has to be known whether the user means us. `pauses` is what is known
+    of the speaker.
+    """
+
+    open_source: OpenSource
+    open_vad: Callable[[], Vad]
+    engine: SttEngine
+    begin_recording: BeginRecording
+    emit: Emit
+    rules: TurnRules
+    captured: Callable[[], float] = clock.monotonic
+    """When the end of the frame that was read last from `open_source` was at the microphone, as far as it is known."""
+    keep_recording: bool = False
+    awaited: Callable[[str], bool] = lambda turn: True
+    """Whether somebody waits for this turn's answer now; where nobody does, its recording is kept."""
+    prompt: str | None = None
+    """Names and words that the recogniser should expect."""
+    speculative: bool = True
+    barge_in: bool = False
+    proved: Callable[[], Awaitable[bool]] = _always
+    """Whether that is safe with the devices of this moment."""
+    interruption: InterruptionRules = field(default_factory=InterruptionRules)
+    open_echo: Callable[[], Echo | None] | None = None
+    """May take its time, and is called off the event loop; None where there is no canceller."""
+    stop_ear: SttEngine | None = None
+    """Asked beside `engine` what somebody has said over us: whether it is a word that asks for silence."""
+    pauses: Pauses = field(default_factory=Pauses)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Captured:
+    """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
+    `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
+    stood out of the room by `margin` dB; `interrupted`: it cut our own speech short, and `hushed` with a word that asks
+    for silence and nothing else."""
+
+    audio: Frame | None
+    why: Why
+    began: float
+    voice: float = 0.0
+    margin: float | None = None
+    interrupted: bool = False
+    hushed: bool = False
+
+
+class Hearing:
+    """What the microphone has given since it was wanted, and what the turn machine makes of it.
+
+    `overhang` is the detector's. `lead` came before and may belong to what is said, but opens no turn; `lead_seconds`
+    are kept before the voice. `guess` is asked for the words at short silences. An `untold` hearing emits nothing
+    before `tell`.
+    """
+
+    def __init__(
+        self,
+        ports: ListeningPorts,
+        fmt: PcmFormat,
+        *,
+        turn: str,
+        rules: TurnRules,
+        guess: Guess,
+        overhang: float = 0.0,
+        lead: Iterable[Judged] = (),
+        lead_seconds: float,
+        untold: bool = False,
+    ) -> None:
+        self._ports = ports
+        self._format = fmt
+        self._turn = turn
+        self._guess = guess
+        self._patience = Patience(rules.patience, ports.pauses)
+        self._machine = Turn(rules, self._patience, overhang=overhang)
+        self._kept = bytearray()
+        self._opened: float | None = None
+        self._heard_to: float | None = None
+        """When the end of the last frame was at the microphone (monotonic seconds)."""
+        self._margins = 0.0
+        self._voices = 0
+        """Frames of voice, and by how many dB all of them stand out of the room."""
+        self._lead_seconds = lead_seconds
+        self._untold = untold
+        self._words: Transcript | None = None
+        for each in lead:
+            self._keep(each)
+        self._lead = fmt.seconds(len(self._kept) // fmt.bytes_per_sample)
+
+    @property
+    def why(self) -> Why | None:
+        return self._machine.why
+
+    def feed(self, judged: Judged) -> Why | None:
+        """One more frame; why the turn has ended, once it has."""
+        if self._machine.why is not None:
+            return self._machine.why
+        self._keep(judged)
+        self._heed_the_words()
+        machine, seconds = self._machine, judged.frame.seconds
+        spoken = machine.voice_from is not None
+        stands_out = judged.margin >= OPENING_DECIBELS
+        voice = judged.voice and (not judged.voicelike if spoken else stands_out)
+        if voice:
+            self._margins += judged.margin
+            self._voices += 1
+        sound = stands_out and judged.margin >= self._margin - SOFT_DECIBELS
+        why = machine.feed(
+            seconds,
+            voice=voice,
+            zeros=not any(judged.frame.data),
+            sound=sound,
+            maybe=judged.maybe,
+            opens=not judged.voicelike,
+            level=judged.level,
+        )
+        if not spoken and machine.voice_from is not None and not self._untold:
+            self.tell()
+        if why is None and machine.voice_from is not None:
+            self._guess.consider(self.speech, seconds=seconds, silent=machine.silent, needed=self._untold)
+        return why
+
+    def tell(self) -> None:
+        """Somebody has begun to speak, if somebody has."""
+        self._untold = False
+        position = self._machine.voice_from
+        if position is not None:
+            at = self._now - self._machine.now + position
+            self._ports.emit(VoiceStarted(at=at, turn=self._turn, position=position))
+
+    def speech(self) -> Frame | None:
+        """What was said, with its lead and tail; None while nobody has spoken."""
+        machine, fmt = self._machine, self._format
+        if machine.voice_from is None or machine.voice_to is None:
+            return None
+        bounds = (self._start, self._lead + machine.voice_to + TAIL_SECONDS)
+        start, end = (fmt.samples(seconds) * fmt.bytes_per_sample for seconds in bounds)
+        return Frame(data=bytes(self._kept[start:end]), format=fmt)
+
+    def keep(self, outcome: Outcome) -> Recording | None:
+        """Puts away what was said before the turn could end; None when nobody had spoken."""
+        speech = self.speech()
+        if speech is None:
+            return None
+        recording = self._ports.begin_recording(kind="stt", turn=self._turn, format=speech.format)
+        recording.write(speech)
+        recording.finish(
+            RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=self._began)
+        )
+        return recording
+
+    def captured(self, *, interrupted: bool = False, hushed: bool = False) -> Captured:
+        """The turn is over. Raises `MicrophoneSilent`."""
+        machine = self._machine
+        speech = self.speech()
+        why = machine.why or (Why.SILENCE if speech else Why.NO_SPEECH)
+        seconds = speech.seconds if speech else 0.0
+        silence = None if machine.last_voice is None else round(machine.now - machine.last_voice, 4)
+        self._ports.emit(TurnEnded(at=self._now, turn=self._turn, why=why, seconds=seconds, silence=silence))
+        if why is Why.DEAD:
+            raise MicrophoneSilent(
+                f"The microphone was open for {machine.now:.1f} s and delivered nothing but zeros.",
+                hint="It is muted, unplugged or not permitted: check the system's microphone permission for this "
+                "program and `voicemode doctor`.",
+            )
+        return Captured(
+            audio=speech,
+            why=why,
+            began=self._began,
+            voice=machine.voiced,
+            margin=self._margin if self._voices else None,
+            interrupted=interrupted,
+            hushed=hushed,
+        )
+
+    @property
+    def _now(self) -> float:
+        """On the microphone's clock (monotonic seconds): what happens to the sound happens then, however late it is
+        judged."""
+        return clock.monotonic() if self._heard_to is None else self._heard_to
+
+    @property
+    def _margin(self) -> float:
+        """By how many dB the voice stands out of the room."""
+        return self._margins / max(self._voices, 1)
+
+    @property
+    def _start(self) -> float:
+        """In seconds of what is kept."""
+        return max(self._lead + (self._machine.voice_from or 0.0) - self._lead_seconds, 0.0)
+
+    @property
+    def _began(self) -> float:
+        return (self._opened if self._opened is not None else clock.monotonic()) + self._start
+
+    def _keep(self, judged: Judged) -> None:
+        if self._opened is None:
+            self._opened = judged.began
+        self._heard_to = judged.began + judged.frame.seconds
+        self._kept += judged.frame.data
+
+    def _heed_the_words(self) -> None:
+        """A recogniser that has to excuse itself for its words is no guide to how long to wait."""
+        words = self._guess.transcript
+        if words is not None and words is not self._words and not words.note:
+            self._patience.heard(words.text, words.language or None)
+        self._words = words

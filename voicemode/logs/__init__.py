@@ -1,0 +1,1 @@
+"""The event log: written, and read back."""

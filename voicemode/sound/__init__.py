@@ -1,0 +1,1 @@
+"""Arithmetic on samples and levels, and short sounds that are made. Pure."""

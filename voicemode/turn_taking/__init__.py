@@ -1,0 +1,1 @@
+"""Who speaks when: the machines of a turn and of an interruption, and what few words mean. Pure."""

@@ -1,0 +1,1 @@
+"""Parts of the application, put together from a configuration; `app` opens and closes the whole."""
