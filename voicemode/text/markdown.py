@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections.abc import Callable
 
 FENCE = re.compile(r"[\s>]*(`{3,}(?!.*`)|~{3,}(?!.*[~^]))")
 """Not the `~~~~^^^` under a line of a traceback: nothing would close it, and the rest would not be heard."""
@@ -22,7 +23,7 @@ _DEFINITION = re.compile(
     re.IGNORECASE,
 )
 """Where the links of a page lead to: nothing to be read."""
-_FOOTNOTE = re.compile(r"(?<=\S)\[\^\d{1,3}\](?!:)|^\s*\[\^[\w-]{1,40}\]:\s")
+_FOOTNOTE = re.compile(r"(?<=\S)\[\^(?:\d{1,3}|[A-Za-z][\w-]{2,39}(?<!-z))\](?!:)|^\s*\[\^[\w-]{1,40}\]:\s")
 _ALERT = re.compile(r"\[!(\w+)\][+-]?(?=\s*(\S?))")
 """The first line of a note of GitHub's: `> [!NOTE]`."""
 _REFERENCE = re.compile(r"(?<!\w)\[([^\[\]]+)\]\[[^\[\]]*\]")
@@ -36,8 +37,21 @@ _CODE = re.compile(
 )
 """Code, and the stars of `COUNT(*)`, `*.py` and `src/**/*.ts`, which are no emphasis."""
 _CODE_SPAN = re.compile(r"`[^`]*`")
-_MATH = re.compile(r"(?<![\w$\\])(\$\$?)(?=[^\s$])([^$]*)(?<![\s\\])\1(?![\w$])")
-_FORMULA = re.compile(r"[\\^={}]|^\w(?:_\w)?$")
+_MATH = re.compile(
+    r"(?<![\w$\\])(\$\$)([^$]+)\$\$(?!\w)|(?<![\w$\\])(\$)(?=[^\s$])([^$]*)(?<![\s\\])\$(?![\w$])"
+    r"|\\\((.+?)\\\)|\\\[(.+?)\\\]",
+    re.DOTALL,
+)
+_FORMULA = re.compile(
+    r"[\\^={}]|^\w(?:_\w)?$|^[(|]?[A-Za-z](?![A-Za-z])(?:[^A-Za-z]|(?<![A-Za-z])[A-Za-z](?![A-Za-z]))*$"
+)
+"""What may stand between two dollars: TeX's own signs, or a row of single letters."""
+_DISPLAY = re.compile(r"\s*(?:\$\$(?!.*\$\$)|\\\[(?!.*\\\]))", re.DOTALL)
+"""A formula on lines of its own that has not ended."""
+_HARD_BREAK = re.compile(r"(?<![\\:])\\$")
+_RAISED = re.compile(r"((?<![A-Za-z])[A-Za-z]{1,2}|[\d)])<sup>\s*([-−]?\w+)\s*</sup>", re.IGNORECASE)
+_LONE_TAG = re.compile(r"</?[a-z][a-z_-]{2,30}>")
+"""Alone on its line: some models write their thoughts between such tags."""
 _MAIL = re.compile(r"<(?:mailto:)?([^\s<>@]+@[^\s<>@]+)>")
 _ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
@@ -97,16 +111,18 @@ def plain_line(line: str) -> str:
     return " ".join(_speakable(line).split())
 
 
-def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -> str:
+def read_line(
+    line: str, *, at_start: bool, tasks: tuple[str, str] = ("", ""), formula: Callable[[str], str] = str
+) -> str:
     """One line of markdown, or a sentence of it, as it is read aloud.
 
-    `tasks` are the words for the boxes of a list of tasks, open and done.
+    `tasks` are the words for the boxes of a list of tasks, open and done; `formula` says what stands between dollars.
     """
     line = _speakable(line)
     if at_start:
         quoted = line
         line = _QUOTE.sub("", line, count=1)
-        if is_rule(line) or _DEFINITION.fullmatch(line):
+        if is_rule(line) or _DEFINITION.fullmatch(line) or _LONE_TAG.fullmatch(line.strip()):
             return ""
         if line != quoted:
             line = _ALERT.sub(_alert, line, count=1)
@@ -117,10 +133,16 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
         spans.append(match[2] or match[1])
         return chr(_CODE_PLACES + len(spans) - 1)
 
-    line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", _CODE.sub(aside, line))
+    line = _RAISED.sub(r"\1^\2", _HARD_BREAK.sub("", _CODE.sub(aside, line).rstrip()))
+    line = _TAG.sub(lambda tag: "" if tag["inline"] else " ", line)
     line = _LINK.sub(r"\1", _IMAGE.sub(r"\1", line))
     line = _REFERENCE.sub(r"\1", _LINK.sub(r"\1", _FOOTNOTE.sub("", line)))
-    line = _cells(_BARE_URL.sub(_host, _FILE_URL.sub("", _MAIL.sub(r"\1", _MATH.sub(_formula, line)))))
+    line = _cells(
+        _BARE_URL.sub(
+            _host,
+            _FILE_URL.sub("", _MAIL.sub(r"\1", _MATH.sub(lambda found: _formula(found, formula), line))),
+        )
+    )
     line = _powers(line)
     line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
     line = _ENTITY.sub(lambda entity: _speakable(html.unescape(entity.group())), line)
@@ -130,13 +152,20 @@ def read_line(line: str, *, at_start: bool, tasks: tuple[str, str] = ("", "")) -
 
 
 def is_inside(line: str) -> bool:
-    """Whether `line` ends inside a link or a tag, where no sentence ends. A bracket in code opens none."""
+    """Whether `line` ends inside a link, a tag or a formula, where no sentence ends. A bracket in code opens none."""
+    if is_in_formula(line):
+        return True
     line = _CODE_SPAN.sub("", line) if "`" in line else line
     opens = line.rfind("[")
     if opens > line.rfind("]"):
         return len(line) - opens < LONGEST_LINK_CHARACTERS
     target = line.rfind("](")
     return (target >= 0 and line.find(")", target) < 0) or is_in_tag(line)
+
+
+def is_in_formula(line: str) -> bool:
+    """Whether `line` is the beginning of a formula on lines of its own."""
+    return line.lstrip()[:2] in ("$$", "\\[") and bool(_DISPLAY.match(line))
 
 
 def is_in_tag(line: str) -> bool:
@@ -181,9 +210,10 @@ def _cells(line: str) -> str:
     return line.replace(" | ", ", ")
 
 
-def _formula(match: re.Match[str]) -> str:
-    """A formula without its dollars; prices keep theirs."""
-    return match[2] if _FORMULA.search(match[2]) else match.group()
+def _formula(match: re.Match[str], said: Callable[[str], str]) -> str:
+    """A formula as it is said, without its dollars; prices keep theirs."""
+    written = (match[2] or match[4] or match[5] or match[6] or "").strip()
+    return said(written) if _FORMULA.search(written) else match.group()
 
 
 def _host(match: re.Match[str]) -> str:

@@ -61,7 +61,7 @@ _PORT = re.compile(
 _VERSION = re.compile(r"(v?)(\d+(?:\.\d+)*(?:\.[xX*])?)([-+._]?[A-Za-z][0-9A-Za-z.+_-]*)?")
 _DAY = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}")
 _FLAG = re.compile(r"(--?)([A-Za-z][\w-]{0,38})")
-_PLACE = re.compile(r"(.*?[\w.])(?::(\d+)(?::\d+)?|#L(\d+))")
+_PLACE = re.compile(r"(.*?[\w.])(?::(\d+)(?:-(\d+)|:\d+)?|#L(\d+)(?:-L?(\d+))?)")
 _ISSUE = re.compile(r"(.*?)#(\d+)")
 _THOUSANDS = re.compile(r"\d{1,3}(?:_\d{3})+")
 _DIMENSIONS = re.compile(r"(\d+)[x×](\d+)")
@@ -100,9 +100,9 @@ def say_name(name: str) -> str:
         if said := say(name):
             return said
     if place := _PLACE.fullmatch(name):
-        line = place[2] or place[3]
+        first, last = place[2] or place[4], place[3] or place[5]
         if not place[1].isdigit() and ("." in place[1] or "/" in place[1]):
-            return f"{say_name(place[1])} line {line}"
+            return f"{say_name(place[1])} {f'lines {first} to {last}' if last else f'line {first}'}"
     if (issue := _ISSUE.fullmatch(name)) and not issue[1].endswith("#"):
         return f"{say_name(issue[1])} number {issue[2]}".strip() if issue[1] else f"number {issue[2]}"
     if "/" in name:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from voicemode.text.formulas import say_formula
 from voicemode.text.markdown import plain_line, read_line
 from voicemode.text.names import say_name, say_plain_name
 from voicemode.text.pronunciations import NONE, Pronunciations
@@ -79,7 +80,7 @@ _CHUNK = re.compile(r"[^\s,;()\[\]{}\"“”„«»<>|—…]+")
 _CORE = re.compile(r"(?P<before>['‘]*)(?P<core>.*?)(?P<after>[.:!?'’]*)", re.DOTALL)
 _CALL = re.compile(r"(?<=\w)\(\)|\$\{(?=\w+\})|(?<=\w)\}(?=[\s/.]|$)")
 _TECHNICAL = re.compile(
-    rf"[{NUMBER_SIGNS}0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒–−°^-]|::|\w\.\w|[a-z][A-Z]|[A-Z]{{2}}[a-z]|[0-9A-Fa-f]{{32}}|(?<!\S)\.\w|\(\)"
+    rf"[{NUMBER_SIGNS}0-9_/\\@#=+*<>&~$%|√∞±×÷≈≠≥≤→←↔⇒↑↓–−°^-]|::|\w\.\w|[a-z][A-Z]|[A-Z]{{2}}[a-z]|[0-9A-Fa-f]{{32}}|(?<!\S)\.\w|\(\)"
 )
 """Without any of these a line is prose, and stays as it is."""
 _ASIDE = 0xE000
@@ -130,9 +131,13 @@ class Reading:
         english = self.english and _is_latin(line)
         if english:
             line = marks_to_words(line)
-        return self.words(
-            read_line(line, at_start=at_start, tasks=("to do", "done") if english else ("", ""))
+        said = read_line(
+            line,
+            at_start=at_start,
+            tasks=("to do", "done") if english else ("", ""),
+            formula=say_formula if english else str,
         )
+        return self.words(said)
 
     def words(self, text: str) -> str:
         """Names, numbers and signs as words. What the dictionary has is said as it says, before and after."""

@@ -6,7 +6,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_BOUNDARY = re.compile(r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?:\[\^\d{1,3}\])*(?=\s)|[。！？]+[」』）”’]*)")
+_BOUNDARY = re.compile(
+    r"(?:[.!?…؟۔।॥]+[\"'”’»)\]*_`]*(?:\[\^(?:\d{1,3}|[A-Za-z][\w-]{2,39})\])*(?=\s)|[。！？]+[」』）”’]*)"
+)
 WIDE_ENDS = tuple("。！？」』）”’")
 """What ends a sentence without a space, and what closes it."""
 CLAUSE = re.compile(r"[,;:—–](?=\s)|[，；：、]")

@@ -46,7 +46,7 @@ _UNCHANGED = ("hertz", "percent")
 _NUMBER = r"\d(?:[\d,]*\d)?(?:\.\d+)?"
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _QUANTITY = re.compile(
-    rf"(?<![\w.,/:#-])(?:(?P<least>{_NUMBER})\s?[–-]\s?)?(?P<number>{_NUMBER})(?P<gap>\s?)(?P<unit>{_UNIT})"
+    rf"(?<![\w.,/:#-])(?:(?P<least>{_NUMBER})(?P<first>\s?(?:{_UNIT}))?\s?[–-]\s?)?(?P<number>{_NUMBER})(?P<gap>\s?)(?P<unit>{_UNIT})"
     r"(?:/(?P<per>s|sec|min|h|day))?(?![\w/])(?!\.\w)"
 )
 """Not in names, versions and times, where digits and letters stand side by side too."""
@@ -89,6 +89,8 @@ _OPERATORS = {
     "←": "from",
     "<->": "to and from",
     "↔": "to and from",
+    "↑": "up",
+    "↓": "down",
     "&&": "and",
     "||": "or",
     "±": "plus or minus",
@@ -172,6 +174,8 @@ MARKS = {
     "➜": "→",
     "➡": "→",
     "⟶": "→",
+    "⬆": "↑",
+    "⬇": "↓",
 }
 """Signs that stand for a word; other emoji are decoration."""
 _MARK = re.compile(rf"([{''.join(MARKS)}])\ufe0f?(?:\1\ufe0f?)*(\s*)(\w*)")
@@ -257,16 +261,23 @@ def _multiplies(left: str, right: str) -> bool:
 
 def _quantity(match: re.Match[str]) -> str:
     number, unit, least = match["number"], match["unit"], match["least"]
+    first_unit = (match["first"] or unit).strip()
     decade = unit == "s" and not match["gap"] and (len(number) == 4 or _follows_the(match))
     if decade:
         return match.group()
-    one = number == "1" and not least
-    said = _UNITS[unit]
-    if not one and not said.endswith(_UNCHANGED):
-        first, _, rest = said.partition(" ")
-        said = f"{first}s {rest}".rstrip()
-    said = f"{least} to {number} {said}" if least else f"{number} {said}"
+    said = f"{number} {_named(unit, one=number == '1' and not least)}"
+    if least:
+        least = least if first_unit == unit else f"{least} {_named(first_unit, one=least == '1')}"
+        said = f"{least} to {said}"
     return f"{said} per {_PER[match['per']]}" if match["per"] else said
+
+
+def _named(unit: str, *, one: bool) -> str:
+    said = _UNITS[unit]
+    if one or said.endswith(_UNCHANGED):
+        return said
+    first, _, rest = said.partition(" ")
+    return f"{first}s {rest}".rstrip()
 
 
 def _follows_the(match: re.Match[str]) -> bool:
