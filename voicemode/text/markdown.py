@@ -53,7 +53,7 @@ _RAISED = re.compile(r"((?<![A-Za-z])[A-Za-z]{1,2}|[\d)])<sup>\s*([-−]?\w+)\s*
 _LONE_TAG = re.compile(r"</?[a-z][a-z_-]{2,30}>")
 """Alone on its line: some models write their thoughts between such tags."""
 _MAIL = re.compile(r"<(?:mailto:)?([^\s<>@]+@[^\s<>@]+)>")
-_ESCAPED = re.compile(r"\\([*_`#~|\[\]])")
+_ESCAPED = re.compile(r"\\([*_`#~|\[\]]|\$(?=\d))")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 _INLINE = "a|abbr|b|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var|wbr"
 _BLOCK = (

@@ -52,11 +52,11 @@ _WORD_AND_NUMBER = re.compile(r"[a-fA-F]{3,}\d{1,3}|\d+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(r"0[xX]([0-9a-fA-F]+)")
 _MAIL = re.compile(r"([\w.+-]+)@(\w[\w-]*(?:\.[\w-]+)+)")
-_URL = re.compile(r"[a-z]{2,5}://(?:[^\s/@]*@)?(?:www\.)?([^\s/?#\"'`]*\w)(?:[/?#].*)?")
+_URL = re.compile(r"[a-z][a-z0-9+]{1,12}://(?:[^\s/@]*@)?(?:www\.)?([^\s/?#\"'`]*\w)(?:[/?#].*)?")
 _REMOTE = re.compile(r"([\w.+-]+@\w[\w-]*(?:\.[\w-]+)+):([\w~.][\w./~-]*)")
 _IP = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3})(?::(\d{1,5}))?(?:/(\d{1,2}))?")
 _PORT = re.compile(
-    r"(localhost|[\w.-]+\.(?:ai|app|co|com|de|dev|io|internal|lan|local|net|org|uk)):(\d{2,5})"
+    r"(localhost|[\w.-]+\.(?:ai|app|at|cloud|co|com|de|dev|edu|eu|fr|gov|info|io|internal|lan|local|net|nl|org|test|uk|xyz)):(\d{2,5})"
 )
 _VERSION = re.compile(r"(v?)(\d+(?:\.\d+)*(?:\.[xX*])?)([-+._]?[A-Za-z][0-9A-Za-z.+_-]*)?")
 _DAY = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}")
@@ -65,7 +65,7 @@ _PLACE = re.compile(r"(.*?[\w.])(?::(\d+)(?:-(\d+)|:\d+)?|#L(\d+)(?:-L?(\d+))?)"
 _ISSUE = re.compile(r"(.*?)#(\d+)")
 _THOUSANDS = re.compile(r"\d{1,3}(?:_\d{3})+")
 _DIMENSIONS = re.compile(r"(\d+)[x×](\d+)")
-_TIMES = re.compile(r"(\d+(?:\.\d+)?)[x×]")
+_TIMES = re.compile(r"(?:(\d+(?:\.\d+)?)-)?(\d+(?:\.\d+)?)[x×]")
 _SHARP = re.compile(r"([A-Z])#")
 _DOTTED = re.compile(r"\.?[\w*~+-]+(?:\.[\w*~+-]+)*", re.ASCII)
 _STARRED = re.compile(r"(\*{1,2})([A-Za-z_]\w*)")
@@ -134,7 +134,7 @@ def _number(name: str) -> str:
     if size := _DIMENSIONS.fullmatch(name):
         return f"{size[1]} by {size[2]}"
     if factor := _TIMES.fullmatch(name):
-        return f"{factor[1]} times"
+        return f"{factor[1]} to {factor[2]} times" if factor[1] else f"{factor[2]} times"
     if _DAY.fullmatch(name):
         return name
     version = _VERSION.fullmatch(name)
@@ -203,7 +203,12 @@ def _dotted(name: str) -> str:
         prefix = {"@": "at ", "+": "plus ", "$": ""}[name[0]]
         name = name[1:]
     parts = name.split(".")
-    if "." not in name or not _DOTTED.fullmatch(name) or _INITIALS.fullmatch(name) or parts[0].isdigit():
+    if (
+        "." not in name
+        or not _DOTTED.fullmatch(name)
+        or _INITIALS.fullmatch(name)
+        or parts[0].strip("+-").isdigit()
+    ):
         return prefix + _RUN.sub(lambda run: identifier(run.group()), name)
     first, last = parts[0], parts[-1]
     if len(last) == 1 and last.isupper():

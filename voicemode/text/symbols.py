@@ -51,6 +51,10 @@ _QUANTITY = re.compile(
 )
 """Not in names, versions and times, where digits and letters stand side by side too."""
 
+_DURATION = re.compile(r"(?<![\w.,/:#-])(?:(\d+)h ?(\d+)m(?: ?(\d+)s)?|(\d+)m ?(\d+)s)(?![\w/])")
+"""`1h30m` and `2m 5s`: an `m` alone may be a metre."""
+_RANGE = re.compile(r"(?<![\w.,/:#$+-])(\d{1,4})-(\d{1,4})(?![\w/:%-]|[.,]\d)")
+
 _MONTHS = (
     "January February March April May June July August September October November December".split()  # noqa: SIM905
 )
@@ -118,13 +122,15 @@ _SPACED = {
     "|": "pipe",
 }
 _SIGNS = (
-    (re.compile(r"(?<![\w.])\+(\d+)\s?[/,]?\s?[-−](\d+)\b"), r"plus \1, minus \2"),
+    (re.compile(r"(?<![\w.])\+(\d+)\s?[/,]?\s?[-−](\d+)\b(?!-)"), r"plus \1, minus \2"),
     (re.compile(r"(?<=\d)/(?=(?:second|minute|hour|day|week|month|year|user|request)\b)"), " per "),
     (re.compile(r"(?<=[\w)\]])(?:\^|\*\*|\s\*\*\s)(?=[\w(])"), " to the power of "),
     (re.compile(r"(?<=[\w)\]])(?:\^|\*\*)-(?=\w)"), " to the power of minus "),
     (re.compile(r"(?<=\()\*(?=\))"), "star"),
     (re.compile(r"(?<=\w)~(?=\d)"), " tilde "),
     (re.compile(r"(?<=\w)::(?=\w)"), " "),
+    (re.compile(r"(?<![\w/])w/o(?=\s)"), "without"),
+    (re.compile(r"(?<![\w/])w/(?=\s)"), "with"),
     (re.compile(r"\b(?:Ctrl|Control)\+(?=\w)"), "Control "),
     (re.compile(r"\b(?:Cmd|Command)\+(?=\w)"), "Command "),
     (re.compile(r"\b(Alt|Option|Shift|Super|Meta|Win)\+(?=\w)"), r"\1 "),
@@ -199,8 +205,22 @@ def numbers(text: str) -> str:
     """Dates, quantities, ranges and counted things."""
     text = _BEFORE_NUMBER.sub(lambda found: f"{', ' if found[1] else ''}{_NUMBER_WORDS[found[2]]}", text)
     text = _NUMBER_SIGN.sub(_number_sign, _RAISED.sub(_power, text))
+    text = _RANGE.sub(_range, _DURATION.sub(_duration, text))
     text = _QUANTITY.sub(_quantity, _DATE.sub(_date, text))
     return re.sub(r"(?<=\d)\s?–\s?(?=\d)", " to ", _COUNTED.sub(r"\1 ", text))
+
+
+def _duration(match: re.Match[str]) -> str:
+    hours, minutes, seconds = match[1], match[2] or match[4], match[3] or match[5]
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{count} {_named(unit, one=count == '1')}" for count, unit in parts if count)
+
+
+def _range(match: re.Match[str]) -> str:
+    """`lines 42-57`; a score, a month and a telephone number are none."""
+    first, last = match.groups()
+    grows = int(first) < int(last) and (len(first) == len(last) or len(last) < 4)
+    return f"{first} to {last}" if grows else match.group()
 
 
 def _power(match: re.Match[str]) -> str:
