@@ -305,3 +305,12 @@ async def test_a_reworded_piece_is_told_once_its_sound_has_come() -> None:
     assert told == [SpeechReworded(at=0.0, turn="t", piece=1, engine="loud", how="left out “six”")]
     names = said.watched.names()
     assert names[names.index("SpeechReworded") - 1] == "SpeechReceived"
+    assert said.rendering.notes == ["loud used other words than the text's: left out “six”."]
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("SPK-54")
+async def test_the_result_names_a_few_rewordings_and_the_log_all() -> None:
+    said = await say(LoudVoice(takes=[Take(reworded="left out “six”")]), " ".join([SENTENCES] * 3))
+    told = [event for event in said.watched.events if isinstance(event, SpeechReworded)]
+    assert len(told) > len(said.rendering.notes) == 3

@@ -24,6 +24,8 @@ from voicemode.text.pieces import LONGEST_MESSAGE_CHARACTERS, Splitter
 Write = Callable[[int, Frame], Awaitable[None]]
 """Takes a frame of a piece (by its number); waiting in it holds the decoder back."""
 
+MOST_REWORDINGS_TOLD = 3
+"""In the result; the log has them all."""
 
 NewSplitter = Callable[[SpeechRequest], Splitter]
 """How the text of a request is read: its language, whether markdown is read, the pronunciations in force."""
@@ -67,6 +69,7 @@ class Rendering:
         """The engine that will say what is asked for next, once that is known."""
         self._opened = False
         """A piece has been said whole, or who began has been doubted."""
+        self._rewordings = 0
         self._mixed = False
         """Somebody begins for somebody else."""
         self._ports = ports
@@ -233,6 +236,9 @@ class Rendering:
         if how is not None:
             now = clock.monotonic()
             self._emit(SpeechReworded(at=now, turn=self._turn, piece=number, engine=audio.engine, how=how))
+            self._rewordings += 1
+            if self._rewordings <= MOST_REWORDINGS_TOLD:
+                self.notes.append(f"{audio.engine} used other words than the text's: {how}.")
 
     def _ask(self, number: int, *, opening: bool = False) -> ReadAhead:
         self._wanted = None
