@@ -43,6 +43,7 @@ from voicemode.wiring.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from voicemode.machine.interruptible import Permission
+    from voicemode.recording.answers import LeftAnswer
     from voicemode.recording.turns import KeptTurns
     from voicemode.wiring.status import Engines, Status
 
@@ -165,6 +166,14 @@ class App:
     async def warm(self) -> None:
         """Loads what the first call should not wait for. Never raises."""
         await self.line_up.warm()
+
+    async def left_answer(self, handle: str) -> LeftAnswer | None:
+        """What another process has left of the answer to a call that this one does not know."""
+        if any(call.handle == handle for call in self.conversation.calls()):
+            return None
+        from voicemode.recording.answers import left_answer
+
+        return await asyncio.to_thread(left_answer, self.recordings.folder, handle)
 
     def refusing(self) -> AbstractContextManager[None]:
         """What is turned away in the block, before it is a call, is told."""

@@ -166,10 +166,11 @@ class Recording(Protocol):
 
     def write(self, frame: Frame) -> None: ...
 
-    def finish(self, note: RecordingNote) -> None: ...
+    def finish(self, note: RecordingNote, *, wanted: bool = True) -> None:
+        """Where it is not `wanted` any more nothing of it stays, unless all of its turn is kept."""
 
     async def saved(self) -> Path | None:
-        """Where the finished recording is, once it is there; None when it could not be kept."""
+        """Where the finished recording is, once it is there; None when it could not be kept, or was not wanted."""
 
 
 class BeginRecording(Protocol):

@@ -18,6 +18,7 @@ from voicemode.ears.pitched import HOLD_SECONDS, RECENT_SECONDS, Pitch, PitchedV
 from voicemode.ears.webrtc import FRAME_SECONDS, WebRtcVad
 from voicemode.pcm import LISTENING, Frame, Framer
 from voicemode.ports import VOICELIKE
+from voicemode.sound.chimes import DONE_TONES, LISTENING_TONES, ChimeRules, chime
 
 RATE = LISTENING.rate
 ROOM_DB = -66.0
@@ -83,6 +84,24 @@ def test_breaths_coughs_keys_and_chords_are_only_like_a_voice(
     heard = sound(at_level(made(count), decibels) + noise(count, ROOM_DB))
     assert max(probabilities(WebRtcVad(2), heard)) == 1.0
     assert max(probabilities(PitchedVad(WebRtcVad(2)), heard)) <= VOICELIKE
+
+
+@pytest.mark.spec("LSN-67")
+@pytest.mark.parametrize("tones", [LISTENING_TONES, DONE_TONES])
+@pytest.mark.parametrize("louder_db", [6.0, -10.0, -20.0])
+@pytest.mark.parametrize("reverberation", [0.02, 0.3, 0.6])
+def test_our_chimes_are_only_like_a_voice_however_the_room_prolongs_them(
+    tones: tuple[float, ...], louder_db: float, reverberation: float
+) -> None:
+    samples = np.frombuffer(chime(LISTENING, tones, ChimeRules()).data, "<i2")
+    random = np.random.default_rng(3)
+    tail = random.standard_normal(round(reverberation * RATE))
+    tail *= 10 ** (-3 * np.arange(len(tail)) / len(tail))
+    room = np.concatenate(([1.0], np.zeros(39), 0.7 * tail / np.sqrt((tail**2).sum())))
+    heard = 10 ** (louder_db / 20) * np.convolve(samples, room)
+    wave = np.concatenate((np.zeros(RATE // 2), heard, np.zeros(RATE // 2)))
+    probable = probabilities(PitchedVad(WebRtcVad(2)), sound(wave + noise(len(wave), ROOM_DB)))
+    assert max(probable) <= VOICELIKE
 
 
 @pytest.mark.spec("LSN-67")

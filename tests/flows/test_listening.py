@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.flows.test_guessing import ScriptedEar
 from tests.flows.world import ANSWER, RULES, SlowEar, World
 from tests.support.fakes import (
     DEAD,
@@ -453,6 +454,27 @@ async def test_a_recording_that_is_kept_is_written_before_the_recogniser_is_aske
     transcribing.cancel()
     await asyncio.wait([transcribing], timeout=LIMIT_SECONDS)
     assert len(world.shelf.recordings) == 1
+
+
+@pytest.mark.spec("LSN-91")
+@pytest.mark.parametrize("pending", [False, True])
+async def test_what_was_said_is_on_disk_until_its_words_are_there_and_then_goes_unless_it_is_pending(
+    *, pending: bool
+) -> None:
+    ear = ScriptedEar(["yes"], slow=True)
+    world = World(ear=ear)
+    waited_for = True
+    ports = replace(world.ear_ports, awaited=lambda turn: waited_for)
+    taken = Captured(audio=spoken_sound(), why=Why.SILENCE, began=12.5)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        transcribing = asyncio.create_task(transcribe(ports, taken, turn="t1", language="en", guess=Guess()))
+        await until(lambda: ear.under_way == 1)
+        assert bytes(only(world.shelf.recordings).data) == spoken_sound().data
+        waited_for = not pending  # Its caller's limit comes while it is transcribed.
+        ear.let.set()
+        found = await transcribing
+    assert found.transcript is not None
+    assert (found.recording is None, world.shelf.recordings == []) == (not pending, not pending)
 
 
 @pytest.mark.spec("LSN-32")

@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.live.host import COMMAND, environment
+from tests.support import voice
 from tests.support.encoding import decode
-from tests.support.looking import looked_for
+from tests.support.looking import look_for, looked_for
 from tests.support.sound_card import VirtualSoundCard
-from tests.support.speech_server import SpeechServer
+from tests.support.speech_server import Accept, Behaviour, Route, SpeechServer
 from voicemode.clock import monotonic
 from voicemode.machine.floor import MachineFloor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.live]
 
 LIMIT = 60
+ANSWER = "yes please delete it now"
 LONG = "one two three four five six seven eight nine ten " * 6
 
 WAYS = {
@@ -158,6 +160,39 @@ async def test_ended_in_mid_recording(sound_card: VirtualSoundCard, tmp_path: Pa
         assert gone < 0.6
         await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
         await floor_is_free(variables)
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("way", ["Claude Code", "stdin closed", "SIGKILL"])
+@pytest.mark.spec("LIV-12", "LIV-13", "LSN-91")
+async def test_ended_in_mid_transcription(sound_card: VirtualSoundCard, tmp_path: Path, way: str) -> None:
+    """No recordings are kept here: this one is until it has been transcribed."""
+    with SpeechServer() as server:
+        server.behave(Behaviour(accept=Accept.NEVER), Route.TRANSCRIPTIONS)
+        variables = environment(
+            sound_card, tmp_path, TTS_BASE_URLS=server.base_url, STT_BASE_URLS=server.base_url
+        )
+        async with serving(variables) as host:
+            before = await asyncio.to_thread(sound_card.microphone_users)
+            await host.call("converse", message="")
+            await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
+            sound_card.say(voice.speak(ANSWER), 24_000)
+            await asyncio.to_thread(said_on_disk, tmp_path)
+            gone = await host.end(WAYS.get(way, [(signal.SIGKILL, 0.0)]))
+        assert gone < 0.6
+        await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
+        await floor_is_free(variables)
+    (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("recordings/*/*/*_stt.wav")))
+    sound = decode(await asyncio.to_thread(kept.read_bytes))
+    assert voice.hear_text(sound.data, sound.format.rate) == ANSWER
+
+
+def said_on_disk(folder: Path) -> None:
+    def there() -> bool:
+        parts = folder.glob("recordings/*/*/*_stt.part.wav")
+        return any(part.stat().st_size > 44 for part in parts)
+
+    look_for(there, LIMIT, lambda: "nothing of what was said is on disk")
 
 
 @pytest.mark.timed

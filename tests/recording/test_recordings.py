@@ -361,6 +361,20 @@ def test_transcripts_can_be_kept_without_sound(tmp_path: Path) -> None:
     assert (yours["kind"], yours["text"], yours["engine"]) == ("stt", "fine", "ear")
 
 
+@pytest.mark.anyio
+@pytest.mark.spec("REC-10")
+async def test_a_recording_that_is_not_wanted_any_more_leaves_nothing_and_is_nowhere(tmp_path: Path) -> None:
+    with Recordings(tmp_path) as recordings:
+        recording = recordings.begin(kind="stt", turn="t1", format=SPEECH)
+        recording.write(ramp(0.3))
+        assert recordings.flush(LIMIT_S)
+        assert [name.endswith(PART) for name in files(tmp_path)] == [True]
+        recording.finish(note(), wanted=False)
+        assert await recording.saved() is None
+        assert recordings.flush(LIMIT_S)
+    assert files(tmp_path) == []
+
+
 @pytest.mark.spec("REC-10")
 def test_a_discarded_recording_leaves_nothing(tmp_path: Path) -> None:
     with Recordings(tmp_path, wall=noon) as recordings:

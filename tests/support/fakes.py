@@ -349,6 +349,8 @@ class FakeRecording:
     format: PcmFormat
     full: bool = False
     """The disk: nothing can be kept."""
+    shelf: list[FakeRecording] = field(default_factory=list)
+    """Where it stands while it is wanted."""
     data: bytearray = field(default_factory=bytearray)
     note: RecordingNote | None = None
 
@@ -361,9 +363,11 @@ class FakeRecording:
         assert frame.format == self.format
         self.data += frame.data
 
-    def finish(self, note: RecordingNote) -> None:
+    def finish(self, note: RecordingNote, *, wanted: bool = True) -> None:
         assert self.note is None, "a recording ends once"
         self.note = note
+        if not wanted:
+            self.shelf.remove(self)
 
     async def saved(self) -> Path | None:
         assert self.note is not None, "what is not finished is not saved"
@@ -379,7 +383,7 @@ class Shelf:
         self.full = full
 
     def __call__(self, *, kind: str, turn: str, format: PcmFormat) -> FakeRecording:  # noqa: A002
-        made = FakeRecording(kind, turn, format, full=self.full)
+        made = FakeRecording(kind, turn, format, full=self.full, shelf=self.recordings)
         self.recordings.append(made)
         return made
 

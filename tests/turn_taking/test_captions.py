@@ -50,6 +50,17 @@ from voicemode.turn_taking.captions import COMMON, FAREWELLS, SHORTEST_WORD_SECO
         "Bye.",
         "Thank you. Thank you. Thank you.",
         "So",
+        "Thanks for watching! Thanks for watching!",
+        "Thank you for watching. Please subscribe.",
+        "Thanks for watching. Bye bye.",
+        "Thanks for watching, and I'll see you in the next video.",
+        "Thanks for watching, see you next time.",
+        "[Music] Thank you for watching.",
+        "Thank you. [Applause]",
+        "Thank you. Bye.",
+        "Vielen Dank. Tschüss.",
+        "Продолжение следует... Продолжение следует...",
+        "ご視聴ありがとうございました。ご視聴ありがとうございました。",
     ],
 )
 def test_a_caption_over_a_little_noise_is_no_answer(text: str) -> None:

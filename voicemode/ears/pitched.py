@@ -30,6 +30,14 @@ ALIKE = 0.6
 FAINT = 20.0 * STEP**2
 """Power that is added to both sides: one step of 16 bits swings by itself."""
 
+PURE = 0.2
+"""A sound of which the sine that fits it best leaves so little is one tone. Our chimes leave 0.01, and where they go
+from one tone to the other 0.2; voices leave 0.3 and more."""
+
+LOWEST_TONE = -0.3
+"""Twice the cosine of what a tone turns by in a step: 540 Hz and more, which is no voice's pitch. Two or three of its
+swings together look like one."""
+
 RECENT_SECONDS, ENOUGH_SECONDS = 0.12, 0.03
 """So much of the last may open a turn: more delays who begins with a hiss, less is a cough now and then."""
 
@@ -54,6 +62,8 @@ class Pitch:
     def found(self) -> bool:
         mean = sum(self._steps) / WINDOW
         wave = [step - mean for step in self._steps]
+        if _is_one_tone(wave):
+            return False
         squares = [value * value for value in wave]
         whole = sum(squares)
         head = sum(squares[:SHORTEST])
@@ -65,6 +75,18 @@ class Pitch:
             head += squares[swing]
             tail += squares[-swing - 1]
         return False
+
+
+def _is_one_tone(wave: list[float]) -> bool:
+    """Of a sine the two neighbours of a step are together always the same multiple of it."""
+    inner = wave[1:-1]
+    neighbours = [before + after for before, after in zip(wave, wave[2:], strict=False)]
+    turn: float = sum(map(mul, neighbours, inner)) / (sum(map(mul, inner, inner)) or 1.0)
+    if turn > LOWEST_TONE:
+        return False
+    left: float = sum((both - turn * each) ** 2 for both, each in zip(neighbours, inner, strict=True))
+    whole: float = sum(map(mul, wave[:-2], wave[:-2])) + sum(map(mul, wave[2:], wave[2:]))
+    return left < PURE * whole
 
 
 class PitchedVad:

@@ -61,12 +61,12 @@ async def transcribe(
     ports: ListeningPorts, captured: Captured, *, turn: str, language: str | None, guess: Guess
 ) -> Heard:
     """The recording's words, those that `guess` has where it was asked for just them. Until there are any the recording
-    is kept: nobody is asked to say a thing twice."""
+    is on disk, whatever becomes of this process: nobody is asked to say a thing twice."""
     audio = captured.audio
     if audio is None:
         raise ValueError("nobody spoke: there is nothing to transcribe")
     wanted = ports.keep_recording or not ports.awaited(turn)
-    recording = _record(ports, audio, turn) if wanted else None
+    recording = _record(ports, audio, turn) if wanted or not guess.knows(audio) else None
     transcript: Transcript | None = None
     failure: EngineError | None = None
     try:
@@ -81,7 +81,9 @@ async def transcribe(
         if transcript is None and recording is None:
             recording = _record(ports, audio, turn)
         if recording is not None:
-            recording.finish(_note(turn, transcript, captured))
+            # Who came back for the answer meanwhile, or was sent away, is heeded.
+            wanted = wanted or transcript is None or not ports.awaited(turn)
+            recording.finish(_note(turn, transcript, captured), wanted=wanted)
     if transcript is not None:
         ports.emit(
             Transcribed(
@@ -93,7 +95,7 @@ async def transcribe(
                 note=transcript.note,
             )
         )
-    kept = await recording.saved() if recording is not None else None
+    kept = await recording.saved() if recording is not None and wanted else None
     if kept is not None:
         ports.emit(AudioSaved(at=clock.monotonic(), turn=turn, kind="stt", path=str(kept)))
     return Heard(transcript=transcript, recording=kept, failure=failure)

@@ -147,7 +147,7 @@ class MachineFloor:
             self._restoring = max(self._restoring - 1, 0)
             try:
                 async with self._line.book():
-                    line = self._line.living()
+                    line = self._line.from_the_first()
                     if not any(self._line.is_mine(ticket) for ticket in line):
                         line.append(self._line.draw(who))
                     if self._line.is_mine(line[0]):

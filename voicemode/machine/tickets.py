@@ -183,6 +183,13 @@ class Line:
                 self.strike(ticket)
         return [ticket for ticket in tickets if ticket.process not in dead]
 
+    def from_the_first(self) -> list[Ticket]:
+        """The same, where only the first is known to live: who waits behind twenty asks after one, not after twenty."""
+        tickets = self._tickets()
+        while tickets and not self._lives(tickets[0].process):
+            self.strike(tickets.pop(0))
+        return tickets
+
     def take(self) -> None:
         """This process has the floor."""
         with suppress(OSError):

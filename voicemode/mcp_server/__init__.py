@@ -84,6 +84,8 @@ def add_tools(server: MCPServer[Any], opened: Opened) -> None:
     ) -> Annotated[CallToolResult, ConverseResult]:
         """Say a message aloud and return what the user answers, as text. Empty message: only listen."""
         async with _worded(opened) as app:
+            if handle and not message.strip() and (left := await app.left_answer(handle)) is not None:
+                return results.left(handle, left)
             with app.refusing():
                 if handle:
                     call = _pending(app, handle, message)

@@ -15,6 +15,7 @@ from voicemode.turn_taking.doing import Doing
 if TYPE_CHECKING:
     from voicemode.doctor import Finding
     from voicemode.flows.calls import Call, CallStatus
+    from voicemode.recording.answers import LeftAnswer
     from voicemode.wiring.status import Status
 
 LISTED_CHARACTERS = 200
@@ -118,6 +119,22 @@ def pending(call: Call) -> CallToolResult:
         timings=_seconds(call.timings()),
     )
     return result.answer(note)
+
+
+def left(handle: str, answer: LeftAnswer) -> CallToolResult:
+    """What is on disk of a call that this process knows nothing of."""
+    note = "The voicemode that made this call has ended; this is what it left on disk."
+    if not answer.text:
+        note = f"{note} What the user said was not transcribed: it is kept in {answer.sound}."
+    result = ConverseResult(
+        handle=handle,
+        outcome=answer.outcome,
+        transcript=answer.text,
+        recogniser=answer.engine,
+        recording=str(answer.sound or ""),
+        note=f"{note} {FROM_THE_ROOM}." if answer.text else note,
+    )
+    return result.answer(f"{FROM_THE_ROOM}:\n{answer.text}\n{note}" if answer.text else note)
 
 
 def conversed(call: Call, exchange: Exchange) -> CallToolResult:

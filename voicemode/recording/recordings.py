@@ -66,6 +66,7 @@ class Recording:
         self.started = started
         self.format = fmt
         self.samples = 0
+        self.discarded = False
         self.failed = False
         """Something could not be written; what `path` names ends early or is not there."""
         self.path = recordings.plan(kind, turn, started)
@@ -86,12 +87,19 @@ class Recording:
         self.samples += frame.samples
         self._recordings.append(self, frame.data)
 
-    def finish(self, note: RecordingNote) -> None:
-        """Ends the sound and writes the JSON beside it."""
-        self._recordings.finish(self, note)
+    def finish(self, note: RecordingNote, *, wanted: bool = True) -> None:
+        """Ends the sound and writes the JSON beside it; what is not `wanted` any more goes instead."""
+        if wanted:
+            self._recordings.finish(self, note)
+        else:
+            self.discarded = True
+            self._recordings.discard(self)
 
     async def saved(self) -> Path | None:
-        """Where the finished recording is, once it is on disk; None when it could not be kept in time."""
+        """Where the finished recording is, once it is on disk; None when it could not be kept in time, or was not
+        wanted."""
+        if self.discarded:
+            return None
         written = await asyncio.to_thread(self._recordings.flush, SAVING_S)
         return self.path if written and not self.failed else None
 

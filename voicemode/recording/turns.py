@@ -141,7 +141,8 @@ class _Listed:
     def write(self, frame: Frame) -> None:
         self._recording.write(frame)
 
-    def finish(self, note: RecordingNote) -> None:
+    def finish(self, note: RecordingNote, *, wanted: bool = True) -> None:
+        """All of a turn is kept, also what its flow does not want."""
         self._recording.finish(note)
         self._turn.finished(self._recording, note.position)
 

@@ -239,7 +239,7 @@ class _NoRecording:
     def write(self, frame: Frame) -> None:
         pass
 
-    def finish(self, note: RecordingNote) -> None:
+    def finish(self, note: RecordingNote, *, wanted: bool = True) -> None:
         pass
 
     async def saved(self) -> Path | None:

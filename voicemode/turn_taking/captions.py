@@ -31,20 +31,29 @@ _CREDITS = re.compile(
     r"字幕.*(由|提供|志[愿願]者|by|[:：])|[点點][赞贊].*[订訂][阅閱]|자막.*(by|제공|제작)|ترجمة نانسي",
     re.IGNORECASE,
 )
-_SOUNDS = re.compile(
-    r"(\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>|（[^）]*）|【[^】]*】|［[^］]*］|[♪♫🎵🎶\s.…,!、。-])+"
-)
+_NOTE = r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|<[^>]*>|（[^）]*）|【[^】]*】|［[^］]*］|[♪♫🎵🎶]"
+"""On a sound, in brackets or between stars: [Music], (silence), *coughs*."""
+
+_NOTES = re.compile(_NOTE)
+_SOUNDS = re.compile(rf"({_NOTE}|[-\s.…,!、。])+")
+_JOINTS = re.compile(r"[.!?…,;:\n。！？、，；。؟،]+")
+_AND = ("and ", "so ", "und ", "et ", "y ", "e ")
 
 FAREWELLS = frozenset(
     (
         "thanks for watching",
         "thank you for watching",
         "thank you so much for watching",
+        "thank you for watching this video",
+        "thanks for watching this video",
+        "thanks for watching guys",
+        "thank you guys for watching",
         "thanks for listening",
         "thank you for listening",
         "please subscribe",
         "please subscribe to my channel",
         "dont forget to subscribe",
+        "dont forget to like and subscribe",
         "like and subscribe",
         "see you next time",
         "see you in the next video",
@@ -108,6 +117,7 @@ COMMON = frozenset(
         "you",
         "thank you",
         "thank you very much",
+        "thank you so much",
         "thanks",
         "bye",
         "bye bye",
@@ -156,18 +166,31 @@ def is_caption(text: str, *, voice: float, margin: float | None = None) -> bool:
     stripped = text.strip()
     if not any(character.isalnum() for character in _without_sounds(stripped)):
         return bool(stripped)
-    words = _plain(stripped)
+    words = _plain(_NOTES.sub(" ", stripped))
+    phrases = _phrases(stripped)
     weak = margin is not None and margin < WEAK_DECIBELS
-    if words in FAREWELLS or _CREDITS.search(stripped):
+    if (phrases <= FAREWELLS | COMMON and phrases & FAREWELLS) or _CREDITS.search(stripped):
         return weak or voice < len(stripped) / USUAL_CHARACTERS_PER_SECOND
-    if _repeats(words) in COMMON:
+    if phrases <= COMMON:
         return weak or voice < max(len(words) / FASTEST_CHARACTERS_PER_SECOND, SHORTEST_WORD_SECONDS)
     return False
 
 
 def _without_sounds(text: str) -> str:
-    """`text` without notes on sounds, which stand in brackets or between stars: [Music], (silence), *coughs*."""
+    """`text` without notes on sounds and the marks around them."""
     return _SOUNDS.sub("", text)
+
+
+def _phrases(text: str) -> set[str]:
+    """What is said in it, each phrase once, without notes on sounds."""
+    parts = (_repeats(_plain(part)) for part in _JOINTS.split(_NOTES.sub("\n", text)))
+    return {_without_and(part) for part in parts if part}
+
+
+def _without_and(phrase: str) -> str:
+    """Of a phrase that is known without it."""
+    rest = next((phrase.removeprefix(word) for word in _AND if phrase.startswith(word)), phrase)
+    return rest if rest in FAREWELLS | COMMON else phrase
 
 
 def _plain(text: str) -> str:
