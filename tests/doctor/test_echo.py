@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from tests.support.fakes import FakeLoudspeaker
+from voicemode.configuration.variables import BargeIn
 from voicemode.doctor.echo import echo, examine_loudspeaker, room
 from voicemode.doctor.finding import State
 from voicemode.machine.echo_path import EchoPath
@@ -38,6 +39,20 @@ async def test_what_an_echo_means_for_interrupting_by_voice(
     finding = echo(measured, headphones=headphones)
     assert finding.state is state
     assert [word for word in words if word not in f"{finding.found} {finding.mend}"] == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "good", "bad"),
+    [
+        (BargeIn.AUTO, "You can interrupt by voice from now on.", "To interrupt by voice turn"),
+        (BargeIn.TRUE, "You can interrupt by voice.", "VOICEMODE_BARGE_IN is true: as it is, it may take"),
+        (BargeIn.FALSE, "VOICEMODE_BARGE_IN is false", "To interrupt by voice turn"),
+    ],
+)
+@pytest.mark.spec("CLI-14")
+async def test_what_it_means_is_told_as_the_setting_has_it(choice: BargeIn, good: str, bad: str) -> None:
+    assert echo(path(20), headphones=False, choice=choice).found.endswith(good + "." * (good[-1] != "."))
+    assert echo(path(4), headphones=False, choice=choice).mend.startswith(bad)
 
 
 @pytest.mark.parametrize(("noise", "state"), [(-70.0, State.OK), (-45.0, State.OK), (-30.0, State.WARN)])

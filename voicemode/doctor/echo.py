@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from voicemode import clock
 from voicemode.app import App
+from voicemode.configuration.variables import BargeIn
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble
 from voicemode.doctor.finding import Finding, State
@@ -33,7 +34,12 @@ QUIET_ROOM = -55.0
 LOUD_ROOM = -40.0
 """dB of full scale; speech half a metre away is about -26."""
 
-BY_VOICE = "You can interrupt by voice: VOICEMODE_BARGE_IN=true."
+BY_VOICE = {
+    BargeIn.AUTO: "You can interrupt by voice from now on.",
+    BargeIn.TRUE: "You can interrupt by voice.",
+    BargeIn.FALSE: "You could interrupt by voice, but VOICEMODE_BARGE_IN is false.",
+}
+INSISTED = "VOICEMODE_BARGE_IN is true: as it is, it may take its own voice for yours. "
 
 
 async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> list[Finding]:
@@ -53,7 +59,8 @@ async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> l
     path = EchoPath(delay=found.delay, attenuation_db=found.attenuation, measured_on=clock.wall().date())
     with suppress(OSError):  # It is measured again another time.
         save(app.places.data, path, output=devices.output_name, input=devices.input_name)
-    return [room(found), echo(path, headphones=sounds_like_headphones(devices.output_name))]
+    headphones = sounds_like_headphones(devices.output_name)
+    return [room(found), echo(path, headphones=headphones, choice=app.config.listening.barge_in)]
 
 
 async def examine_loudspeaker(open_sink: OpenSink) -> Finding:
@@ -113,11 +120,15 @@ def room(found: Found) -> Finding:
     )
 
 
-def echo(path: EchoPath, *, headphones: bool) -> Finding:
-    """What the way from the loudspeaker to the microphone means."""
+def echo(path: EchoPath, *, headphones: bool, choice: BargeIn = BargeIn.AUTO) -> Finding:
+    """What the way from the loudspeaker to the microphone means for whoever may talk over a message by `choice`."""
     delay = {} if path.delay is None else {"delay_ms": round(path.delay * 1000, 1)}
     figures = {"attenuation_db": round(path.attenuation_db, 1), **delay}
-    return replace(_meant(path, headphones=headphones), figures=figures)
+    finding = _meant(path, headphones=headphones)
+    if finding.state is State.OK:
+        return replace(finding, found=f"{finding.found} {BY_VOICE[choice]}", figures=figures)
+    mend = f"{INSISTED if choice is BargeIn.TRUE else ''}{finding.mend}"
+    return replace(finding, mend=mend, figures=figures)
 
 
 def _meant(path: EchoPath, *, headphones: bool) -> Finding:
@@ -125,7 +136,7 @@ def _meant(path: EchoPath, *, headphones: bool) -> Finding:
     if path.open:
         where = "headphones" if headphones else "headphones, or a loudspeaker that is far away or off"
         heard = f"the microphone hears nothing of the loudspeaker ({loss:.0f} dB and more less): {where}"
-        return Finding(state=State.OK, what="echo", found=f"{heard}. {BY_VOICE}")
+        return Finding(state=State.OK, what="echo", found=f"{heard}.")
     if path.delay is None:
         return Finding(
             state=State.WARN,
@@ -136,7 +147,7 @@ def _meant(path: EchoPath, *, headphones: bool) -> Finding:
     heard = f"the microphone hears the loudspeaker {loss:.0f} dB fainter and {path.delay * 1000:.0f} ms later"
     if path.safe:
         good = f"the echo canceller is good for anything fainter by {PROVED_DB:.0f} dB or more"
-        return Finding(state=State.OK, what="echo", found=f"{heard}; {good}. {BY_VOICE}")
+        return Finding(state=State.OK, what="echo", found=f"{heard}; {good}.")
     if loss < PROVED_DB - WITHIN_DB:
         mend = (
             f"To interrupt by voice turn the loudspeaker down by {PROVED_DB - loss:.0f} dB or more, move it away from "

@@ -78,6 +78,8 @@ class Call:
         self._kept = kept
         self.pending = False
         """Its caller was told to come back for the answer, and has not got it yet."""
+        self.awaited_by = 0
+        """Callers that wait for the answer now."""
         self.answer: Recording | None = None
         """What was said, where it is kept."""
         self._kept_in: Path | None = None

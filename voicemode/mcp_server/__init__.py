@@ -93,7 +93,7 @@ def add_tools(server: MCPServer[Any], opened: Opened) -> None:
                     request = _request(app, voice, speed, instructions)
                     call = _converse(app, message, request, listen, max_listen_seconds, language)
             exchange = await _follow(app, call, ctx)
-            call.pending = exchange is None
+            call.pending = exchange is None and not call.awaited_by
             return results.conversed(call, exchange) if exchange else results.pending(call)
 
     @server.tool(title="Speak", annotations=SOUND)
@@ -208,13 +208,15 @@ async def _act(conversation: Conversation, action: Action, handle: str | None) -
 
 async def _follow(app: App, call: Call, ctx: Context) -> Exchange | None:
     """Waits for the call with progress; None when the client would not wait any longer: the call goes on. A caller that
-    cancels or vanishes ends it."""
+    cancels or vanishes ends it, unless another one waits for the same answer."""
     goes_on = False
+    call.awaited_by += 1
     try:
         goes_on = not await _watched(app, call, ctx, call.result())
         return None if goes_on else await call.result()
     finally:
-        if not goes_on:
+        call.awaited_by -= 1
+        if not goes_on and not call.awaited_by:
             await call.end()
 
 
