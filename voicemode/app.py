@@ -75,7 +75,9 @@ class App:
         self.line_up = self._line_up()
         self.floor = MachineFloor(places.data, on_warning=self.witnesses.warn)
         self.kept = self._kept_turns() if config.keeps_audio else None
-        self._ends = SoundEnds(config.sound, card, self.kept, on_warning=self.witnesses.warn)
+        self._ends = SoundEnds(
+            config.sound, card, self.kept, data=places.data, on_warning=self.witnesses.warn
+        )
         self.meanwhile = self._ends.meanwhile
         if self.kept is not None:
             self.witnesses.add(self.kept.watch)

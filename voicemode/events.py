@@ -264,8 +264,8 @@ class ListeningStarted(Event):
 
 @event
 class InterruptionJudged(Event):
-    """A voice while we speak: `verdict` is suspected (our speech pauses), confirmed, stopped (a stop word) or false (it
-    goes on)."""
+    """A voice while we speak: `verdict` is suspected (our speech pauses), confirmed, stopped (a stop word), postponed
+    (it goes on until the words are known) or false (it goes on)."""
 
     verdict: str
 

@@ -108,7 +108,13 @@ class EchoCanceller(Protocol):
     @property
     def anew(self) -> bool:
         """With the last frame the way from loudspeaker to microphone was found to be another, and what was known of it
-        was forgotten: the words have our sound until it is found again."""
+        was forgotten: the words have our sound until it is found again. Or it was known again, from an earlier opening
+        of the devices."""
+
+    @property
+    def known(self) -> bool:
+        """The way is one that was found before, and was known again: nothing has to be learnt before somebody who talks
+        over us can be told from our echo."""
 
     @property
     def rest(self) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.flows.world import REQUEST, SlowEar, SteadyMicrophone, World, over
+from tests.flows.world import REQUEST, LateEar, SlowEar, SteadyMicrophone, World, over
 from tests.support.fakes import (
     ECHO,
     MICROPHONE_BLOCK,
@@ -205,6 +205,58 @@ async def test_whoever_listens_for_stop_words_decides_nothing_else(stop_ear: Fak
     assert exchange.transcript is not None
     assert (exchange.transcript.text, exchange.transcript.engine) == ("What?", "fake ear")
     assert exchange.note == ""
+
+
+async def answered_late(text: str) -> tuple[World, Exchange, int]:
+    """Somebody says a word over us that the recogniser takes more than three seconds for; and how many of our words
+    had sounded when it was known."""
+    ear = LateEar(text)
+    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), (12.0, ECHO), ear=ear)
+    await until(lambda: "PlaybackResumed" in world.watched.names())
+    await until(lambda: len(world.speaker.words) >= 35)
+    sounded = len(world.speaker.words)
+    ear.answering.set()
+    return world, await over(call), sounded
+
+
+@pytest.mark.spec("LSN-94")
+async def test_a_stop_word_that_is_understood_late_stops_us_and_the_result_says_so() -> None:
+    world, exchange, sounded = await answered_late("Stop!")
+    assert exchange.outcome is Outcome.INTERRUPTED
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.POSTPONED, Verdict.STOPPED]
+    assert exchange.transcript is not None
+    assert exchange.transcript.text == "Stop!"
+    assert "asked for silence" in exchange.note
+    assert "took long to understand" in exchange.note
+    assert len(world.speaker.words) <= sounded + 3
+    assert world.quiet
+
+
+@pytest.mark.spec("LSN-94")
+async def test_other_words_that_are_understood_late_are_the_answer() -> None:
+    world, exchange, _ = await answered_late("What?")
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.POSTPONED, Verdict.CONFIRMED]
+    assert exchange.transcript is not None
+    assert exchange.transcript.text == "What?"
+    assert exchange.note.startswith("What they said over the message took long")
+
+
+@pytest.mark.spec("LSN-94")
+async def test_an_assent_that_is_understood_late_changes_nothing() -> None:
+    world, exchange, _ = await answered_late("Mhm.")
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.POSTPONED, Verdict.FALSE]
+    assert exchange.note == ""
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-94")
+async def test_what_is_not_understood_by_the_end_of_the_message_is_let_go() -> None:
+    world, call = conversing((2.0, ECHO), (0.3, SPOKEN), (15.0, ECHO), ear=SlowEar())
+    exchange = await over(call)
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.POSTPONED]
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert_heard_in_full(world, exchange)
+    assert world.quiet
 
 
 @pytest.mark.spec("LSN-57")

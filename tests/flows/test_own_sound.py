@@ -30,6 +30,7 @@ class FakeCanceller:
         self.closed = False
         self.words = QUIET
         self.anew = False
+        self.known = False
         self.rest = QUIETEST
 
     @property

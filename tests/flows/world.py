@@ -57,6 +57,18 @@ class SlowEar(FakeEar):
         raise AssertionError("nobody sets the event")
 
 
+class LateEar(FakeEar):
+    """A recogniser that answers once `answering` is set."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.answering = asyncio.Event()
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        await self.answering.wait()
+        return await super().transcribe(request)
+
+
 class PatientMicrophone(FakeMicrophone):
     """Gives its blocks once nothing sounds any more: a user who lets others finish."""
 

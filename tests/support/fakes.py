@@ -303,6 +303,7 @@ class FakeEcho:
     def __init__(self, *, clean: bool = True) -> None:
         self.clean = clean
         self.free = False
+        self.known = False
         self.open = True
         self.quieted = Frame(data=ROOM, format=LISTENING)
 

@@ -14,7 +14,7 @@ from tests.ears.rooms import Wave, at_level, echo, noise, sound, wave
 from tests.ears.sounds import said
 from voicemode.ears.canceller import WebRtcCanceller
 from voicemode.pcm import LISTENING, Framer
-from voicemode.turn_taking.echo import STEP_SECONDS, EchoGate, EchoRules, Path, Verdict
+from voicemode.turn_taking.echo import STEP_SECONDS, EchoGate, EchoRules, Path, Spread, Verdict
 
 RATE = LISTENING.rate
 TEN_MS = RATE // 100
@@ -254,3 +254,19 @@ def test_what_was_played_long_ago_is_forgotten() -> None:
     gate.heard(-60.0, START + 150.0)
     assert not gate.heard(-60.0, START + 151.0).more
     assert gate.steps_held <= 100
+
+
+@pytest.mark.spec("LSN-86")
+@given(
+    value=st.floats(-96.0, 96.0),
+    memory=st.floats(0.1, 60.0),
+    weights=st.lists(st.sampled_from([0.1, 1.0]), min_size=1),
+)
+def test_values_that_are_all_the_same_do_not_deviate(
+    value: float, memory: float, weights: list[float]
+) -> None:
+    """Their sum of squares may be a hair below nothing."""
+    spread = Spread(memory)
+    for number, weight in enumerate(weights):
+        spread.feed(value + number * 1e-15, weight)
+    assert spread.deviation == pytest.approx(0.0, abs=1e-6)

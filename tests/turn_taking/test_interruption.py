@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +73,13 @@ def test_while_a_canceller_still_adapts_it_takes_more_voice() -> None:
     assert late[0] == (about(rules.guard + rules.suspect), Verdict.SUSPECTED)
 
 
+@pytest.mark.spec("LSN-51", "LSN-95")
+def test_a_canceller_that_knows_the_way_from_before_needs_no_patience() -> None:
+    machine = Interruption(InterruptionRules())
+    found = [machine.feed(FRAME, voice=True, known=True) for _ in range(20)]
+    assert found.index(Verdict.SUSPECTED) == pytest.approx(RULES.suspect / FRAME, abs=1)
+
+
 @pytest.mark.spec("LSN-51")
 def test_where_the_voice_began_is_known_while_it_is_suspected_and_after() -> None:
     machine = Interruption(RULES)
@@ -116,8 +125,41 @@ def test_silence_after_a_cough_is_no_interruption(cough: float) -> None:
 
 @pytest.mark.spec("LSN-53")
 def test_while_words_are_awaited_the_pause_lasts_longer_but_not_for_ever() -> None:
-    verdicts = judged((2.0, False), (0.3, True), (5.0, False), awaiting=True)
-    assert verdicts[1] == (about(2.3 + RULES.patience), Verdict.FALSE)
+    verdicts = judged((2.0, False), (0.3, True), (15.0, False), awaiting=True)
+    assert verdicts[1:] == [
+        (about(2.3 + RULES.patience), Verdict.POSTPONED),
+        (about(2.3 + RULES.patience + RULES.late), Verdict.FALSE),
+    ]
+
+
+@pytest.mark.spec("LSN-94")
+@pytest.mark.parametrize(
+    ("sign", "verdict"),
+    [
+        (Sign.STOP_WORD, Verdict.STOPPED),
+        (Sign.WORDS, Verdict.CONFIRMED),
+        (Sign.ASSENT, Verdict.FALSE),
+    ],
+)
+def test_words_that_come_late_decide_as_any_others(sign: Sign, verdict: Verdict) -> None:
+    machine = Interruption(RULES)
+    judged((2.0, False), (0.3, True), (RULES.patience + 1.0, False), awaiting=True, machine=machine)
+    assert machine.state is Talk.DOUBTED
+    assert machine.heard(sign) is verdict
+
+
+@pytest.mark.spec("LSN-94")
+def test_while_late_words_are_awaited_a_new_voice_pauses_us_again() -> None:
+    spans = ((2.0, False), (0.3, True), (RULES.patience + 1.0, False), (0.2, True))
+    verdicts = [verdict for _, verdict in judged(*spans, awaiting=True)]
+    assert verdicts == [Verdict.SUSPECTED, Verdict.POSTPONED, Verdict.SUSPECTED]
+
+
+@pytest.mark.spec("LSN-94")
+def test_a_recogniser_that_fails_late_ends_the_doubt() -> None:
+    machine = Interruption(RULES)
+    judged((2.0, False), (0.3, True), (RULES.patience + 1.0, False), awaiting=True, machine=machine)
+    assert machine.feed(FRAME, voice=False) is Verdict.FALSE
 
 
 @pytest.mark.spec("LSN-53")
@@ -227,6 +269,15 @@ def test_every_sign_has_a_row_and_only_their_turn_has_no_way_back() -> None:
     assert {Talk.OURS, *TRANSITIONS.values()} == set(Talk)
 
 
+ENDS = {Verdict.CONFIRMED, Verdict.STOPPED, Verdict.FALSE}
+FOLLOWING = {
+    Verdict.SUSPECTED: {*ENDS, Verdict.POSTPONED},
+    Verdict.POSTPONED: {*ENDS, Verdict.SUSPECTED},
+    Verdict.FALSE: {Verdict.SUSPECTED},
+    Verdict.CONFIRMED: set[Verdict](),
+    Verdict.STOPPED: set[Verdict](),
+}
+
 STEPS = st.lists(st.one_of(st.booleans(), st.sampled_from(Sign)), max_size=400)
 
 
@@ -239,7 +290,7 @@ def test_whatever_is_heard_the_machine_moves_along_its_table_and_pauses_and_goes
     machine = Interruption(RULES)
     moves = {(before, after) for (before, _), after in TRANSITIONS.items()}
     verdicts: list[Verdict] = []
-    words = {Sign.WORDS, Sign.STOP_WORD, Sign.ASSENT, Sign.QUIET}
+    words = {Sign.WORDS, Sign.STOP_WORD, Sign.ASSENT, Sign.QUIET, Sign.LATE}
     for step in steps:
         before = machine.state
         if isinstance(step, bool):
@@ -251,5 +302,7 @@ def test_whatever_is_heard_the_machine_moves_along_its_table_and_pauses_and_goes
         assert (machine.voice_from is None) is (machine.state is Talk.OURS)
         if verdict is not None:
             verdicts.append(verdict)
-    assert all(verdict is Verdict.SUSPECTED for verdict in verdicts[::2])
-    assert all(verdict is Verdict.FALSE for verdict in verdicts[1:-1:2])
+    told = [verdict for verdict in verdicts if verdict is not Verdict.POSTPONED]
+    assert told[:1] in ([], [Verdict.SUSPECTED])
+    for one, other in pairwise(verdicts):
+        assert other in FOLLOWING[one]

@@ -9,6 +9,7 @@ from importlib import util
 from typing import TYPE_CHECKING
 
 from voicemode.ears.linear import BLOCK, LinearFilter
+from voicemode.ears.ways import Ways
 from voicemode.errors import EngineUnavailable
 from voicemode.pcm import LISTENING, Frame, Framer, PcmFormat
 
@@ -39,7 +40,7 @@ class WebRtcCanceller:
     process, 6 ms later: call it off the event loop. Raises `EngineUnavailable` where the library cannot be loaded.
     """
 
-    def __init__(self, *, noise_suppression: bool = False) -> None:
+    def __init__(self, *, noise_suppression: bool = False, ways: Ways | None = None) -> None:
         self._module: AudioProcessingModule | None = _module(noise_suppression=noise_suppression)
         self._lock = threading.Lock()
         self._played: list[Frame] = []
@@ -47,7 +48,7 @@ class WebRtcCanceller:
         self._framer = Framer(LISTENING, LISTENING.samples(FRAME_SECONDS))
         self._framed = LISTENING
         self._idle = 0
-        self._linear = LinearFilter()
+        self._linear = LinearFilter(ways)
         self._words = Frame(data=LISTENING.silence(BLOCK), format=LISTENING)
 
     @property
@@ -92,11 +93,17 @@ class WebRtcCanceller:
         return self._linear.anew
 
     @property
+    def known(self) -> bool:
+        return self._linear.known
+
+    @property
     def rest(self) -> float:
         return self._linear.rest
 
     def close(self) -> None:
         """Frees the module. Frames that come after pass as they are: one on its way at the end harms nobody."""
+        if self._module is not None:
+            self._linear.remember()
         self._module = None
         with self._lock:
             self._played.clear()

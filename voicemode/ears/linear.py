@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from voicemode.ears.ways import ALIKE, Found, Way, Ways, WaySearch, way_of
 from voicemode.pcm import LISTENING, Frame
 from voicemode.sound.levels import QUIETEST, power_decibels
 
@@ -64,6 +65,30 @@ WRONG_FRAMES = 50
 right leaves less. So much more, over 0.2 s, says that it is another room (a tenth sooner and it would be said of rooms
 that are only faint), and half a second at least is given to find it."""
 
+LATELY = 0.995
+KNOWN = 10.0
+"""Where of the last two seconds so many times less power is left than the microphone gave the room is known."""
+LONG_FRAMES = 150
+"""A word or two have too few pitches to know it by."""
+
+EVERY = 2
+"""Frames from one look for a known way to the next."""
+WATCHED, WATCHED_SOUNDING = 10, 8
+"""Frames that tell that the way is a little longer or shorter now: less than make a voice."""
+LOUD = 3.0
+"""dB by which what is left is louder than it should be, where it is looked whether the way is."""
+MOVED, MOVED_ALIKE, BETTER = 8, 0.88, 3.0
+"""Samples by which the way is another, what of the power it must explain then, and how many times less it must leave.
+Who talks over us is explained by some delay of ours to 0.86 at most."""
+RENEWED = 100
+"""Frames after which what is watched for is what is known by then."""
+
+DOUBTED = 2.0
+SMOOTHED = 2
+LEAST_DOUBT = UNSURE / 1000
+"""Of a room that was found before so much of its power is in doubt, times what it leaves unexplained, which is measured
+on little sound; over so many bins to each side; and a little where it has nothing, so that it can learn."""
+
 HEARD = 1e3
 PLAYED = 1e9
 """Power of a frame, and of all that is played, below which nothing is said of the room: 30 steps of 16 bits."""
@@ -72,10 +97,21 @@ PLAYED = 1e9
 class LinearFilter:
     """`played` pieces of 10 ms at any rate, in order, then `heard` a frame: it gives the frame without their echo."""
 
-    def __init__(self) -> None:
+    def __init__(self, ways: Ways | None = None) -> None:
         import numpy as np
 
         self._np = np
+        self._ways = ways or Ways()
+        self._search = WaySearch(self._ways.known)
+        self._watching = False
+        """Whether the room is known, and is looked for only where it moves."""
+        self._delay = 0.0
+        """Of the way that is watched, in samples."""
+        self._lately: deque[tuple[float, float]] = deque(maxlen=WATCHED)
+        """Energy of the last frames, and of what was left of them."""
+        self._way: Way | None = None
+        self._taken_off = [0.0, 0.0]
+        """Of lately, while we sounded: power that the microphone gave, and what was left of it."""
         shape = (BLOCKS, BLOCK + 1)
         self._room: Bins = np.zeros(shape, complex)
         self._doubt: Wave = np.full(shape, UNSURE)
@@ -94,6 +130,8 @@ class LinearFilter:
         self._given = 0.0
         self._left = 0.0
         self._judged = 0
+        self.known = False
+        """Whether the room is one of those that were found before."""
         self.anew = False
         """Whether the room was found to be another with the last frame, and is learnt from the beginning."""
         self.rest = QUIETEST
@@ -132,6 +170,7 @@ class LinearFilter:
         power = self._played.real**2 + self._played.imag**2
         self._judge(float(power.sum()), float(np.mean(microphone**2)), float(np.mean(left**2)))
         self._learn(power, np.fft.rfft(np.concatenate((np.zeros(bins), left))))
+        self._look_for_known_way(microphone, left)
         data = np.clip(np.round(left), -32768, 32767).astype("<i2").tobytes()
         return Frame(data=data, format=frame.format)
 
@@ -142,10 +181,65 @@ class LinearFilter:
             return
         self._given += WRONG_SMOOTHED * (given - self._given)
         self._left += WRONG_SMOOTHED * (left - self._left)
+        self._taken_off = [
+            LATELY * before + now for before, now in zip(self._taken_off, (given, left), strict=True)
+        ]
         self._judged += 1
         if self._judged > WRONG_FRAMES and self._left > WRONG * self._given and self._given > HEARD:
             self.anew, self._judged = True, 0
             self._room[:], self._doubt[:] = 0.0, UNSURE
+            self._search, self._watching, self.known = WaySearch(self._ways.known), False, False
+
+    def _look_for_known_way(self, microphone: Wave, left: Wave) -> None:
+        """A room that was found before need not be learnt: only what it does not explain is in doubt."""
+        np, search = self._np, self._search
+        search.feed(self._played, microphone)
+        self._lately.append((float(microphone @ microphone), float(left @ left)))
+        if not self._watching:
+            found = search.best() if self._frames % EVERY == 0 else None
+            if found is not None and found.share >= ALIKE:
+                self._way = found.way
+                self._take(found)
+        elif power_decibels(float(np.mean(left**2))) > self.rest + LOUD:
+            found = search.best()
+            if found is not None and self._moved(found):
+                self._take(found)
+        if self._judged % RENEWED == 0 and self._found and (way := way_of(self._room)) is not None:
+            self._watch_for(way, way.first)
+
+    def _moved(self, found: Found) -> bool:
+        """That what is left is loud may mean that the way is some milliseconds longer or shorter than before, as when a
+        device held its sound up. A vowel is like itself a period later: only where the other delay leaves much less."""
+        given, left = (sum(each) for each in zip(*self._lately, strict=True))
+        less = left > BETTER * (1.0 - found.share) * given
+        return found.share >= MOVED_ALIKE and abs(found.delay - self._delay) > MOVED and less
+
+    def _take(self, found: Found) -> None:
+        self.known = self.anew = True
+        self._room[:] = found.room(BLOCKS)
+        power = self._room.real**2 + self._room.imag**2
+        around = [self._np.roll(power, bins, axis=1) for bins in range(-SMOOTHED, SMOOTHED + 1)]
+        self._doubt[:] = LEAST_DOUBT + DOUBTED * (1.0 - found.share) * self._np.mean(around, axis=0)
+        self._watch_for(found.way, found.delay)
+
+    def _watch_for(self, way: Way, delay: float) -> None:
+        if self._watching:
+            self._search.renew([way])
+        else:
+            self._search = WaySearch([way], frames=WATCHED, sounding=WATCHED_SOUNDING)
+        self._watching, self._delay = True, delay
+
+    @property
+    def _found(self) -> bool:
+        """Whether the room is known well."""
+        given, left = self._taken_off
+        return (self._judged >= LONG_FRAMES or self.known) and given > KNOWN * left
+
+    def remember(self) -> None:
+        """For the next opening."""
+        way = way_of(self._room) if self._found else None
+        if way is not None:
+            self._ways.remember(way, instead_of=self._way)
 
     def _advance(self) -> None:
         """One block further, in step with the microphone."""

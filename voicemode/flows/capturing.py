@@ -195,7 +195,7 @@ class _Attention:
         over = self._over
         if over is None:
             return hearing.captured()
-        return hearing.captured(interrupted=over.hearing is not None, hushed=over.stopped)
+        return hearing.captured(interrupted=over.hearing is not None, hushed=over.stopped, late=over.late)
 
     def _overhear(self, sound: Sound) -> bool:
         """A frame that came while we still speak; whether the turn is over nevertheless."""

@@ -33,6 +33,8 @@ LISTENER = "listener"
 
 HUSHED = "The user asked for silence: say nothing more until they speak, or write."
 
+LATE = "What they said over the message took long to understand: it went on for {seconds:.1f} s meanwhile."
+
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
@@ -150,6 +152,8 @@ class Exchanges:
     ) -> Exchange:
         interrupted = spoken.outcome is Outcome.INTERRUPTED
         note = HUSHED if captured.hushed else ""
+        if captured.late:
+            note = f"{note} {LATE.format(seconds=captured.late)}".lstrip()
         silent = Outcome.INTERRUPTED if interrupted else Outcome.NO_SPEECH
         if captured.audio is None:
             return self._ended(turn, Exchange(spoken=spoken, outcome=silent))

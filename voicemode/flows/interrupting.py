@@ -39,7 +39,8 @@ class OwnSpeech(Protocol):
 class TalkingOver:
     """One message and whoever talks over it. `begin` makes a hearing of the frames it is given.
 
-    `hearing` is what the user says, once that is certain; `stopped` that they want silence and nothing else.
+    `hearing` is what the user says, once that is certain; `stopped` that they want silence and nothing else; `late` for
+    how many seconds the message went on until their words were known.
     """
 
     def __init__(
@@ -54,6 +55,9 @@ class TalkingOver:
     ) -> None:
         self.hearing: Hearing | None = None
         self.stopped = False
+        self.late = 0.0
+        self._went_on: float | None = None
+        """When our speech went on without their words being known, in seconds of microphone time."""
         self._machine = Interruption(rules)
         self._own = own
         self._guess = guess
@@ -65,14 +69,20 @@ class TalkingOver:
     def feed(self, judged: Judged, before: Sequence[Judged]) -> None:
         """One more frame, the last of `before`, which is what the microphone gave lately. Who begins with our last word
         need not be suspected: they will be listened to in a moment, and from their first sample on."""
-        if self._suspected is None and self._own.nearly_said:
-            return
-        if self._suspected is not None:
-            self._suspected.feed(judged)
         machine = self._machine
-        awaiting, sign = self._guess.asking, self._sign()
+        suspected = machine.state is Talk.SUSPECTED
+        if not suspected and self._own.nearly_said:
+            return
+        if suspected and self._suspected is not None:
+            self._suspected.feed(judged)
+        sign = self._sign()
+        awaiting = self._guess.asking or sign not in (None, Sign.QUIET)
         verdict = machine.feed(
-            judged.frame.seconds, voice=judged.voice, awaiting=awaiting, wordless=sign is Sign.QUIET
+            judged.frame.seconds,
+            voice=judged.voice,
+            known=judged.known,
+            awaiting=awaiting,
+            wordless=sign is Sign.QUIET,
         )
         if verdict is None and sign is not None and sign is not Sign.QUIET:
             verdict = machine.heard(sign)
@@ -82,6 +92,8 @@ class TalkingOver:
     def take(self) -> Hearing | None:
         """Our speech is over by itself: what was suspected meanwhile is the beginning of the user's turn."""
         self.release()
+        if self._machine.state is Talk.DOUBTED:
+            self._drop()
         found, self._suspected = self._suspected, None
         if found is not None:
             found.tell()
@@ -104,21 +116,29 @@ class TalkingOver:
 
     def _act(self, verdict: Verdict, before: Sequence[Judged]) -> None:
         machine = self._machine
+        was_late, self._went_on = self._went_on, None
         self._emit(InterruptionJudged(at=clock.monotonic(), turn=self._turn, verdict=verdict))
         if verdict is Verdict.SUSPECTED:
             self._own.pause()
             since = machine.now - (machine.voice_from or 0.0) + HIDDEN_LEAD_SECONDS
             self._suspected = self._begin(latest(before, since))
+        elif verdict is Verdict.POSTPONED:
+            self._went_on = machine.now
+            self._own.resume()
         elif verdict is Verdict.FALSE:
-            self._guess.drop()
-            self._suspected = None
+            self._drop()
             self._own.resume()
         else:
+            self.late = machine.now - was_late if was_late is not None else 0.0
             self.stopped = verdict is Verdict.STOPPED
             self._own.cut()
             self.hearing, self._suspected = self._suspected, None
             if self.hearing is not None:
                 self.hearing.tell()
+
+    def _drop(self) -> None:
+        self._guess.drop()
+        self._suspected = None
 
 
 def latest(frames: Sequence[Judged], seconds: float) -> Sequence[Judged]:

@@ -29,6 +29,10 @@ class Echo(Protocol):
         """What is `free` and sounds like a voice is not ours: the way from loudspeaker to microphone is known."""
 
     @property
+    def known(self) -> bool:
+        """That way was found before, and is the same."""
+
+    @property
     def free(self) -> bool:
         """Whether the last frame holds clearly more than the echo that is to be expected."""
 
@@ -45,24 +49,28 @@ class Echo(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
     """A frame of the detector's size. `began` is when its first sample was heard, `free` that it holds more than our
-    own sound; `quieted` has less of us in it, and of the user (None: the same)."""
+    own sound; `known` that the way of our sound need not be learnt; `quieted` has less of us in it, and of the user
+    (None: the same)."""
 
     frame: Frame
     began: float
     free: bool = True
+    known: bool = False
     quieted: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
     """A sound and what the detector takes it for: `maybe` where it is in doubt, `voicelike` a voice that opens no turn
-    and goes on with none. `margin` is how many dB it stands out of the room, `level` how loud it is."""
+    and goes on with none; `known` as of the sound. `margin` is how many dB it stands out of the room, `level` how loud
+    it is."""
 
     frame: Frame
     began: float
     voice: bool = False
     maybe: bool = False
     voicelike: bool = False
+    known: bool = False
     level: float = QUIETEST
     margin: float = 0.0
     quieted: Frame | None = None
@@ -109,7 +117,13 @@ class Ear:
                 free = free or self._echo is None or self._echo.free
                 quieted = self._echo.quieted if self._echo is not None else piece
                 for frame, other in zip(framer.feed(cleaned.data), quieter.feed(quieted.data), strict=True):
-                    yield Sound(frame=frame, began=self._captured() - waiting, free=free, quieted=other)
+                    yield Sound(
+                        frame=frame,
+                        began=self._captured() - waiting,
+                        free=free,
+                        known=self._echo is not None and self._echo.known,
+                        quieted=other,
+                    )
                     waiting -= frame.seconds
                     free = False
 
@@ -124,6 +138,7 @@ class Ear:
             voice=voice,
             maybe=probability >= MAYBE,
             voicelike=voicelike,
+            known=sound.known,
             level=level,
             margin=self._room.feed(level, sound.frame.seconds, voice=voice and not voicelike),
             quieted=sound.quieted,

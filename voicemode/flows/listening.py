@@ -79,7 +79,7 @@ class Captured:
     """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
     `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
     stood out of the room by `margin` dB; `interrupted`: it cut our own speech short, and `hushed` with a word that asks
-    for silence and nothing else."""
+    for silence and nothing else; `late` for how many seconds our speech went on until that was known."""
 
     audio: Frame | None
     why: Why
@@ -88,6 +88,7 @@ class Captured:
     margin: float | None = None
     interrupted: bool = False
     hushed: bool = False
+    late: float = 0.0
 
 
 class Hearing:
@@ -193,7 +194,7 @@ class Hearing:
         )
         return recording
 
-    def captured(self, *, interrupted: bool = False, hushed: bool = False) -> Captured:
+    def captured(self, *, interrupted: bool = False, hushed: bool = False, late: float = 0.0) -> Captured:
         """The turn is over. Raises `MicrophoneSilent`."""
         machine = self._machine
         speech = self.speech()
@@ -215,6 +216,7 @@ class Hearing:
             margin=self._margin if self._voices else None,
             interrupted=interrupted,
             hushed=hushed,
+            late=late,
         )
 
     @property

@@ -15,6 +15,7 @@ from voicemode.ports import EchoCanceller, Lost, OpenSink, Pull, Sink
 from voicemode.sound.laying import Steady
 from voicemode.sound.levels import decibels
 from voicemode.turn_taking.echo import EchoGate, Path
+from voicemode.turn_taking.rests import RestGate
 
 PIECE_SECONDS = 0.01
 """What cancellers take."""
@@ -88,6 +89,7 @@ class OwnSound:
         self._heard_to = -math.inf
         self._more = False
         self.quieted = Frame(data=b"", format=canceller.format)
+        self._rests = RestGate()
         gates.words.forget_loss()
         tap.listener = self.far
 
@@ -99,6 +101,10 @@ class OwnSound:
     def clean(self) -> bool:
         """While nothing is known of the way from loudspeaker to microphone, every voice may be ours."""
         return self._gates.quieted.path is not Path.UNKNOWN
+
+    @property
+    def known(self) -> bool:
+        return self._canceller.known
 
     @property
     def free(self) -> bool:
@@ -132,6 +138,7 @@ class OwnSound:
         words = self._canceller.words
         if self._canceller.anew:
             self._gates.words.forget_loss()
+            self._rests.begin(known=self._canceller.known)
         self._more = self._stands_out(frame, self.quieted, words, began)
         return words
 
@@ -140,11 +147,12 @@ class OwnSound:
         in_microphone = self._gates.microphone.heard(decibels(frame), began)
         in_quieted = self._gates.quieted.heard(decibels(quieted), began)
         in_words = self._gates.words.heard(decibels(words), began)
+        in_rests = self._rests.heard(decibels(words), self._canceller.rest)
         if in_microphone.path is Path.OPEN:
             return in_words.more or in_quieted.more
         if decibels(words) < self._canceller.rest + BEYOND_DECIBELS:
             return False
-        return in_words.more or (in_quieted.more and in_words.excess > HINT_DECIBELS)
+        return in_rests or in_words.more or (in_quieted.more and in_words.excess > HINT_DECIBELS)
 
     def _meet(self, played: Frame, at: float) -> None:
         self._canceller.far(played)

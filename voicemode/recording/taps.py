@@ -227,6 +227,10 @@ class KeptCanceller:
         return self._canceller.anew
 
     @property
+    def known(self) -> bool:
+        return self._canceller.known
+
+    @property
     def rest(self) -> float:
         return self._canceller.rest
 

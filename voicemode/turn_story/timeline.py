@@ -105,6 +105,7 @@ _VERDICTS = {
     "suspected": "A voice is suspected: our speech pauses.",
     "confirmed": "The user talks over us: our speech ends.",
     "stopped": "The user asks for silence.",
+    "postponed": "Their words are not known yet: our speech goes on.",
     "false": "It was no voice that meant us: our speech goes on.",
 }
 _WHYS = {

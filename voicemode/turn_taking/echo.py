@@ -108,8 +108,8 @@ class EchoGate:
         self._played_to = self._heard_to = -math.inf
         self._lately: deque[float] = deque([SILENCE] * (round(self._rules.longest_delay / STEP_SECONDS) + 1))
         self._together = _Together(len(self._lately), self._rules.memory)
-        self._loss = _Spread(self._rules.memory)
-        self._left = _Spread(self._rules.memory)
+        self._loss = Spread(self._rules.memory)
+        self._left = Spread(self._rules.memory)
         self._envelope = SILENCE
         self._floor: float | None = None
         self.path = Path.UNKNOWN
@@ -131,7 +131,7 @@ class EchoGate:
 
     def forget_loss(self) -> None:
         """What comes before this gate takes out more or less from now on; the delay is the same."""
-        self._loss = _Spread(self._rules.memory)
+        self._loss = Spread(self._rules.memory)
 
     def played(self, level: float, at: float, seconds: float) -> None:
         """`seconds` of sound of `level` dB, pulled by the loudspeaker at `at`: in order, silence may be left out."""
@@ -158,7 +158,7 @@ class EchoGate:
             self._lately.appendleft(self._level_at(step))
             self._lately.pop()
         self._forget(now)
-        floor = self._floor = self._room(level)
+        floor = self._floor = room_level(self._floor, level)
         self._envelope = max(self._around(), self._envelope - self._rules.tail * STEP_SECONDS)
         expected = max(self._echo(), floor)
         more = level > expected + self._rules.margin
@@ -174,10 +174,6 @@ class EchoGate:
         """Of what was played before `now` all is in `_lately`."""
         if len(self._played) > 2 * len(self._lately):
             self._played = {step: power for step, power in self._played.items() if step > now}
-
-    def _room(self, level: float) -> float:
-        floor = level if self._floor is None else self._floor
-        return level if level < floor else min(floor + FLOOR_RISE * STEP_SECONDS, level)
 
     def _around(self) -> float:
         """What was played a delay ago, a step more or less; while the delay is unknown, the loudest that it may be."""
@@ -203,7 +199,7 @@ class EchoGate:
         rules, together = self._rules, self._together
         lag, sure = together.lag, 1.0 if self.path is Path.OPEN else weight
         if together.feed(self._lately, level, sure, rules.audible) and abs(together.lag - lag) > 3:
-            self._loss = _Spread(rules.memory)
+            self._loss = Spread(rules.memory)
         self._left.feed(level, weight)
         here = self._at_lag()
         if here > rules.audible:
@@ -215,6 +211,11 @@ class EchoGate:
             self.path = Path.ECHO if -self._loss.mean < rules.closed else Path.OPEN
         elif together.seconds >= 3 * rules.evidence or together.level < (self._floor or 0.0) + 6:
             self.path = Path.OPEN
+
+
+def room_level(before: float | None, level: float) -> float:
+    """Of the room itself, by what a frame of `level` dB says of it; None before the first."""
+    return level if before is None else min(before + FLOOR_RISE * STEP_SECONDS, level)
 
 
 def _following(end: float, at: float) -> float:
@@ -274,16 +275,20 @@ class _Together:
         self.lag = likeness.index(self.likeness)
 
 
-class _Spread:
-    """Mean and standard deviation of what fades."""
+class Spread:
+    """Mean and standard deviation of what fades. It may begin with some that are known as if from `weight` values."""
 
-    def __init__(self, memory: float) -> None:
+    def __init__(
+        self, memory: float, *, mean: float = 0.0, deviation: float = 0.0, weight: float = 0.0
+    ) -> None:
         self._keep = 1 - STEP_SECONDS / memory
-        self.weight = self.mean = self._squares = 0.0
+        self.weight, self.mean = weight, mean
+        self._squares = deviation**2 * weight
 
     @property
     def deviation(self) -> float:
-        return math.sqrt(self._squares / self.weight) if self.weight else 0.0
+        """Of a few values that are next to the same the sum of squares may be a hair below nothing."""
+        return math.sqrt(max(self._squares, 0.0) / self.weight) if self.weight else 0.0
 
     def feed(self, value: float, weight: float) -> None:
         self.weight = self._keep * self.weight + weight

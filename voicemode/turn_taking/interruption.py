@@ -16,6 +16,8 @@ class Talk(Enum):
     OURS = "ours"
     SUSPECTED = "suspected"
     """Somebody may be talking to us: our speech is paused."""
+    DOUBTED = "doubted"
+    """Our speech goes on, and what was said over it is not known yet."""
     THEIRS = "theirs"
 
 
@@ -29,6 +31,8 @@ class Sign(Enum):
     ASSENT = "assent"
     QUIET = "quiet"
     """Silence after less than that, and no words."""
+    LATE = "late"
+    """The words take longer than a pause may last."""
 
 
 TRANSITIONS: dict[tuple[Talk, Sign], Talk] = {
@@ -38,6 +42,12 @@ TRANSITIONS: dict[tuple[Talk, Sign], Talk] = {
     (Talk.SUSPECTED, Sign.STOP_WORD): Talk.THEIRS,
     (Talk.SUSPECTED, Sign.ASSENT): Talk.OURS,
     (Talk.SUSPECTED, Sign.QUIET): Talk.OURS,
+    (Talk.SUSPECTED, Sign.LATE): Talk.DOUBTED,
+    (Talk.DOUBTED, Sign.VOICE): Talk.SUSPECTED,
+    (Talk.DOUBTED, Sign.WORDS): Talk.THEIRS,
+    (Talk.DOUBTED, Sign.STOP_WORD): Talk.THEIRS,
+    (Talk.DOUBTED, Sign.ASSENT): Talk.OURS,
+    (Talk.DOUBTED, Sign.QUIET): Talk.OURS,
 }
 """Every move there is. The picture in specs/listening.md is drawn from it."""
 
@@ -51,8 +61,10 @@ class Verdict(StrEnum):
     """Be silent; what is being said is the user's turn."""
     STOPPED = "stopped"
     """The same, and the turn is over: the user wants silence and nothing else."""
+    POSTPONED = "postponed"
+    """Go on where it stopped; what was said is still being found out."""
     FALSE = "false"
-    """Go on where it stopped."""
+    """Go on where it stopped, or where it is."""
 
 
 _VERDICTS = {
@@ -62,6 +74,7 @@ _VERDICTS = {
     Sign.STOP_WORD: Verdict.STOPPED,
     Sign.ASSENT: Verdict.FALSE,
     Sign.QUIET: Verdict.FALSE,
+    Sign.LATE: Verdict.POSTPONED,
 }
 
 
@@ -71,10 +84,11 @@ class InterruptionRules:
 
     `suspect` of voice in a row pauses us (a tap or a click is shorter): beside an echo of -10 dB a detector finds
     little more of a word in the 350 ms after which we should be silent. What begins in the first `guard` seconds, while
-    an echo canceller still adapts, takes `guarded`. `confirm` of voice in all is an interruption while it goes on,
-    whatever it says; "yeah, okay" lasts less, and who is not believed yet has silenced us all the same. Silence for
-    `quiet`, or where words are awaited for `patience`, ends the doubt: `enough` of voice in which nobody has failed to
-    find words (a cough lasts 0.2–0.4 s) was an interruption, less was none.
+    an echo canceller still adapts, takes `guarded`, unless it knows the way from an earlier time. `confirm` of voice in
+    all is an interruption while it goes on, whatever it says; "yeah, okay" lasts less, and who is not believed yet has
+    silenced us all the same. Silence for `quiet`, or where words are awaited for `patience`, ends the doubt: `enough`
+    of voice in which nobody has failed to find words (a cough lasts 0.2–0.4 s) was an interruption, less was none:
+    where its words are still awaited we go on, and they count for another `late`.
     """
 
     suspect: float = 0.12
@@ -83,7 +97,8 @@ class InterruptionRules:
     confirm: float = 1.2
     enough: float = 0.55
     quiet: float = 0.4
-    patience: float = 2.0
+    patience: float = 3.0
+    late: float = 10.0
 
 
 class Interruption:
@@ -103,15 +118,27 @@ class Interruption:
         """Seconds of it."""
 
     def feed(
-        self, seconds: float, *, voice: bool, awaiting: bool = False, wordless: bool = False
+        self,
+        seconds: float,
+        *,
+        voice: bool,
+        known: bool = False,
+        awaiting: bool = False,
+        wordless: bool = False,
     ) -> Verdict | None:
-        """One frame: does it hold a voice that is not ours; is a transcript of what was said on its way, or has a
+        """One frame: does it hold a voice that is not ours; does a canceller know our way to the microphone from
+        before; is a transcript of what was said on its way, or has a
         recogniser found no words in it?"""
         began, self.now = self.now, self.now + seconds
         if self.state is Talk.OURS:
-            return self._look_for_voice(began, seconds, voice=voice)
+            return self._look_for_voice(began, seconds, voice=voice, known=known)
         if self.state is Talk.THEIRS:
             return None
+        if self.state is Talk.DOUBTED:
+            self.silent += seconds
+            if not awaiting or self.silent >= self._rules.late - 1e-9:
+                return self._move(Sign.QUIET)
+            return self._look_for_voice(began, seconds, voice=voice, known=known)
         if voice:
             self.voice += seconds
             self.silent = 0.0
@@ -122,13 +149,15 @@ class Interruption:
         if self.silent < (self._rules.patience if awaiting else self._rules.quiet) - 1e-9:
             return None
         meant = self.voice >= self._rules.enough - 1e-9 and not wordless
-        return self._move(Sign.MORE_VOICE if meant else Sign.QUIET)
+        if meant:
+            return self._move(Sign.MORE_VOICE)
+        return self._move(Sign.LATE if awaiting else Sign.QUIET)
 
     def heard(self, sign: Sign) -> Verdict | None:
         """What the words were, as soon as they are known."""
         return self._move(sign)
 
-    def _look_for_voice(self, began: float, seconds: float, *, voice: bool) -> Verdict | None:
+    def _look_for_voice(self, began: float, seconds: float, *, voice: bool, known: bool) -> Verdict | None:
         """A run of voice leaks as fast as it fills: our own speech hides parts of words, and taps do not sum."""
         if not voice:
             self._run = max(self._run - seconds, 0.0)
@@ -137,7 +166,7 @@ class Interruption:
             self._run_from = began
         self._run += seconds
         rules = self._rules
-        wanted = rules.guarded if self._run_from < rules.guard else rules.suspect
+        wanted = rules.guarded if self._run_from < rules.guard and not known else rules.suspect
         if self._run < wanted - 1e-9:
             return None
         self.voice = self._run

@@ -7,6 +7,7 @@ a flow ─> mixed (thinking sound) ─> panned ─> Tap (the canceller's copy) �
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicemode.configuration.variables import SoundSettings
@@ -15,6 +16,7 @@ from voicemode.errors import EngineUnavailable
 from voicemode.flows.own_sound import EchoGates, OwnSound, Tap
 from voicemode.ports import EchoCanceller, OpenSink
 from voicemode.recording.taps import KeptCanceller, Microphone, kept_sink
+from voicemode.wiring.known_ways import KnownWays
 
 if TYPE_CHECKING:
     from voicemode.flows.meanwhile import Meanwhile
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class SoundEnds:
-    """One loudspeaker and one microphone. `meanwhile` is the sound while the assistant works, where it is wanted."""
+    """One loudspeaker and one microphone. `meanwhile` is the sound while the assistant works, where it is wanted; in
+    `data` it is kept what our sound's way from the one to the other is like."""
 
     def __init__(
         self,
@@ -30,11 +33,13 @@ class SoundEnds:
         card: SoundCard,
         kept: KeptTurns | None,
         *,
+        data: Path,
         on_warning: Callable[[str], None],
     ) -> None:
         self._kept = kept
         self._warned = on_warning
         self._gates = EchoGates()
+        self._ways = KnownWays(data)
         self._tap = Tap(kept_sink(card.open_sink, kept) if kept else card.open_sink)
         self.meanwhile: Meanwhile | None = None
         self.open_sink = (
@@ -60,7 +65,7 @@ class SoundEnds:
         from voicemode.ears.canceller import WebRtcCanceller
 
         try:
-            canceller: EchoCanceller = WebRtcCanceller()
+            canceller: EchoCanceller = WebRtcCanceller(ways=self._ways.open())
             if self._kept is not None:
                 canceller = KeptCanceller(canceller, self._kept, self.microphone.captured)
             return OwnSound(self._tap, canceller, self._gates)
