@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import sys
 import traceback
@@ -30,6 +31,7 @@ from tests.engines.http import (
 from tests.support.speech_server import Accept, Behaviour, Content, Cut, Length, SpeechServer
 from tests.support.voice import speak
 from voicemode.engines.http_endpoint import Endpoint, Limits
+from voicemode.engines.http_errors import retry_after
 from voicemode.engines.openai_http import OpenAiSpeech
 from voicemode.errors import (
     BadContent,
@@ -133,6 +135,30 @@ async def test_a_long_retry_after_is_reported_and_not_waited_for() -> None:
                 await said(engine)
         assert caught.value.retry_after_seconds == 7.0
         assert len(asked(server)) == 1
+
+
+MOMENT, LATER = "Fri, 01 Jan 2100 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:02 GMT"
+
+
+@pytest.mark.spec("BAT-6")
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "-5"}, 0.0),
+        ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": LATER, "date": MOMENT}, 2.0),
+        ({"retry-after": MOMENT, "date": LATER}, 0.0),
+        ({"retry-after": LATER}, math.inf),
+        ({"retry-after": "soon", "date": MOMENT}, math.inf),
+        ({"retry-after": "nan"}, math.inf),
+    ],
+)
+def test_how_long_to_wait_is_read_in_each_way_it_is_told(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers) == seconds
 
 
 CUTS = {

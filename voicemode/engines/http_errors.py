@@ -7,7 +7,7 @@ import json
 import math
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,7 @@ def refusal(endpoint: Endpoint, response: httpx2.Response, body: bytes) -> Endpo
         f"{endpoint.name} refuses (HTTP {status}{code}){': ' + said if said else '.'}",
         engine=endpoint.name,
         status=status,
-        retry_after_seconds=_retry_after(response.headers.get("retry-after", "")),
+        retry_after_seconds=retry_after(response.headers),
         hint="The server has trouble: look at its log." if status in _BUSY else _HINTS.get(status, ""),
         retryable=status == 429 or status in _BUSY,
     )
@@ -192,15 +192,26 @@ def server_message(body: bytes) -> str:
     return found if isinstance(found, str) else text
 
 
-def _retry_after(value: str) -> float | None:
-    """Whole or broken seconds; a date is not worth reading here and counts as long."""
-    if not value.strip():
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds; a date is taken by the server's own clock, and counts as long where that is not told."""
+    exact = headers.get("retry-after-ms", "").strip()  # OpenAI's, beside the other one.
+    value = headers.get("retry-after", "").strip()
+    if not (exact or value):
         return None
     try:
-        seconds = float(value)
+        seconds = float(exact) / 1000 if exact else float(value)
     except ValueError:
-        return math.inf
+        seconds = _until(value, headers.get("date", ""))
     return max(seconds, 0.0) if math.isfinite(seconds) else math.inf
+
+
+def _until(date: str, now: str) -> float:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return (parsedate_to_datetime(date) - parsedate_to_datetime(now)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf
 
 
 def _why(error: BaseException, endpoint: Endpoint) -> str:
