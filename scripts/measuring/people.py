@@ -3,6 +3,7 @@ build/ when needed. Mono at 16 kHz, as floats."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,10 +23,10 @@ LOUD_S = 10.0
 """What is taken of a tune: its beginning may be silence."""
 
 
-def prompts(each: int) -> list[Wave]:
+def prompts(each: int, speakers: Sequence[str] = SPEAKERS) -> list[Wave]:
     """So many of every speaker, spread over the alphabet of what they say."""
     found = []
-    for speaker in SPEAKERS:
+    for speaker in speakers:
         root = sounds.fetched(PROMPTS / speaker, f"asterisk-core-sounds-{speaker[:2]}-g722")
         if root is None:
             continue

@@ -26,7 +26,7 @@ def level(samples: Wave) -> float:
 
 
 def at_level(samples: Wave, decibels: float) -> Wave:
-    scaled: Wave = samples * 10 ** ((decibels - level(samples)) / 20)
+    scaled: Wave = samples * (10 ** (decibels / 20) * FULL_SCALE / np.sqrt(np.mean(samples**2)))
     return scaled
 
 

@@ -9,7 +9,17 @@ from array import array
 import pytest
 
 from voicemode.pcm import LISTENING, Frame, PcmFormat
-from voicemode.sound.levels import AUDIBLE, KNOWN_ROOM, QUIETEST, Room, audible_to, decibels, stands_out
+from voicemode.sound.levels import (
+    AUDIBLE,
+    KNOWN_ROOM,
+    QUIETEST,
+    Room,
+    audible_to,
+    decibels,
+    mean_decibels,
+    part_decibels,
+    stands_out,
+)
 
 
 def square(value: int, samples: int = 160) -> Frame:
@@ -25,6 +35,23 @@ def test_a_level_is_that_of_a_square_wave_against_full_scale(value: int) -> None
 @pytest.mark.spec("LSN-37")
 def test_silence_and_nothing_at_all_are_the_quietest() -> None:
     assert decibels(square(0)) == decibels(Frame(data=b"", format=LISTENING)) == QUIETEST
+
+
+@pytest.mark.spec("LSN-15")
+@pytest.mark.parametrize(("samples", "parts"), [(512, 4), (160, 1), (320, 2), (480, 4), (8, 1)])
+def test_the_parts_of_a_frame_are_as_loud_together_as_all_of_it(samples: int, parts: int) -> None:
+    generator = random.Random(samples)
+    values = array("h", [generator.randrange(-at - 1, at + 1) for at in range(samples)])
+    frame = Frame(data=values.tobytes(), format=LISTENING)
+    found = part_decibels(frame)
+    assert len(found) == parts
+    assert mean_decibels(found) == pytest.approx(decibels(frame), abs=0.01)
+
+
+@pytest.mark.spec("LSN-15")
+def test_no_parts_and_parts_of_nothing_are_the_quietest() -> None:
+    nothing = Frame(data=b"", format=LISTENING)
+    assert mean_decibels(()) == mean_decibels(part_decibels(nothing)) == QUIETEST
 
 
 @pytest.mark.spec("LSN-42")

@@ -11,8 +11,8 @@ from voicemode.pcm import Frame
 from voicemode.speech import Transcript
 
 EARLY_SILENCE = 0.19
-"""Silence after which it may be worth asking: a shorter one is inside a word or between two. 0.2 s to the nearest frame
-of the neural detector, which are of 32 ms: the seventh would come 24 ms later."""
+"""Silence after which it may be worth asking: a shorter one is inside a word or between two. To the user it is 0.2 s:
+devices give 30 ms of sound at once, which by then are over."""
 
 BETWEEN_SECONDS = 0.5
 """Of microphone time, between two requests: they may cost money."""
@@ -81,7 +81,7 @@ class Guess:
         if silent <= 0.0:
             self.drop()
             return
-        early = silent < EARLY_SILENCE - 1e-9
+        early = not enough(silent, seconds)
         soon = self._since < BETWEEN_SECONDS - 1e-9
         if early or soon or self._task is not None or self._asked >= MOST_REQUESTS:
             return
@@ -113,6 +113,11 @@ class Guess:
             return None
         failed = task.done() and not task.cancelled() and isinstance(task.exception(), EngineError)
         return None if failed else await task
+
+
+def enough(silent: float, seconds: float) -> bool:
+    """Whether with a frame of `seconds` the silence is as near to the early one as it comes."""
+    return silent >= EARLY_SILENCE - seconds / 2 - 1e-9
 
 
 def _look_at(task: asyncio.Future[Transcript]) -> None:

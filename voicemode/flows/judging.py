@@ -9,7 +9,7 @@ from typing import Protocol
 from voicemode import clock
 from voicemode.pcm import Frame, Framer
 from voicemode.ports import VOICELIKE, Vad
-from voicemode.sound.levels import QUIETEST, Room, decibels
+from voicemode.sound.levels import QUIETEST, Room, mean_decibels, part_decibels
 
 VOICE = 0.5
 """The probability from which a frame counts as voice."""
@@ -63,7 +63,7 @@ class Sound:
 class Judged:
     """A sound and what the detector takes it for: `maybe` where it is in doubt, `voicelike` a voice that opens no turn
     and goes on with none; `known` as of the sound. `margin` is how many dB it stands out of the room, `level` how loud
-    it is."""
+    it is, `parts` how loud its parts are."""
 
     frame: Frame
     began: float
@@ -72,6 +72,7 @@ class Judged:
     voicelike: bool = False
     known: bool = False
     level: float = QUIETEST
+    parts: tuple[float, ...] = ()
     margin: float = 0.0
     quieted: Frame | None = None
 
@@ -130,7 +131,8 @@ class Ear:
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
         probability = self._vad.feed(sound.frame)
-        voice, level = probability >= VOICE, decibels(sound.frame)
+        parts = part_decibels(sound.frame)
+        voice, level = probability >= VOICE, mean_decibels(parts)
         voicelike = probability == VOICELIKE
         return Judged(
             frame=sound.frame,
@@ -140,6 +142,7 @@ class Ear:
             voicelike=voicelike,
             known=sound.known,
             level=level,
+            parts=parts,
             margin=self._room.feed(level, sound.frame.seconds, voice=voice and not voicelike),
             quieted=sound.quieted,
         )

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from voicemode import clock
 from voicemode.errors import MicrophoneSilent
 from voicemode.events import Emit, TurnEnded, VoiceStarted
-from voicemode.flows.guessing import EARLY_SILENCE, Guess
+from voicemode.flows.guessing import Guess, enough
 from voicemode.flows.judging import Echo, Judged
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Vad
 from voicemode.speech import Outcome, RecordingNote, Transcript
+from voicemode.turn_taking.aftersound import SOFT_DECIBELS
 from voicemode.turn_taking.interruption import InterruptionRules
 from voicemode.turn_taking.patience import Patience, Pauses
 from voicemode.turn_taking.turn import Turn, TurnRules, Why
@@ -24,15 +25,8 @@ HIDDEN_LEAD_SECONDS = 0.5
 """Kept before the first voice while our own speech sounds, beside which the beginning of a word is no voice to a
 detector."""
 
-TAIL_SECONDS = EARLY_SILENCE
-"""Kept after the last voice. What is transcribed early is thereby all that will be there at the end."""
-
 OPENING_DECIBELS = 6.0
 """A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
-
-
-SOFT_DECIBELS = 25.0
-"""So much fainter than the voice is its breath, and what a room makes of it."""
 
 
 async def _always() -> bool:
@@ -119,6 +113,9 @@ class Hearing:
         self._patience = Patience(rules.patience, ports.pauses)
         self._machine = Turn(rules, self._patience, overhang=overhang)
         self._kept = bytearray()
+        self._closed: float | None = None
+        """Where the recording ends, once it has been silent for long enough to ask for the words: what is transcribed
+        early is thereby all that will be there at the end."""
         self._opened: float | None = None
         self._heard_to: float | None = None
         """When the end of the last frame was at the microphone (monotonic seconds)."""
@@ -157,13 +154,22 @@ class Hearing:
             sound=sound,
             maybe=judged.maybe,
             opens=not judged.voicelike,
-            level=judged.level,
+            levels=judged.parts,
+            room=judged.level - judged.margin,
         )
         if not spoken and machine.voice_from is not None and not self._untold:
             self.tell()
         if why is None and machine.voice_from is not None:
-            self._guess.consider(self.speech, seconds=seconds, silent=machine.silent, needed=self._untold)
+            self._ask_early(seconds)
         return why
+
+    def _ask_early(self, seconds: float) -> None:
+        silent = self._machine.silent
+        if silent <= 0.0:
+            self._closed = None
+        elif self._closed is None and enough(silent, seconds):
+            self._closed = self._machine.now
+        self._guess.consider(self.speech, seconds=seconds, silent=silent, needed=self._untold)
 
     def tell(self) -> None:
         """Somebody has begun to speak, if somebody has."""
@@ -176,9 +182,10 @@ class Hearing:
     def speech(self) -> Frame | None:
         """What was said, with its lead and tail; None while nobody has spoken."""
         machine, fmt = self._machine, self._format
-        if machine.voice_from is None or machine.voice_to is None:
+        if machine.voice_from is None:
             return None
-        bounds = (self._start, self._lead + machine.voice_to + TAIL_SECONDS)
+        closed = machine.now if self._closed is None else self._closed
+        bounds = (self._start, self._lead + closed)
         start, end = (fmt.samples(seconds) * fmt.bytes_per_sample for seconds in bounds)
         return Frame(data=bytes(self._kept[start:end]), format=fmt)
 
@@ -200,7 +207,7 @@ class Hearing:
         speech = self.speech()
         why = machine.why or (Why.SILENCE if speech else Why.NO_SPEECH)
         seconds = speech.seconds if speech else 0.0
-        silence = None if machine.last_voice is None else round(machine.now - machine.last_voice, 4)
+        silence = None if machine.voice_to is None else round(machine.now - machine.voice_to, 4)
         self._ports.emit(TurnEnded(at=self._now, turn=self._turn, why=why, seconds=seconds, silence=silence))
         if why is Why.DEAD:
             raise MicrophoneSilent(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from voicemode.sound.levels import QUIETEST
-from voicemode.turn_taking.aftersound import DOUBT_SECONDS, SOFT_SECONDS, AfterSound
+from voicemode.turn_taking.aftersound import DOUBT_SECONDS, AfterSound
 from voicemode.turn_taking.patience import Patience, PatienceRules
 
 SHORTEST_LISTEN_SECONDS, LONGEST_LISTEN_SECONDS = 0.5, 600.0
@@ -94,23 +95,21 @@ class TurnRules:
 class Turn:
     """One turn of listening. `feed` every frame in order; it gives the reason once the turn has ended.
 
-    `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said;
-    `voiced` is how much of it was voice. `patience` says what silence ends it: a detector that holds on to a voice for
-    `overhang` seconds after it has cost the user so much of that.
+    `voice_from` and `voice_to` (seconds of microphone time, None before there was speech) bound what was said, as far
+    as can be said by now; `voiced` is how much of it was voice. `patience` says what silence ends it: a detector that
+    holds on to a voice for `overhang` seconds after it costs the user nothing of that.
     """
 
     def __init__(self, rules: TurnRules, patience: Patience | None = None, *, overhang: float = 0.0) -> None:
         self._rules = rules
-        self._overhang = overhang
-        self._held_to = 0.0
-        """The last that was called voice; behind it `voice_to` may be a soft end."""
-        self._after = AfterSound()
+        self._called_to = 0.0
+        """The last that was called voice."""
+        self._after = AfterSound(overhang=overhang)
         self._patience = patience or Patience(rules.patience)
         self.state = TurnState.WAITING
         self.why: Why | None = None
         self.now = 0.0
         self.voice_from: float | None = None
-        self.voice_to: float | None = None
         self.voiced = 0.0
         self._run = 0.0
         self._run_from = 0.0
@@ -125,20 +124,18 @@ class Turn:
         sound: bool = False,
         maybe: bool = False,
         opens: bool = True,
-        level: float = QUIETEST,
+        levels: Sequence[float] = (),
+        room: float = QUIETEST,
     ) -> Why | None:
         """One frame of `seconds`: does it hold voice; is it nothing but digital zeros; is it a sound that a voice could
         be, whatever the detector says; does the detector say that it may be one; may a voice open a turn with it; how
-        loud is it, in dB?"""
+        loud are its parts, and how loud was the room before it, in dB?"""
         if self.state is TurnState.ENDED:
             return self.why
         self._alive = self._alive or not zeros
         began, self.now = self.now, self.now + seconds
         self._count(began, seconds, voice=voice)
-        if self._held_to:
-            self._after.heard(seconds, level=level, soft=sound)
-        if sound and not voice:
-            self._heard_sound(began)
+        self._after.heard(self.now, seconds, levels=levels, room=room, soft=sound)
         for step in self._steps(seconds, voice=voice, maybe=maybe, opens=opens):
             self._move(step)
         return self.why
@@ -149,6 +146,10 @@ class Turn:
         if self.state is not TurnState.PAUSING or self.voice_to is None:
             return 0.0
         return self.now - self.voice_to
+
+    @property
+    def voice_to(self) -> float | None:
+        return self._after.ended()
 
     def _count(self, began: float, seconds: float, *, voice: bool) -> None:
         """A run of voice leaks twice as fast as it fills: single dropped frames do not break it, clicks do not sum.
@@ -161,12 +162,6 @@ class Turn:
             self._run = min(self._run + seconds, max(self._rules.onset, self._rules.resume))
         else:
             self._run = max(self._run - 2 * seconds, 0.0)
-
-    @property
-    def last_voice(self) -> float | None:
-        """When the voice ended, as far as can be said by now: `voice_to`, or before it, where what followed the voice
-        was the room and no soft end."""
-        return None if self.voice_to is None else min(self._held_to + self._after.soft_end(), self.voice_to)
 
     def _steps(self, seconds: float, *, voice: bool, maybe: bool, opens: bool) -> list[Step]:
         rules = self._rules
@@ -189,22 +184,13 @@ class Turn:
 
     def _silence_over(self, seconds: float, *, maybe: bool) -> bool:
         """With the frame that is nearest to the limit: the neural detector's are of 32 ms."""
-        limit = self._patience.limit()
-        if self.voice_to is None or limit is None or self.now < self._rules.minimum - 1e-9:
+        limit, voice_to = self._patience.limit(), self.voice_to
+        if voice_to is None or limit is None or self.now < self._rules.minimum - 1e-9:
             return False
-        unheard = self.now - self._held_to + self._overhang
-        if unheard < limit - seconds / 2:
+        silent = self.now - voice_to + seconds / 2 + 1e-9
+        if silent < limit:
             return False
-        soft = self._after.soft_end()
-        silent = self.now - self._held_to - soft if soft else unheard
-        doubtful = silent < limit + DOUBT_SECONDS - seconds / 2 and (maybe or self._after.begins())
-        return silent >= limit - seconds / 2 and not doubtful
-
-    def _heard_sound(self, began: float) -> None:
-        if self.state is not TurnState.WAITING and self.voice_to is not None:
-            soon = self.now <= self._held_to + SOFT_SECONDS + 1e-9
-            if soon and began <= self.voice_to + 1e-9:
-                self.voice_to = self.now
+        return silent >= limit + DOUBT_SECONDS or not (maybe or self._after.begins())
 
     def _move(self, step: Step) -> None:
         after = TRANSITIONS.get((self.state, step))
@@ -218,12 +204,12 @@ class Turn:
 
     def _heard_voice(self) -> None:
         """Voice up to now. What a run has gathered before it counted belongs to it."""
-        if self.voice_to is None:
-            self.voice_from = self.voice_to = self._run_from
+        if self.voice_from is None:
+            self.voice_from = self._called_to = self._run_from
         elif self.state is TurnState.PAUSING:
-            pause = self._run_from - self.voice_to
+            pause = self._run_from - self._called_to
             self._patience.paused(pause)
             self.voiced -= max(pause, 0.0)
-        self.voiced += self.now - self.voice_to
-        self.voice_to = self._held_to = self.now
-        self._after.clear()
+        self.voiced += self.now - self._called_to
+        self._called_to = self.now
+        self._after.voice(self.now)
