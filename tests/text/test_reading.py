@@ -288,6 +288,8 @@ def test_arrows_and_operators_become_words(written: str, said: str) -> None:
         ("| lint | ✅ |", "lint, check"),
         ("🟢🟢 up", "green, up"),
         ("Great 🎉 work 🚀", "Great work"),
+        (":white_check_mark: Tests pass :tada:", "check, Tests pass"),
+        ("Key:x:y and :ref: stay", "Key:x:y and :ref: stay"),
     ],
 )
 def test_signs_are_said_and_decoration_is_not(written: str, said: str) -> None:

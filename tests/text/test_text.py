@@ -351,6 +351,8 @@ def test_the_longest_message_of_anything_takes_time_in_proportion(part: str) -> 
         ("The first line\\\nThe second line", ["The first line.", "The second line."]),
         ("10<sup>6</sup> rows and x<sup>2</sup>", ["10 to the power of 6 rows and x to the power of 2."]),
         ("It costs \\$5 or \\$6.", ["It costs $5 or $6."]),
+        ("It is 5\\% of ==all== that\\!", ["It is 5 percent of all that!"]),
+        ("```math\nx^2\n```", ["There is a formula."]),
         ("> [!NOTE]\n> Useful.\n\n> [!warning] Careful", ["Note.", "Useful.", "Warning: Careful."]),
         ("• one\n◦ two\n– three", ["one.", "two.", "three."]),
     ],

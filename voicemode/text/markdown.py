@@ -53,7 +53,8 @@ _RAISED = re.compile(r"((?<![A-Za-z])[A-Za-z]{1,2}|[\d)])<sup>\s*([-−]?\w+)\s*
 _LONE_TAG = re.compile(r"</?[a-z][a-z_-]{2,30}>")
 """Alone on its line: some models write their thoughts between such tags."""
 _MAIL = re.compile(r"<(?:mailto:)?([^\s<>@]+@[^\s<>@]+)>")
-_ESCAPED = re.compile(r"\\([*_`#~|\[\]]|\$(?=\d))")
+_ESCAPED = re.compile(r"\\([*_`#~|\[\]]|\$(?=\d))|(?<![:\\])\\([-.!<>%+:(){}\"'&])")
+_HIGHLIGHT = re.compile(r"(?<!\S)==(?=[^\s=])([^=]+)(?<=[^\s=])==(?![=\w])")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
 _INLINE = "a|abbr|b|big|cite|code|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var|wbr"
 _BLOCK = (
@@ -143,8 +144,8 @@ def read_line(
             _FILE_URL.sub("", _MAIL.sub(r"\1", _MATH.sub(lambda found: _formula(found, formula), line))),
         )
     )
-    line = _powers(line)
-    line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1", line))
+    line = _powers(_HIGHLIGHT.sub(r"\1", line))
+    line = _MARKS.sub(lambda mark: " " if mark["inside"] else "", _ESCAPED.sub(r"\1\2", line))
     line = _ENTITY.sub(lambda entity: _speakable(html.unescape(entity.group())), line)
     for place, span in enumerate(spans):
         line = line.replace(chr(_CODE_PLACES + place), span)

@@ -50,8 +50,10 @@ _BLOCKS = {
     "jsonc": "JSON",
     "jsx": "JavaScript",
     "kotlin": "Kotlin",
+    "latex": "formula",
     "markdown": "markdown",
     "md": "markdown",
+    "math": "formula",
     "mermaid": "Mermaid",
     "php": "PHP",
     "powershell": "PowerShell",
@@ -65,6 +67,7 @@ _BLOCKS = {
     "shell": "shell",
     "sql": "SQL",
     "swift": "Swift",
+    "tex": "formula",
     "toml": "TOML",
     "ts": "TypeScript",
     "tsx": "TypeScript",
@@ -74,6 +77,8 @@ _BLOCKS = {
     "yml": "YAML",
     "zsh": "shell",
 }
+
+_NO_CODE = ("diff", "formula")
 
 _CHUNK = re.compile(r"[^\s,;()\[\]{}\"“”„«»<>|—…]+")
 """What may be a name: between spaces and brackets."""
@@ -160,7 +165,7 @@ class Reading:
         language = "en" if self.english else _primary(self.language or "")
         named = _BLOCKS.get(re.split(r"[^\w#+-]", info.strip().lower(), maxsplit=1)[0], "")
         if language == "en" and named:
-            return "There is a diff." if named == "diff" else f"There is a code block in {named}."
+            return f"There is a {named}." if named in _NO_CODE else f"There is a code block in {named}."
         return _CODE_BLOCKS.get(language, _CODE_BLOCKS["en"])
 
     def _pronounced(self, text: str) -> str:

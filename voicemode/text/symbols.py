@@ -187,9 +187,21 @@ MARKS = {
 _MARK = re.compile(rf"([{''.join(MARKS)}])\ufe0f?(?:\1\ufe0f?)*(\s*)(\w*)")
 
 
+_SHORTCODES = {
+    "heavy_check_mark": "✔",
+    "warning": "⚠",
+    "white_check_mark": "✅",
+    "x": "❌",
+    **dict.fromkeys(("+1", "bug", "construction", "eyes", "fire", "memo", "rocket", "sparkles", "tada"), ""),
+    **dict.fromkeys(("bulb", "lock", "package", "recycle", "smile", "thumbsup", "wrench", "zap"), ""),
+}
+"""Emoji by the names that code hosts give them: the signs, and what decorates most."""
+_SHORTCODE = re.compile(rf"(?<![\w:]):({'|'.join(map(re.escape, _SHORTCODES))}):(?![\w:])")
+
+
 def marks_to_words(text: str) -> str:
     """`✅ Tests pass` → `check, Tests pass`; `⚠️ Warning` is not warned of twice."""
-    return _MARK.sub(_mark, text)
+    return _MARK.sub(_mark, _SHORTCODE.sub(lambda found: _SHORTCODES[found[1]], text))
 
 
 def _mark(match: re.Match[str]) -> str:
