@@ -140,6 +140,10 @@ class Sink(Protocol):
     @property
     def latency(self) -> float: ...
 
+    def ask(self, short: Callable[[], bool]) -> None:
+        """`short` tells whether sound that is expected has not come yet: then it need not be pulled before the device
+        needs it. May be called from the sink's own thread."""
+
     def abort(self) -> None:
         """Silence at once: what the device still holds is thrown away and nothing more is pulled. Any thread."""
 

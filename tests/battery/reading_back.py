@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -137,6 +137,9 @@ class _QuickSink:
     def __init__(self, latency: float) -> None:
         self.latency = latency
         self.aborted = False
+
+    def ask(self, short: Callable[[], bool]) -> None:
+        """Nothing is pulled ahead of time."""
 
     def abort(self) -> None:
         self.aborted = True

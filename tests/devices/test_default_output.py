@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.devices.test_fitting import FakeOutput, FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeOutput, FakeSoundDevice
 from tests.devices.test_soundcard import FakeLibrary, FakeStream
 from voicemode.devices.core_audio import CORE_AUDIO, SYSTEM_OBJECT, Address, CoreAudio, Library
 from voicemode.devices.default_output import DefaultWatch, system_default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 
 from voicemode.devices.reserve import LEAST_SECONDS, QUIET_SECONDS, Reserve
 from voicemode.playout.pulling import BLOCK_SECONDS as BLOCK
-from voicemode.playout.pulling import GROWS_AFTER_SECONDS, GROWTH, lasts
 from voicemode.playout.pulling import HELD_SECONDS as HELD
+from voicemode.playout.pulling import lasts
 
 LATE = 0.004
 
@@ -39,23 +40,37 @@ class Pull:
     at: float
     ahead: float
     """What the device still had: after so long the block is heard."""
+    sound: bool = False
+    torn: bool = False
+    """There was not a whole block of sound to be had."""
 
 
 def pulls(
-    device: Device, sounds_at: list[tuple[float, float]], seconds: float, late: float = 0.0
+    device: Device,
+    sounds_at: list[tuple[float, float]],
+    seconds: float,
+    late: float = 0.0,
+    *,
+    late_once: tuple[float, int, float] = (math.inf, 0, 0.0),
+    there: float = math.inf,
 ) -> list[Pull]:
-    """What is pulled in `seconds` where sound is to be had in the spans of `sounds_at`."""
-    reserve, now, made = Reserve(HELD, BLOCK), 0.0, []
+    """What is pulled in `seconds` where sound is to be had in the spans of `sounds_at`, in all no more than `there`.
+    `late_once` is a moment, and by how much the thread is late the how manieth time it comes after it."""
+    reserve, now, made, (when, number, by) = Reserve(HELD, BLOCK), 0.0, list[Pull](), late_once
     while now < seconds:
+        number -= now >= when
+        held_up = by if number == 0 and now >= when else late
         until_room = max(device.stored - (HELD - BLOCK), 0.0)
         if until_room:
-            device.play(until_room + late)
-            now += until_room + late
-        early = reserve.early(now)
+            device.play(until_room + held_up)
+            now += until_room + held_up
+        sounding = any(pull.sound for pull in made[-1:])
+        early = reserve.early(now, short=sounding and there < BLOCK - 1e-9)
         device.play(early)
         now += early
-        made.append(Pull(now, device.stored))
         sound = any(start <= now < end for start, end in sounds_at)
+        made.append(Pull(now, device.stored, sound=sound, torn=sound and there < BLOCK - 1e-9))
+        there -= BLOCK if sound else 0.0
         reserve.given(now, BLOCK, sound=sound)
         device.stored = min(device.stored + BLOCK, HELD)
     return made
@@ -71,29 +86,32 @@ def test_the_first_sound_waits_for_hardly_anything_to_be_played(start: float, dr
 
 @pytest.mark.spec("PLY-33")
 @given(start=st.floats(0.2, 5.0), drift=DRIFTS)
-def test_once_something_sounds_the_device_is_filled_and_asks_by_itself(start: float, drift: float) -> None:
-    full_after = GROWS_AFTER_SECONDS + (HELD - BLOCK) / GROWTH + 2 * BLOCK
-    late = [pull for pull in pulls(Device(drift), [(start, 99.0)], start + 2) if pull.at > start + full_after]
-    assert min(pull.ahead for pull in late) >= HELD - BLOCK - 0.0005
+def test_once_something_sounds_the_device_is_filled_at_once_and_asks_by_itself(
+    start: float, drift: float
+) -> None:
+    sounding = [pull for pull in pulls(Device(drift), [(start, 99.0)], start + 2) if pull.at > start]
+    assert min(pull.ahead for pull in sounding[2:]) >= HELD - BLOCK - 0.0005
 
 
 @pytest.mark.spec("PLY-33")
-@given(start=st.floats(0.2, 5.0))
-def test_what_is_gathered_for_the_device_is_a_tenth_of_what_is_heard_at_most(start: float) -> None:
-    sounding = [pull for pull in pulls(Device(), [(start, 99.0)], start + 1) if pull.at >= start]
-    for number, pull in enumerate(sounding):
-        heard = pull.at - sounding[0].at
-        assert number * BLOCK <= heard * (1 + GROWTH) + BLOCK
+@given(start=st.floats(0.2, 5.0), late=st.floats(LATE, HELD - BLOCK - LATE), number=st.integers(1, 40))
+def test_a_thread_that_is_late_once_tears_no_sound_not_even_the_first(
+    start: float, late: float, number: int
+) -> None:
+    made = pulls(Device(), [(start, 99.0)], start + 2, late_once=(start, number, late))
+    assert all(pull.ahead > 0.0 for pull in made if pull.at > start + BLOCK)
 
 
 @pytest.mark.spec("PLY-6", "PLY-33")
-@given(start=st.floats(0.2, 5.0), drift=DRIFTS)
-def test_a_link_is_believed_to_have_no_more_time_than_the_device_leaves_it(
-    start: float, drift: float
+@given(start=st.floats(0.2, 5.0), sound=st.floats(0.021, 2.0), drift=DRIFTS)
+def test_sound_that_is_there_lasts_as_long_in_the_device_as_before_it(
+    start: float, sound: float, drift: float
 ) -> None:
-    sounding = [pull for pull in pulls(Device(drift), [(start, 99.0)], start + 3) if pull.at >= start]
-    for number, pull in enumerate(sounding):
-        assert pull.at - sounding[0].at >= lasts(number * BLOCK) - 0.0003 * 8
+    made = pulls(Device(drift), [(start, 99.0)], start + 3, there=sound)
+    first = next(pull.at for pull in made if pull.at >= start)
+    torn = next(pull.at for pull in made if pull.torn)
+    assert torn - first >= lasts(sound) - 0.0003 * 8
+    assert torn - first <= lasts(sound) + BLOCK + 0.0003 * 8
 
 
 @given(start=st.floats(0.2, 2.0), length=st.floats(0.05, 2.0), drift=DRIFTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -39,6 +39,9 @@ class OpenAir:
         self._ends_at = self.now + ends_at
         self._pull: Pull | None = None
         self._lost: Lost | None = None
+
+    def ask(self, short: Callable[[], bool]) -> None:
+        """Nothing is pulled ahead of time."""
 
     def abort(self) -> None:
         self._pull = None

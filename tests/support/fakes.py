@@ -140,6 +140,9 @@ class _FakeSink:
     latency: float = 0.02
     aborted: bool = False
 
+    def ask(self, short: Callable[[], bool]) -> None:
+        """Nothing is pulled ahead of time."""
+
     def abort(self) -> None:
         self.aborted = True
 

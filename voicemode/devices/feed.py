@@ -47,13 +47,14 @@ class Feed:
     """Hands pulled samples to a device's thread; nothing raised by `pull` gets past it.
 
     `format` is what the device takes; `latency` is seconds from pull to audible sound; `last_at` is when the device
-    last asked (None: not yet).
+    last asked (None: not yet); `short` tells whether sound is expected of which there is not a block yet.
     """
 
     def __init__(self, fmt: PcmFormat, pull: Pull, lost: Lost, now: Callable[[], float]) -> None:
         self.format = fmt
         self.latency = 0.0
         self.last_at: float | None = None
+        self.short: Callable[[], bool] = lambda: False
         self.underflows = 0
         """Times the device ran dry because its thread came too late (not for want of sound)."""
         self._pull = self._flow = pull

@@ -35,6 +35,9 @@ class _Nobody:
         self._over = threading.Event()
         self.thread = threading.Thread(target=self._run, name="voicemode nobody", daemon=True)
 
+    def ask(self, short: Callable[[], bool]) -> None:
+        """Nothing is pulled ahead of time."""
+
     def abort(self) -> None:
         self._over.set()
 

@@ -1,11 +1,12 @@
-"""How much of the sound a device is given ahead of time: little before the first sound, all it can hold behind it."""
+"""How much of the sound a device is given ahead of time: little before the first sound, all it can hold once there is
+some."""
 
 from __future__ import annotations
 
-from voicemode.playout.pulling import GROWS_AFTER_SECONDS, GROWTH
-
 LEAST_SECONDS = 0.01
 """What a device keeps while nothing sounds. Its thread wakes up to 4 ms late; what runs dry here is silence."""
+MORE_SECONDS = 0.01
+"""So much more it keeps after it ran dry at that: its thread wakes later, or it takes more at a time."""
 QUIET_SECONDS = 1.0
 """So long a silence is none of those between words and sentences: what is held stays the same through these, and with
 it the way of an echo."""
@@ -16,7 +17,9 @@ class Reserve:
     silence, and all it can hold once something does, so that it is asked seldom and survives a program that is late.
 
     A device that asks for `block` seconds at a time has room for them when it asks; putting the answer off lets it play
-    on of what it has. `held` is all it can hold, in seconds.
+    on of what it has. `held` is all it can hold, in seconds. Sound that is there is as good in the device as before it:
+    where the next has not come yet, the answer is put off until the device needs it, so that a full device makes no
+    stream run dry.
 
     PortAudio fills PipeWire's own ALSA plugin with silence before it starts and after each time it ran dry (it offers
     its memory, PulseAudio's does not). Such a device comes for its second block only when it has played one; another
@@ -27,10 +30,7 @@ class Reserve:
         self._held = held
         self._least = min(LEAST_SECONDS, held)
         self._full = held - block
-        self._wanted = self._least
         self._quiet = QUIET_SECONDS
-        self._sounded = 0.0
-        """Seconds since the first sound after the last long silence."""
         self._out_at = 0.0
         """When the device will have played all that it was given."""
         self._first_at: float | None = None
@@ -38,18 +38,21 @@ class Reserve:
         self._starting = True
         self._started_full = False
 
-    def early(self, at: float, queue: float = 0.0) -> float:
+    def early(self, at: float, queue: float = 0.0, *, short: bool = False) -> float:
         """By how many seconds the device asks too soon at the moment `at`; `queue` is its own word of how many seconds
-        of sound are before what it asks for, those included that are not in its store."""
+        of sound are before what it asks for, those included that are not in its store. `short`: sound is expected of
+        which there is not a block yet."""
         if self._starting:
             self._look_at_start(at, queue)
-        return max(self._out_at - at - self._wanted, 0.0) if self._wanted < self._full else 0.0
+        sounding = self._quiet < QUIET_SECONDS
+        wanted = self._full if sounding and not short else self._least
+        return max(self._out_at - at - wanted, 0.0) if wanted < self._full else 0.0
 
     def ran_dry(self) -> None:
-        """The device says so; it starts again."""
-        if self._started_full:
-            self._wanted = self._least = self._full
+        """The device says so; it starts again, with nothing of what it was given."""
+        self._least = self._full if self._started_full else min(self._least + MORE_SECONDS, self._full)
         self._starting, self._first_at, self._started_full = True, None, False
+        self._out_at = 0.0
 
     def _look_at_start(self, at: float, queue: float) -> None:
         if self._first_at is None:
@@ -64,9 +67,3 @@ class Reserve:
     def given(self, at: float, seconds: float, *, sound: bool) -> None:
         self._out_at = min(max(self._out_at, at) + seconds, at + self._held)
         self._quiet = 0.0 if sound else self._quiet + seconds
-        if self._quiet >= QUIET_SECONDS:
-            self._wanted, self._sounded = self._least, 0.0
-            return
-        self._sounded += seconds
-        if self._sounded > GROWS_AFTER_SECONDS:
-            self._wanted = min(self._wanted + seconds * GROWTH, self._full)

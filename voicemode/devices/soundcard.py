@@ -120,6 +120,9 @@ class CardSink:
         """Times the device ran dry because its thread came too late."""
         return self._feed.underflows
 
+    def ask(self, short: Callable[[], bool]) -> None:
+        self._feed.short = short
+
     def abort(self) -> None:
         self._feed.stop()
         self._closing.begin()

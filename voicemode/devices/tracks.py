@@ -239,6 +239,9 @@ class _Input:
     def latency(self) -> float:
         return self._track.latency
 
+    def ask(self, short: Callable[[], bool]) -> None:
+        """Nothing is pulled ahead of time."""
+
     def abort(self) -> None:
         self._over = True
 

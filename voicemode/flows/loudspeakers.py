@@ -104,6 +104,7 @@ class Loudspeakers:
         self._changed.clear()
         async with self._open_sink(self._format, self.playback.pull, self._on_lost) as sink:
             self.playback.device_latency = lambda: sink.latency
+            sink.ask(lambda: self.playback.short)
             self._opened = True
             self._emit(
                 SinkOpened(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from voicemode.pcm import Frame, PcmFormat
+from voicemode.playout.pulling import BLOCK_SECONDS
 from voicemode.playout.trail import LONGEST_LATENCY_SECONDS, Trail
 from voicemode.sound.joins import FADE_SECONDS
 
@@ -108,6 +109,7 @@ class Playback:
         """Sound has been asked for and has not all come. A buffer that runs dry otherwise waits for text to be written:
         the link is not to blame."""
         self._size = fmt.bytes_per_sample
+        self._block = fmt.samples(BLOCK_SECONDS) * fmt.bytes_per_sample
         self._limit = max(fmt.samples(limit_seconds), 1)
         self._mark = min(fmt.samples(fill_seconds), self._limit)
         self._wait = math.inf
@@ -161,6 +163,11 @@ class Playback:
     def given(self) -> int:
         """Samples that the device has taken, audible or not yet."""
         return self._given
+
+    @property
+    def short(self) -> bool:
+        """What sounds is to go on, and less than a block of it has come."""
+        return self._state is State.PLAYING and len(self._buffer) < self._block
 
     @property
     def has_room(self) -> bool:
