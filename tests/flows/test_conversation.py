@@ -165,6 +165,21 @@ async def test_the_microphone_is_open_before_the_last_sound_has_died_away() -> N
     assert exchange.outcome is Outcome.ANSWERED
 
 
+@pytest.mark.spec("LSN-96")
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(ROOM, DEAD, True), (ROOM, ROOM, False), (DEAD, DEAD, False)],
+    ids=["unplugged", "silent", "a microphone that gives zeros wherever nobody speaks"],
+)
+async def test_a_microphone_that_gives_nothing_any_more_in_mid_answer_is_told(
+    before: bytes, after: bytes, told: bool
+) -> None:
+    world = World(blocks=[*[before] * 30, *[SPOKEN] * 60, *[after] * 200], ear=FakeEar("and then we"))
+    exchange = await over(world.conversation().listen())
+    assert exchange.outcome is Outcome.ANSWERED
+    assert ("unplugged" in exchange.note) is told
+
+
 @pytest.mark.spec("CNV-4")
 async def test_speaking_alone_never_opens_the_microphone() -> None:
     world = World()

@@ -65,6 +65,10 @@ WRONG_FRAMES = 50
 right leaves less. So much more, over 0.2 s, says that it is another room (a tenth sooner and it would be said of rooms
 that are only faint), and half a second at least is given to find it."""
 
+WRONG_LASTING = 10
+"""So many frames more where the room was known: a voice like ours may take away from our echo for a twentieth of a
+second."""
+
 LATELY = 0.995
 KNOWN = 10.0
 """Where of the last two seconds so many times less power is left than the microphone gave the room is known."""
@@ -77,9 +81,10 @@ WATCHED, WATCHED_SOUNDING = 10, 8
 """Frames that tell that the way is a little longer or shorter now: less than make a voice."""
 LOUD = 3.0
 """dB by which what is left is louder than it should be, where it is looked whether the way is."""
-MOVED, MOVED_ALIKE, BETTER = 8, 0.88, 3.0
-"""Samples by which the way is another, what of the power it must explain then, and how many times less it must leave.
-Who talks over us is explained by some delay of ours to 0.86 at most."""
+MOVED, MOVED_ALIKE, BETTER, LOUDER = 8, 0.88, 3.0, 1.4
+"""Samples by which the way is another, what of the power it must explain then, how many times less it must leave, and
+how much louder it may be. Who talks over us is seldom explained by some delay of ours to more than 0.86, and not as
+loud as we are."""
 RENEWED = 100
 """Frames after which what is watched for is what is known by then."""
 
@@ -130,6 +135,7 @@ class LinearFilter:
         self._given = 0.0
         self._left = 0.0
         self._judged = 0
+        self._wrong = 0
         self.known = False
         """Whether the room is one of those that were found before."""
         self.anew = False
@@ -185,8 +191,10 @@ class LinearFilter:
             LATELY * before + now for before, now in zip(self._taken_off, (given, left), strict=True)
         ]
         self._judged += 1
-        if self._judged > WRONG_FRAMES and self._left > WRONG * self._given and self._given > HEARD:
-            self.anew, self._judged = True, 0
+        wrong = self._judged > WRONG_FRAMES and self._left > WRONG * self._given and self._given > HEARD
+        self._wrong = self._wrong + 1 if wrong else 0
+        if self._wrong > (WRONG_LASTING if self._watching else 0):
+            self.anew, self._judged, self._wrong = True, 0, 0
             self._room[:], self._doubt[:] = 0.0, UNSURE
             self._search, self._watching, self.known = WaySearch(self._ways.known), False, False
 
@@ -212,7 +220,8 @@ class LinearFilter:
         device held its sound up. A vowel is like itself a period later: only where the other delay leaves much less."""
         given, left = (sum(each) for each in zip(*self._lately, strict=True))
         less = left > BETTER * (1.0 - found.share) * given
-        return found.share >= MOVED_ALIKE and abs(found.delay - self._delay) > MOVED and less
+        same = found.share >= MOVED_ALIKE and 1 / LOUDER < found.gain < LOUDER
+        return same and abs(found.delay - self._delay) > MOVED and less
 
     def _take(self, found: Found) -> None:
         self.known = self.anew = True

@@ -35,6 +35,8 @@ HUSHED = "The user asked for silence: say nothing more until they speak, or writ
 
 LATE = "What they said over the message took long to understand: it went on for {seconds:.1f} s meanwhile."
 
+GONE = "After that the microphone gave nothing but zeros, as one that is unplugged or muted: there may have been more."
+
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
@@ -151,9 +153,7 @@ class Exchanges:
         self, turn: str, spoken: Spoken, captured: Captured, language: str | None, guess: Guess
     ) -> Exchange:
         interrupted = spoken.outcome is Outcome.INTERRUPTED
-        note = HUSHED if captured.hushed else ""
-        if captured.late:
-            note = f"{note} {LATE.format(seconds=captured.late)}".lstrip()
+        note = _note(captured)
         silent = Outcome.INTERRUPTED if interrupted else Outcome.NO_SPEECH
         if captured.audio is None:
             return self._ended(turn, Exchange(spoken=spoken, outcome=silent))
@@ -260,6 +260,12 @@ class _Message:
     def cut(self) -> None:
         self.interrupted = not self._utterance.said
         self._utterance.stop()
+
+
+def _note(captured: Captured) -> str:
+    """What is to be known of a recording beside its words."""
+    late = LATE.format(seconds=captured.late) if captured.late else ""
+    return " ".join(filter(None, (HUSHED if captured.hushed else "", late, GONE if captured.gone else "")))
 
 
 async def _heard_after(hearing: asyncio.Task[Captured | None], spoken: Spoken) -> Captured | None:

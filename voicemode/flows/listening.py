@@ -29,6 +29,11 @@ OPENING_DECIBELS = 6.0
 """A voice that opens a turn stands out of the room by so much: a detector that takes a fan for a voice opens none."""
 
 
+GONE_SECONDS = 0.3
+"""Of zeros behind what was said, from a microphone that gave none before: it was unplugged or muted, and sound servers
+give a program that loses one another that is silent, or the loudspeaker's own silence."""
+
+
 async def _always() -> bool:
     return True
 
@@ -73,7 +78,8 @@ class Captured:
     """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
     `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
     stood out of the room by `margin` dB; `interrupted`: it cut our own speech short, and `hushed` with a word that asks
-    for silence and nothing else; `late` for how many seconds our speech went on until that was known."""
+    for silence and nothing else; `late` for how many seconds our speech went on until that was known; `gone`: after it
+    the microphone gave nothing but zeros, as it had not before."""
 
     audio: Frame | None
     why: Why
@@ -83,6 +89,7 @@ class Captured:
     interrupted: bool = False
     hushed: bool = False
     late: float = 0.0
+    gone: bool = False
 
 
 class Hearing:
@@ -122,6 +129,10 @@ class Hearing:
         self._margins = 0.0
         self._voices = 0
         """Frames of voice, and by how many dB all of them stand out of the room."""
+        self._zeros = 0.0
+        """Seconds of nothing but digital zeros, the last ones."""
+        self._gated = False
+        """Whether there were such before: some microphones give zeros wherever nobody speaks."""
         self._lead_seconds = lead_seconds
         self._untold = untold
         self._words: Transcript | None = None
@@ -138,6 +149,7 @@ class Hearing:
         if self._machine.why is not None:
             return self._machine.why
         self._keep(judged)
+        self._watch_for_zeros(judged.frame)
         self._heed_the_words()
         machine, seconds = self._machine, judged.frame.seconds
         spoken = machine.voice_from is not None
@@ -150,7 +162,7 @@ class Hearing:
         why = machine.feed(
             seconds,
             voice=voice,
-            zeros=not any(judged.frame.data),
+            zeros=self._zeros > 0.0,
             sound=sound,
             maybe=judged.maybe,
             opens=not judged.voicelike,
@@ -224,6 +236,7 @@ class Hearing:
             interrupted=interrupted,
             hushed=hushed,
             late=late,
+            gone=speech is not None and self._zeros >= GONE_SECONDS and not self._gated,
         )
 
     @property
@@ -251,6 +264,13 @@ class Hearing:
             self._opened = judged.began
         self._heard_to = judged.began + judged.frame.seconds
         self._kept += judged.frame.data
+
+    def _watch_for_zeros(self, frame: Frame) -> None:
+        if not any(frame.data):
+            self._zeros += frame.seconds
+            return
+        self._gated = self._gated or self._zeros > 0.0
+        self._zeros = 0.0
 
     def _heed_the_words(self) -> None:
         """A recogniser that has to excuse itself for its words is no guide to how long to wait."""
