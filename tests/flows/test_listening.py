@@ -40,7 +40,7 @@ from voicemode.flows.listening import Captured
 from voicemode.flows.transcribing import Heard, transcribe
 from voicemode.pcm import LISTENING, Frame
 from voicemode.ports import VOICELIKE
-from voicemode.speech import Outcome
+from voicemode.speech import Outcome, Transcript, TranscriptionRequest
 from voicemode.turn_story.metrics import timings
 from voicemode.turn_taking.turn import TurnRules, Why
 
@@ -330,6 +330,27 @@ async def test_the_transcript_comes_with_the_language_asked_for_and_its_events()
     assert [type(event) for event in world.watched.events] == [TranscriptionRequested, Transcribed]
     assert found.recording is None
     assert world.shelf.recordings == []
+
+
+class Polyglot(FakeEar):
+    """Says in which language it has understood."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__("Ja.")
+        self._language = language
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        return replace(await super().transcribe(request), language=self._language)
+
+
+@pytest.mark.spec("LSN-92")
+@pytest.mark.parametrize(("told", "known"), [("german", "de"), ("de", "de"), ("", "en")])
+async def test_the_words_are_in_the_language_that_the_recogniser_names_or_else_the_one_asked_for(
+    told: str, known: str
+) -> None:
+    found = await heard(World(ear=Polyglot(told)), spoken_sound())
+    assert found.transcript is not None
+    assert found.transcript.language == known
 
 
 @pytest.mark.spec("LSN-27")

@@ -64,6 +64,8 @@ def test_what_is_known_of_a_speaker_outlives_the_turn() -> None:
         ("Take the second one.", "en-GB"),
         ("Version 3.", None),
         ("2.", None),
+        ("It is in the car.", None),
+        ("Ask Ben.", None),
         ("Turn it on.", "en"),
         ('He said "no."', "en"),
         ("Das ist gut.", "de"),

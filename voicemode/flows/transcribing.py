@@ -22,6 +22,7 @@ from voicemode.flows.telling import telling
 from voicemode.pcm import Frame
 from voicemode.ports import Recording
 from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest, Trouble
+from voicemode.text import languages
 from voicemode.text.pieces import clean_transcript
 from voicemode.turn_taking.captions import is_caption
 from voicemode.turn_taking.interruption import Sign
@@ -170,7 +171,9 @@ async def _ask(
     except asyncio.CancelledError:
         ports.emit(TranscriptionDropped(at=clock.monotonic(), turn=turn, engine=ports.engine.name))
         raise
-    return replace(found, text=clean_transcript(found.text))
+    # Some servers name the language in English, others not at all.
+    spoken = languages.tag(found.language) or language or ""
+    return replace(found, text=clean_transcript(found.text), language=spoken)
 
 
 def _checked(found: Transcript, captured: Captured) -> Transcript:

@@ -49,7 +49,10 @@ OPEN_WORDS = {
 }
 """Words that do not end a sentence, whatever mark a recogniser puts behind them."""
 
-_ALL_OPEN = frozenset(word for words in OPEN_WORDS.values() for word in words.split())
+_ENGLISH_ENDS = frozenset(("ben", "car", "con", "ma", "pour"))
+"""End sentences in English ("It is in the car."), whatever they are in another language."""
+
+_ALL_OPEN = frozenset(word for words in OPEN_WORDS.values() for word in words.split()) - _ENGLISH_ENDS
 _WORDS = re.compile(r"[\w'’-]+")
 _NUMBER = re.compile(r"\d[\d.,:/-]*")
 _LOOSE_ENDS = (",", ";", ":", "-", "–", "—", "…", "...", "(", "，", "、", "；", "：", "،", "؛")
