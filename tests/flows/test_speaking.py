@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -181,6 +181,33 @@ async def test_stopping_tells_what_was_heard_and_what_was_not() -> None:
     assert heard + unheard == [f"w{number}" for number in range(59)] + ["w59."]
     assert heard
     assert len(heard) <= len(set(world.speaker.words)) + 1
+
+
+class SlowToClose(FakeLoudspeaker):
+    """Is not closed before `may_close`."""
+
+    may_close: Callable[[], bool]
+
+    @asynccontextmanager
+    async def __call__(self, format: PcmFormat, pull: Pull, lost: Lost) -> AsyncIterator[Sink]:  # noqa: A002
+        async with super().__call__(format, pull, lost) as sink:
+            try:
+                yield sink
+            finally:
+                await until(self.may_close)
+
+
+@pytest.mark.spec("SPK-6")
+async def test_what_comes_while_a_stopped_loudspeaker_closes_was_not_heard() -> None:
+    speaker = SlowToClose()
+    world = World(speaker=speaker)
+    utterance = world.say(" ".join(f"w{number:02}" for number in range(60)) + ".", limit_seconds=0.5)
+    speaker.may_close = utterance.ending.is_set
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: utterance.playback.heard >= 5 * WORD)
+    utterance.stop()
+    spoken = await running
+    assert 0 < len(spoken.heard.split()) <= len(set(speaker.words)) + 1
 
 
 @pytest.mark.spec("SPK-7")

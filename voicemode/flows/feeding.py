@@ -50,6 +50,9 @@ class Feeding:
         self._keep = keep
         self._streaming = streaming
         self._chime = chime
+        self._fed = 0
+        """Samples that have come, also those that came after a cut and went nowhere: what was heard is a part of all of
+        them."""
         self._audible_samples = 0
         """Written up to the end of the last audible one of them; 0 where there is none."""
         self._asked = 0
@@ -89,9 +92,10 @@ class Feeding:
         for part in _parts(frame):
             await self._into.room()
             if piece is not None:
-                self.rendering.ledger.sound(piece, at=playback.written, samples=part.samples)
+                self.rendering.ledger.sound(piece, at=self._fed, samples=part.samples)
                 if audible := audible_to(part):
                     self._audible_samples = playback.written + audible
+            self._fed += part.samples
             self._keep(part)
             if not self._into.missing:
                 playback.write(part)
