@@ -343,7 +343,7 @@ class Polyglot(FakeEar):
         return replace(await super().transcribe(request), language=self._language)
 
 
-@pytest.mark.spec("LSN-92")
+@pytest.mark.spec("LSN-97")
 @pytest.mark.parametrize(("told", "known"), [("german", "de"), ("de", "de"), ("", "en")])
 async def test_the_words_are_in_the_language_that_the_recogniser_names_or_else_the_one_asked_for(
     told: str, known: str
