@@ -218,7 +218,7 @@ def cpu(plan: Plan) -> list[Row]:
 
 def ping(plan: Plan) -> list[Row]:
     """The longest answer to a ping while it speaks bounds how long the event loop was not served."""
-    row = Row(name="longest ping while speaking", unit="ms", goal="≤ 20 ms")
+    row = Row(name="event loop stall (longest ping while speaking)", unit="ms", goal="≤ 20 ms")
 
     def while_speaking(host: Host, contender: Contender, run: int) -> float:
         longest = 0.0
