@@ -183,6 +183,25 @@ async def test_stopping_tells_what_was_heard_and_what_was_not() -> None:
     assert len(heard) <= len(set(world.speaker.words)) + 1
 
 
+@pytest.mark.spec("SPK-6")
+@pytest.mark.parametrize("let_through", [0, 2])
+async def test_a_message_that_is_stopped_while_its_stream_is_stuck_is_not_told_as_finished(
+    let_through: int,
+) -> None:
+    world = World(voice=FakeVoice(gate=asyncio.Semaphore(let_through), chunk_bytes=2 * WORD))
+    world.fill = 0.0
+    utterance = world.say("alpha beta gamma delta.")
+    running = asyncio.create_task(finished(utterance))
+    awaited, playback = State.REBUFFERING if let_through else State.FILLING, utterance.playback
+    await until(
+        lambda: world.voice.open > 0 and playback.state is awaited and playback.heard == playback.written
+    )
+    utterance.stop()
+    spoken = await running
+    assert spoken.outcome is Outcome.CANCELLED
+    assert spoken.unheard.endswith("delta.")
+
+
 class SlowToClose(FakeLoudspeaker):
     """Is not closed before `may_close`."""
 
@@ -208,6 +227,23 @@ async def test_what_comes_while_a_stopped_loudspeaker_closes_was_not_heard() -> 
     utterance.stop()
     spoken = await running
     assert 0 < len(spoken.heard.split()) <= len(set(speaker.words)) + 1
+    assert spoken.outcome is Outcome.CANCELLED
+
+
+@pytest.mark.spec("SPK-6")
+async def test_the_rest_that_comes_while_a_stopped_loudspeaker_closes_finishes_no_message() -> None:
+    speaker, gate = SlowToClose(), asyncio.Semaphore(2)
+    world = World(speaker=speaker, voice=FakeVoice(gate=gate, chunk_bytes=2 * WORD))
+    world.fill = 0.0
+    utterance = world.say("alpha beta gamma delta.")
+    speaker.may_close = utterance.ending.is_set
+    running = asyncio.create_task(finished(utterance))
+    playback = utterance.playback
+    await until(lambda: playback.state is State.REBUFFERING and playback.heard == playback.written)
+    utterance.stop()
+    for _ in range(4):
+        gate.release()
+    assert (await running).outcome is Outcome.CANCELLED
 
 
 @pytest.mark.spec("SPK-7")

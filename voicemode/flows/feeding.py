@@ -43,7 +43,9 @@ class Feeding:
         """Set when all sound is in the buffer, or none will come."""
         self.broken: VoiceModeError | None = None
         self.speech_samples = 0
-        """How many there are of the words; known at the end."""
+        """How many there are of the words, those included that came after a cut; known at the end."""
+        self.cut_off = False
+        """It was ended from outside; how many more there are, nobody knows."""
         self.rendering = Rendering(ports, text, request, turn=turn, emit=self._rendered, on_fill=self._fill)
         self._into = into
         self._emit = emit
@@ -74,13 +76,16 @@ class Feeding:
         playback = self._into.playback
         try:
             await self.rendering.run(self._write)
-            self.speech_samples = playback.written
+            self.speech_samples = self._fed
             if self._chime is not None and self.speech_samples:
                 await self._write(None, self._chime)
         except VoiceModeError as error:
             self.broken = error
+        except asyncio.CancelledError:
+            self.cut_off = not self.speech_samples
+            raise
         finally:
-            self.speech_samples = self.speech_samples or playback.written
+            self.speech_samples = self.speech_samples or self._fed
             playback.end()
             self.ended.set()
             if self.given_out:

@@ -203,7 +203,8 @@ class Utterance:
 
     @property
     def _said_it_all(self) -> bool:
-        return self.ending.is_set() and self.playback.heard >= self._feeding.speech_samples
+        known = self.ending.is_set() and not self._feeding.cut_off
+        return known and self.playback.heard >= self._feeding.speech_samples
 
     @property
     def _outcome(self) -> Outcome:
