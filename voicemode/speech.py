@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,19 @@ from voicemode.pcm import SPEECH, Frame, PcmFormat
 def as_written() -> str | None:
     """The `reworded` of an engine that says what is written."""
     return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordBegins:
+    """A word in a text that is said: where it begins in the sound (seconds), and at which character of the text."""
+
+    at: float
+    character: int
+
+
+def untimed() -> Sequence[WordBegins]:
+    """The `words` of an engine that does not tell when it says what."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +162,8 @@ class EncodedAudio:
     """Its end is no more than a connection that closes: a stream that broke off looks the same."""
     reworded: Callable[[], str | None] = as_written
     """How the words said depart from the text; None where they do not. Known when the chunks have ended."""
+    words: Callable[[], Sequence[WordBegins]] = untimed
+    """Which words begin when, as far as the sound has come, in order."""
     rest: Speaker | None = None
     """Who says the rest of the message, where this engine says its first words because it begins sooner."""
 

@@ -50,6 +50,21 @@ async def test_it_streams_pcm_and_says_who_speaks(voice: EmbeddedVoice) -> None:
     assert 2.0 < len(sound) / 44_100 < 5.0
 
 
+async def test_it_tells_when_each_word_begins(voice: EmbeddedVoice) -> None:
+    text = "Größe übt sich, and 42 extraordinarily long words follow."
+    audio, sound = await said(voice, SpeechRequest(text=text))
+    words = [word for word in audio.words() if not text[: word.character][-1:].strip()]
+    assert {text[word.character :].split()[0] for word in words} == set(text.split())
+    assert [word.at for word in words] == sorted(word.at for word in words)
+    seconds = len(sound) / 2 / audio.pcm.rate
+    begins = next(word.at for word in words if text[word.character :].startswith("and"))
+    before, _ = await said(voice, SpeechRequest(text="Größe übt sich,"))
+    assert 0.0 < begins < seconds
+    alone = await seconds_of(voice, SpeechRequest(text="Größe übt sich,"))
+    assert begins == pytest.approx(alone, abs=0.3)
+    assert before.words()[0].at == 0.0
+
+
 async def test_two_fresh_voices_say_a_text_with_the_same_samples(voice: EmbeddedVoice) -> None:
     breathy = SpeechRequest(text="Yes, fine.", voice="en-us+whisper")
     _, first = await said(voice, breathy)

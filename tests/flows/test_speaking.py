@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from voicemode.pcm import SPEECH, Frame, PcmFormat
 from voicemode.playout.links import Links
 from voicemode.playout.playback import State
 from voicemode.ports import Lost, Pull, Sink
-from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken
+from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Spoken, WordBegins
 
 pytestmark = pytest.mark.anyio
 
@@ -181,6 +182,29 @@ async def test_stopping_tells_what_was_heard_and_what_was_not() -> None:
     assert heard + unheard == [f"w{number}" for number in range(59)] + ["w59."]
     assert heard
     assert len(heard) <= len(set(world.speaker.words)) + 1
+
+
+class TimedVoice(FakeVoice):
+    """Tells when its words begin."""
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        begins = [match.start() for match in re.finditer(r"\S+", request.text)]
+        words = [WordBegins(at=SPEECH.seconds(at * WORD), character=place) for at, place in enumerate(begins)]
+        async with super().synthesize(request) as audio:
+            yield replace(audio, words=lambda: words)
+
+
+@pytest.mark.spec("SPK-34")
+async def test_of_a_voice_that_tells_when_words_begin_exactly_those_that_have_ended_were_heard() -> None:
+    text = "a b c d e f incomprehensibilities g h i j extraordinarily k l m n o p q r s t u v w x y z."
+    world = World(voice=TimedVoice())
+    utterance = world.say(text)
+    running = asyncio.create_task(finished(utterance))
+    await until(lambda: utterance.playback.heard >= 9 * WORD)
+    utterance.stop()
+    spoken = await running
+    assert spoken.heard.split() == text.split()[: utterance.playback.heard // WORD]
 
 
 @pytest.mark.spec("SPK-6")

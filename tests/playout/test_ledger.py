@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import example, given, settings
@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 
 from voicemode.playout.ledger import USUAL_CHARACTERS_PER_SECOND, Ledger
 from voicemode.sound.joins import Voiced
+from voicemode.speech import WordBegins
 
 RATE = 1_000
+
+
+def begin(*words: tuple[float, int]) -> list[WordBegins]:
+    return [WordBegins(at=at, character=character) for at, character in words]
+
 
 WORDS = st.lists(st.text("abcü.,-你", min_size=1, max_size=9), min_size=1, max_size=12).map(" ".join)
 
@@ -92,6 +98,66 @@ def test_words_are_rounded_down() -> None:
     assert ledger.split(700) == ("one two", "three")
     assert ledger.split(1_299) == ("one two", "three")
     assert ledger.split(1_300) == ("one two three", "")
+
+
+@pytest.mark.spec("SPK-34")
+def test_where_the_voice_tells_when_words_begin_those_that_have_ended_were_heard() -> None:
+    ledger = Ledger(RATE)
+    piece = ledger.add("incomprehensibly so, v2.3")
+    ledger.timed(piece, lambda: begin((0.0, 0), (0.2, 17), (0.9, 21), (1.1, 23)))
+    ledger.sound(piece, at=50, samples=1_300)
+    assert ledger.split(249) == ("", "incomprehensibly so, v2.3")
+    assert ledger.split(250) == ("incomprehensibly", "so, v2.3")
+    assert ledger.split(949) == ("incomprehensibly", "so, v2.3")
+    assert ledger.split(950) == ("incomprehensibly so,", "v2.3")
+    assert ledger.split(1_349) == ("incomprehensibly so,", "v2.3")
+    ledger.complete(piece)
+    assert ledger.split(1_350) == ("incomprehensibly so, v2.3", "")
+    ledger.say_again(piece)
+    ledger.sound(piece, at=2_000, samples=1_300)
+    assert ledger.split(2_649) == ("", "incomprehensibly so, v2.3"), (
+        "what was told of the first sound counts no more"
+    )
+
+
+@pytest.mark.spec("SPK-34")
+def test_words_told_in_a_text_without_spaces_count_by_the_clause() -> None:
+    ledger = Ledger(RATE)
+    piece = ledger.add("看看，世界。")
+    ledger.timed(piece, lambda: begin((0.0, 0), (0.3, 1), (0.6, 3), (0.8, 4)))
+    ledger.sound(piece, at=0, samples=1_000)
+    assert ledger.split(599) == ("", "看看，世界。")
+    assert ledger.split(900) == ("看看，", "世界。")
+
+
+@pytest.mark.spec("SPK-33", "SPK-34")
+@settings(max_examples=150, deadline=None, database=None)
+@given(WORDS, st.data())
+def test_heard_only_grows_while_words_are_told_with_their_sound(text: str, data: st.DataObject) -> None:
+    ends = sorted(data.draw(st.lists(st.integers(1, 2_000), min_size=1, max_size=8)))
+    words = [
+        WordBegins(at=at / RATE, character=data.draw(st.integers(0, len(text) - 1)))
+        for at in sorted(data.draw(st.lists(st.integers(0, ends[-1] - 1), max_size=8)))
+    ]
+    words = [
+        replace(word, character=at)
+        for word, at in zip(words, sorted(w.character for w in words), strict=True)
+    ]
+    ledger, come = Ledger(RATE), 0
+    piece = ledger.add(text)
+    ledger.timed(piece, lambda: [word for word in words if word.at * RATE < come])
+    before = 0
+    for end in ends:
+        heard, start = come, come
+        come = end
+        ledger.sound(piece, at=start, samples=end - start)
+        for heard in range(start, end + 1, 13):
+            said, left = (part.split() for part in ledger.split(heard))
+            if words and words[0].at == 0:
+                assert len(said) >= before
+                before = len(said)
+            assert "".join(said + left) == "".join(text.split())
+            assert left
 
 
 @pytest.mark.spec("SPK-34")

@@ -180,7 +180,9 @@ class Rendering:
                 if audio.rest is not None:
                     self._ask_next(number + 1)  # Of another engine, which is idle.
                     way[:0] = self._levelled(audio.rest)
-                if (begun := self._breaks.begun(self._speaker)) is not None:
+                if (begun := self._breaks.begun(self._speaker)) is None:
+                    self.ledger.timed(number, audio.words)
+                else:
                     way.insert(0, PassOver(ports.format, begun, pause=self._least_pause))
                 await self._receive(number, audio, piece, give)
             except VoiceModeError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from voicemode.sound.joins import Voiced
+from voicemode.speech import WordBegins, untimed
 
 USUAL_CHARACTERS_PER_SECOND = 14.0
 """English read aloud at a normal pace (about 150 words a minute); used only until a piece has been measured."""
@@ -41,6 +42,7 @@ LONGEST_NUMBER_LETTERS = 16.0
 
 _UNSAID = frozenset(".,;:!?…'\"“”‘’()[]{}-–—*_`")
 _WIDE_CLAUSE = re.compile(r"[。！？；：，、][」』）”’]*")
+_WORD_ENDS = re.compile(rf"\s+|{_WIDE_CLAUSE.pattern}")
 _CLAUSE = re.compile(r"[.!?…;:,][\"'”’)\]]*\s+|[。！？；：，、]")
 
 
@@ -68,6 +70,7 @@ class _Piece:
     start: int | None = None
     samples: int = 0
     complete: bool = False
+    words: Callable[[], Sequence[WordBegins]] = untimed
     joined: bool = False
     """Follows the piece before without a space: both were cut from one piece of a script that has none."""
 
@@ -106,9 +109,9 @@ class Measured:
 class Ledger:
     """Text in pieces, each with the samples that say it. Pieces are numbered from 0 in the order they are said.
 
-    Within a piece that was partly heard, the words are taken in proportion to the sound and rounded down: better to
-    say again a word that was heard than to lose one that was not. So a piece whose sound is not complete is never all
-    heard, however long it sounded.
+    Within a piece that was partly heard, the words are those that have ended, where the engine says when each begins,
+    else they are taken in proportion to the sound and rounded down: better to say again a word that was heard than to
+    lose one that was not. So a piece whose sound is not complete is never all heard, however long it sounded.
     """
 
     def __init__(self, rate: int, *, speed: float = 1.0, voices: dict[str, Measured] | None = None) -> None:
@@ -137,6 +140,10 @@ class Ledger:
         if entry.start is None:
             entry.start = at
         entry.samples = at + samples - entry.start
+
+    def timed(self, piece: int, words: Callable[[], Sequence[WordBegins]]) -> None:
+        """`words` tells, now and later, which words of `piece` begin when in its sound, as far as that has come."""
+        self._pieces[piece].words = words
 
     def complete(self, piece: int, *, voice: str = "", voiced: Voiced | None = None) -> None:
         """All the sound of `piece` has come: so much of `voice` (any name that tells voices apart)."""
@@ -168,7 +175,7 @@ class Ledger:
     def say_again(self, piece: int) -> None:
         """What there was of its sound counts no more."""
         entry = self._pieces[piece]
-        entry.start, entry.samples = None, 0
+        entry.start, entry.samples, entry.words = None, 0, untimed
 
     def may_repeat(self, piece: int, *, voice: str) -> bool:
         """Whether a break in `piece` may cost more than one clause: it has several, and the pauses of this voice do
@@ -218,14 +225,28 @@ class Ledger:
         if piece.start is None or heard <= piece.start:
             return "", piece.text
         played = heard - piece.start
+        if piece.complete and played >= piece.samples:
+            return piece.text, ""
+        if (ended := _ended(piece, played / self._rate)) is not None:
+            return piece.text[:ended].rstrip(), piece.text[ended:].lstrip()
         if piece.complete:
-            if played >= piece.samples:
-                return piece.text, ""
             share = played / piece.samples
         else:
             whole = len(piece.text) * self.said_seconds_per_character * self._rate
             share = min(played / max(whole, piece.samples, 1.0), 1.0)
         return _cut_at_word(piece.text, int(len(piece.text) * share))
+
+
+def _ended(piece: _Piece, seconds: float) -> int | None:
+    """Characters of those words of `piece` that have ended by then: the last that has begun is still being said, or its
+    silence. None where the engine does not tell. Words are what spaces and the clauses of scripts without them part."""
+    words = piece.words()
+    if not words:
+        return None
+    starts = {match.end() for match in _WORD_ENDS.finditer(piece.text)}
+    return max(
+        (word.character for word in words if word.at <= seconds and word.character in starts), default=0
+    )
 
 
 def longest_seconds(text: str, *, speed: float) -> float:

@@ -11,6 +11,7 @@ Messages both ways are one byte of kind, four bytes of length (big-endian), then
     out  H  sample rate(4)                     ready
          V  one line per voice: kind, language, name, identifier, tab-separated
          I  the phonemes in IPA, a line per clause
+         W  milliseconds(4) character(4)           when a word begins in the sound, and where in the text, from 0 on
          A  s16le mono samples, as espeak-ng hands them out
          E                                     the end of an S
          X  what went wrong                    also the end of an S
@@ -32,6 +33,7 @@ CHARS_UTF8 = 1
 CHARACTER_POSITION = 1
 IPA = 2
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4
+NO_MORE, WORD = 0, 1
 SEED = 1
 """Of what espeak-ng draws at random (breath, flutter), for each text anew: a fresh process gives it equal samples."""
 
@@ -47,6 +49,21 @@ class _Voice(ctypes.Structure):
         ("reserved", ctypes.c_ubyte),
         ("score", ctypes.c_int),
         ("spare", ctypes.c_void_p),
+    ]
+
+
+class _Event(ctypes.Structure):
+    """What espeak-ng tells beside its sound. The last of a row has the type 0."""
+
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("number", ctypes.c_uint),
+        ("character", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user", ctypes.c_void_p),
+        ("name", ctypes.c_char * 8),
     ]
 
 
@@ -86,6 +103,15 @@ class _Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _piece(self, samples: int | None, count: int, events: int | None) -> int:
+        at = events
+        while at:
+            event = _Event.from_address(at)
+            if event.type == NO_MORE:
+                break
+            if event.type == WORD and event.milliseconds >= 0 and event.character > 0:
+                place = event.milliseconds.to_bytes(4, "big") + (event.character - 1).to_bytes(4, "big")
+                _write(self._out, b"W", place)
+            at += ctypes.sizeof(_Event)
         if samples and count > 0:
             _write(self._out, b"A", ctypes.string_at(samples, 2 * count))
         return 0

@@ -7,17 +7,17 @@ time. The child is kept warm between requests, and killed when a request is left
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicemode.engines.embedded.catalogue import DEFAULT_VOICE, Catalogue
-from voicemode.engines.embedded.child import Child, ChildGone, Message
+from voicemode.engines.embedded.child import Child, ChildGone
 from voicemode.engines.embedded.order import order, speakable, words_per_minute
 from voicemode.errors import EngineError, EngineUnavailable, StreamBroken
 from voicemode.pcm import PcmFormat
-from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice
+from voicemode.speech import AudioFormat, EncodedAudio, SpeechRequest, Voice, WordBegins
 
 NAME = "embedded"
 MODEL = "espeak-ng"
@@ -140,6 +140,7 @@ class EmbeddedVoice:
                     voice=voice,
                     model=MODEL,
                     pcm=PcmFormat(rate=self._rate),
+                    words=pieces.words,
                 )
             finally:
                 self._give_back(pieces.child, fit=pieces.finished)
@@ -152,7 +153,8 @@ class EmbeddedVoice:
             try:
                 child.send(b"S", payload)
                 async with asyncio.timeout(START_SECONDS):
-                    pieces = _Pieces(child, await child.receive(), self._rate)
+                    pieces = _Pieces(child, self._rate)
+                    await pieces.begin()
                 fit = True
                 return pieces
             except ChildGone as gone:
@@ -265,12 +267,20 @@ class EmbeddedVoice:
 class _Pieces:
     """The rest of one text's sound. `finished` once the child has said that it is through."""
 
-    def __init__(self, child: Child, first: Message, rate: int) -> None:
+    def __init__(self, child: Child, rate: int) -> None:
         self.child = child
         self.finished = False
         self._heard_anything = False
         self._rate = rate
-        self._first: bytes | None = self._sound(first)
+        self._first: bytes | None = None
+        self._words: list[WordBegins] = []
+
+    async def begin(self) -> None:
+        """Until there is sound. Raises `ChildGone`, `EngineError`."""
+        self._first = await self._sound()
+
+    def words(self) -> Sequence[WordBegins]:
+        return self._words
 
     def __aiter__(self) -> _Pieces:
         return self
@@ -282,17 +292,23 @@ class _Pieces:
         if self.finished:
             raise StopAsyncIteration
         try:
-            message = await self.child.receive()
+            piece_or_end = await self._sound()
         except ChildGone as gone:
             raise StreamBroken(
                 f"espeak-ng stopped in the middle of a text: {gone}.", engine=NAME, retryable=True
             ) from gone
-        piece_or_end = self._sound(message)
         if piece_or_end is None:
             raise StopAsyncIteration
         return piece_or_end
 
-    def _sound(self, message: Message) -> bytes | None:
+    async def _sound(self) -> bytes | None:
+        message = await self.child.receive()
+        while message.kind == b"W":
+            milliseconds, character = (
+                int.from_bytes(part, "big") for part in (message.payload[:4], message.payload[4:])
+            )
+            self._words.append(WordBegins(at=milliseconds / 1000, character=character))
+            message = await self.child.receive()
         if message.kind == b"A":
             self._heard_anything = True
             return message.payload
