@@ -32,6 +32,7 @@ class FakeOutput:
         self.format = fmt
         self._callback = callback
         self._ended = ended
+        self._moment = 1.0
 
     def start(self) -> None:
         return
@@ -39,10 +40,12 @@ class FakeOutput:
     def close(self) -> None:
         self._ended()
 
-    def play(self, samples: int, *, at: float = 1.0) -> bytes:
-        """What the callback gives at the device's moment `at`."""
+    def play(self, samples: int, *, at: float | None = None) -> bytes:
+        """What the callback gives at the device's moment `at`, or when it has played what it asked for before."""
+        self._moment = self._moment if at is None else at
         out = bytearray(samples * self.format.bytes_per_sample)
-        self._callback(memoryview(out), samples, Time(at), Flags())
+        self._callback(memoryview(out), samples, Time(self._moment), Flags())
+        self._moment += samples / self.format.rate
         return bytes(out)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.devices.fake_sounddevice import FakeOutput, FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeOutput, FakeSoundDevice, Time
 from voicemode.devices.feed import Feed
 from voicemode.devices.portaudio import PortAudio
 from voicemode.devices.reserve import LEAST_SECONDS
@@ -54,6 +54,30 @@ def test_blocks_that_go_to_the_device_together_are_not_waited_for_one_by_one() -
             device.play(SAMPLES, at=moment)
             device.play(SAMPLES, at=moment)
             assert len(feed.waits) == waited + 1
+            feed.at += 1e-4
+
+
+@pytest.mark.spec("PLY-30", "REC-11")
+def test_when_a_block_will_be_heard_is_known_as_it_is_pulled_counted_from_the_devices_own_moment() -> None:
+    stated: list[float] = []
+
+    def pulled() -> bool:
+        stated.append(feed.latency)
+        return False
+
+    feed = Patient(pulled)
+    with opened(feed) as device:
+        for _ in range(2):
+            device.play(SAMPLES, at=feed.at)
+            feed.at += 1e-4
+        for _ in range(5):
+            moment = feed.at
+            stated.clear()
+            device.play(SAMPLES, at=moment)
+            device.play(SAMPLES, at=moment)
+            waited = feed.waits[-1]
+            assert waited > BLOCK / 2
+            assert stated == pytest.approx([Time(moment).outputBufferDacTime - moment + BLOCK - waited] * 2)
             feed.at += 1e-4
 
 

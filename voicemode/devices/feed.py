@@ -114,8 +114,8 @@ class Feed:
         self._stopped.wait(seconds)
 
     def delay(self, seconds: float, *, settled: bool = True) -> None:
-        """What the device says of the samples just given to it: audible in `seconds`. Until it has `settled` the last
-        word counts; then the longest."""
+        """What the device says of the samples that it asks for: all audible in `seconds`. Until it has `settled` the
+        last word counts; then the longest."""
         if 0.0 < seconds < 5.0:  # PortAudio gives 0 or nonsense before its clock runs
             seconds += self._fitted.held if self._fitted is not None else 0.0
             slowly = self.latency + FORGET * (seconds - self.latency)

@@ -130,32 +130,35 @@ class PortAudio:
         sd = self._sd
         rate, now = feed.format.rate, self._now
         ran_dry = False
-        told_at = 0.0
+        told_at = told = 0.0
+        """When the device last told its time, by our clock and by its own."""
         held = self._held_seconds
         block = self._block(feed.format)
         reserve = Reserve(held, block / rate) if block else None
 
         def callback(out: memoryview, samples: int, time: _Time, flags: _Flags) -> None:
-            nonlocal ran_dry, told_at
+            nonlocal ran_dry, told_at, told
             asked_at = at = now()
             queue = time.outputBufferDacTime - time.currentTime
+            # Blocks that go to the device together have one time of its clock, and none is there before the last.
+            together = 0 < time.currentTime == told
+            if not together:
+                told_at, told = asked_at, time.currentTime
             if reserve is not None:
                 if flags.output_underflow:
                     reserve.ran_dry()
-                # Of blocks that go to the device together (its clock tells) none is there before the last.
-                together, told_at = time.currentTime == told_at, time.currentTime
                 if not together and (early := reserve.early(asked_at, queue, short=feed.short())):
                     feed.put_off(early)
                     at = now()
+            # The device's word is for the block's first sample; its last one is audible a block later. The first blocks
+            # come before its clock runs.
+            if queue > 0:
+                audible_in = queue + samples / rate - (at - told_at)
+                feed.delay(audible_in, settled=reserve is None or reserve.sounding)
             data = feed.fill(samples)
             sound = data.count(0) < len(data)
             if reserve is not None:
                 reserve.given(at, samples / rate, sound=sound)
-            # The device's word is for the block's first sample; its last one is audible a block later. The first blocks
-            # come before its clock runs.
-            if queue > 0:
-                audible_in = queue + samples / rate - (at - asked_at)
-                feed.delay(audible_in, settled=sound or reserve is None)
             out[:] = data
             if flags.output_underflow:
                 feed.underflows += 1

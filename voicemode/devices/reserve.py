@@ -38,14 +38,18 @@ class Reserve:
         self._starting = True
         self._started_full = False
 
+    @property
+    def sounding(self) -> bool:
+        """It was given sound, and no long silence since."""
+        return self._quiet < QUIET_SECONDS
+
     def early(self, at: float, queue: float = 0.0, *, short: bool = False) -> float:
         """By how many seconds the device asks too soon at the moment `at`; `queue` is its own word of how many seconds
         of sound are before what it asks for, those included that are not in its store. `short`: sound is expected of
         which there is not a block yet."""
         if self._starting:
             self._look_at_start(at, queue)
-        sounding = self._quiet < QUIET_SECONDS
-        wanted = self._full if sounding and not short else self._least
+        wanted = self._full if self.sounding and not short else self._least
         return max(self._out_at - at - wanted, 0.0) if wanted < self._full else 0.0
 
     def ran_dry(self) -> None:
