@@ -174,17 +174,20 @@ class LinearFilter:
         echo = np.fft.irfft((self._room * self._played).sum(0))[bins:]
         left = microphone - echo
         power = self._played.real**2 + self._played.imag**2
-        self._judge(float(power.sum()), float(np.mean(microphone**2)), float(np.mean(left**2)))
+        sounding = self._judge(float(power.sum()), float(np.mean(microphone**2)), float(np.mean(left**2)))
         self._learn(power, np.fft.rfft(np.concatenate((np.zeros(bins), left))))
         self._look_for_known_way(microphone, left)
+        if sounding and self._judged % RENEWED == 0 and self._found:
+            self._renew()
         data = np.clip(np.round(left), -32768, 32767).astype("<i2").tobytes()
         return Frame(data=data, format=frame.format)
 
-    def _judge(self, played: float, given: float, left: float) -> None:
-        """By power: of all that the room may still give back, of a frame, and of what is left of it."""
+    def _judge(self, played: float, given: float, left: float) -> bool:
+        """By power: of all that the room may still give back, of a frame, and of what is left of it. Whether there is
+        anything to give back."""
         self.anew = False
         if played < PLAYED:
-            return
+            return False
         self._given += WRONG_SMOOTHED * (given - self._given)
         self._left += WRONG_SMOOTHED * (left - self._left)
         self._taken_off = [
@@ -197,6 +200,7 @@ class LinearFilter:
             self.anew, self._judged, self._wrong = True, 0, 0
             self._room[:], self._doubt[:] = 0.0, UNSURE
             self._search, self._watching, self.known = WaySearch(self._ways.known), False, False
+        return True
 
     def _look_for_known_way(self, microphone: Wave, left: Wave) -> None:
         """A room that was found before need not be learnt: only what it does not explain is in doubt."""
@@ -212,7 +216,10 @@ class LinearFilter:
             found = search.best()
             if found is not None and self._moved(found):
                 self._take(found)
-        if self._judged % RENEWED == 0 and self._found and (way := way_of(self._room)) is not None:
+
+    def _renew(self) -> None:
+        """What is watched for is what is known by now."""
+        if (way := way_of(self._room)) is not None:
             self._watch_for(way, way.first)
 
     def _moved(self, found: Found) -> bool:

@@ -127,8 +127,7 @@ class Interruption:
         wordless: bool = False,
     ) -> Verdict | None:
         """One frame: does it hold a voice that is not ours; does a canceller know our way to the microphone from
-        before; is a transcript of what was said on its way, or has a
-        recogniser found no words in it?"""
+        before; is a transcript of what was said on its way, or has a recogniser found no words in it?"""
         began, self.now = self.now, self.now + seconds
         if self.state is Talk.OURS:
             return self._look_for_voice(began, seconds, voice=voice, known=known)
