@@ -9,7 +9,7 @@ from pathlib import Path
 from voicemode import __version__
 from voicemode.bench.results import Run, from_json, to_json
 from voicemode.errors import InvalidRequest, VoiceModeError
-from voicemode.machine.private_files import Kept, make_folder, open_file, prune
+from voicemode.machine.private_files import Kept, make_folder, prune, write_whole
 
 FOLDER = "bench"
 MOST_KEPT = 20
@@ -23,7 +23,7 @@ def keep(data: Path, run: Run) -> Path:
     try:
         make_folder(folder)
         path = folder / f"{name}.json"
-        write(path, to_json(run))
+        write_whole(path, to_json(run))
         # Their names are their times: the oldest come first.
         units = [
             Kept(paths=(each,), age=age, bytes=each.stat().st_size)
@@ -56,17 +56,6 @@ def load(path: Path) -> Run:
     return from_json(text, source=str(path))
 
 
-def write(path: Path, text: str) -> None:
-    """As a whole or not at all, for its owner alone. Raises `OSError`."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def check_place(path: Path) -> None:
     """Before the work: whether a file can be written there. Raises `InvalidRequest`."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
@@ -79,7 +68,7 @@ def check_place(path: Path) -> None:
 def write_for_user(path: Path, text: str) -> None:
     """Raises `VoiceModeError`."""
     try:
-        write(path, text)
+        write_whole(path, text)
     except OSError as problem:
         raise _unwritten(path, problem) from problem
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from voicemode.machine.private_files import make_folder, open_file
+from voicemode.machine.private_files import make_folder, open_file, write_whole
 
 FILE = "echo_paths.json"
 MOST_KEPT = 50
@@ -84,10 +84,7 @@ def save(folder: Path, path: EchoPath, *, output: str, input: str) -> None:  # n
     }
     kept = dict(list(known.items())[-MOST_KEPT:])
     make_folder(folder)
-    part = folder / f"{FILE}.{os.getpid()}.part"
-    with os.fdopen(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
-        json.dump(kept, file, ensure_ascii=False, indent=1)
-    part.replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps(kept, ensure_ascii=False, indent=1))
 
 
 def _key(output: str, microphone: str) -> str:

@@ -38,14 +38,15 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """The file is there with all of its text, or as it was before."""
-    growing = path.with_name(f"{path.name}{NEW}")
+    """The file is there with all of its text, or as it was before, whichever process writes it too. Raises
+    `OSError`."""
+    growing = path.with_name(f"{path.name}.{os.getpid()}{NEW}")
     file = open_file(growing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
             out.write(text)
         growing.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             growing.unlink()
         raise

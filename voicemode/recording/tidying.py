@@ -33,7 +33,7 @@ def tidy(folder: Path, *, now: float, max_days: float, max_bytes: int) -> None:
         for part in list(month.glob(f"*_stream-*{growing.PART}")):
             with suppress(OSError):
                 growing.adopt_bytes(part)
-        for new in list(month.glob(f"*.json{NEW}")):
+        for new in list(month.glob(f"*.json.*{NEW}")):
             with suppress(OSError):
                 if now - new.lstat().st_mtime > WRITING_SECONDS:
                     new.unlink()

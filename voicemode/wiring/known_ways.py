@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicemode.machine.private_files import make_folder, open_file
+from voicemode.machine.private_files import make_folder, open_file, write_whole
 
 if TYPE_CHECKING:
     from voicemode.ears.ways import Way, Ways
@@ -55,14 +55,9 @@ class KnownWays:
     def _write(self, ways: Sequence[Way]) -> None:
         from voicemode.ears.ways import written
 
-        part = self._folder / f"{FILE}.{os.getpid()}.part"
         try:
             with self._writing:
                 make_folder(self._folder)
-                with os.fdopen(
-                    open_file(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8"
-                ) as file:
-                    file.write(written(ways))
-                part.replace(self._folder / FILE)
+                write_whole(self._folder / FILE, written(ways))
         except OSError as error:
             logger.debug("The way of our echo is not kept: %s", error)
