@@ -150,6 +150,7 @@ class App:
     async def interruptible(self, devices: DeviceReport | None = None) -> Permission:
         """Whether the user may talk over a message now: with `auto` what `voicemode doctor --sound` has found between
         the devices that would be used decides."""
+        from voicemode.devices.diagnosis import Trouble, advice
         from voicemode.ears.canceller import canceller_installed
         from voicemode.machine.echo_path import load
         from voicemode.machine.interruptible import permission
@@ -160,9 +161,12 @@ class App:
         here = devices or await self.devices()
         return permission(
             choice,
-            path=load(self.places.data, output=here.output_name, input=here.input_name),
+            path=load(self.places.data, output=here.output_name, input=here.input_name)
+            if here.named
+            else None,
             loudspeaker=here.output_name,
             canceller=canceller_installed(),
+            unnamed=advice(Trouble.UNNAMED, here.place, output=True) if here.nameless else "",
         )
 
     async def warm(self) -> None:

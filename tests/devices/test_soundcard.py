@@ -244,6 +244,47 @@ async def test_the_inventory_of_a_machine_without_sound_says_why() -> None:
     assert report.why_none == "PortAudio: library not found"
 
 
+BOTH = (info(0, "Speaker", default=True), info(1, "Microphone", inputs=1, outputs=0, default=True))
+STAND_INS = (info(0, "default", default=True), info(1, "default", inputs=1, outputs=0, default=True))
+SERVERS = Defaults(answers=True, output_name="usb-headset analog", input_name="usb-mic")
+
+
+@pytest.mark.parametrize(
+    ("listed", "wanted", "server", "names"),
+    [
+        (BOTH, None, Defaults(), ("Speaker", "Microphone")),
+        (STAND_INS, None, SERVERS, ("usb-headset analog", "usb-mic")),
+        (STAND_INS, None, Defaults(), ("", "")),
+        (STAND_INS, "default", SERVERS, ("usb-headset analog", "usb-mic")),
+        (STAND_INS, "default", Defaults(), ("", "")),
+        (STAND_INS, "alsa_card.usb", Defaults(), ("alsa_card.usb", "alsa_card.usb")),
+        (STAND_INS, None, Defaults(answers=True, output_name="RDPSink", input_name="RDPSource"), ("", "")),
+    ],
+    ids=[
+        "by the library",
+        "by the server",
+        "by nobody",
+        "asked for",
+        "asked for, by nobody",
+        "its own",
+        "WSLg's",
+    ],
+)
+@pytest.mark.spec("CLI-15")
+async def test_a_device_that_only_a_stand_in_is_known_of_has_no_name(
+    listed: tuple[DeviceInfo, ...], wanted: str | None, server: Defaults, names: tuple[str, str]
+) -> None:
+    report = await SoundCard(
+        loaders=[FakeLibrary(listed=listed).load],
+        output_device=wanted,
+        input_device=wanted,
+        place=Place(platform="linux"),
+        ask_server=lambda: server,
+    ).inventory()
+    assert (report.output_name, report.input_name) == names
+    assert report.nameless is (names == ("", ""))
+
+
 class Now:
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -62,6 +62,17 @@ def test_a_rate_that_is_not_the_voices_works_by_converting(rate: int, words: str
     assert words in found(report(device("Speakers", output=True, rate=rate)))["loudspeaker"].found
 
 
+@pytest.mark.parametrize(("choice", "told"), [("auto", True), ("true", False), ("false", False)])
+@pytest.mark.spec("CLI-15", "DOC-5")
+def test_devices_that_nobody_can_name_are_told_with_what_names_them(choice: str, told: bool) -> None:
+    nameless = report(device("default", output=True), device("default", index=1, output=False))
+    named = replace(nameless, output_name="usb-headset", input_name="usb-mic")
+    finding = found(nameless, VOICEMODE_BARGE_IN=choice).get("interrupting by voice")
+    assert (finding is not None) is told
+    assert finding is None or "apt install pulseaudio-utils" in finding.mend
+    assert "interrupting by voice" not in found(named, VOICEMODE_BARGE_IN=choice)
+
+
 @pytest.mark.spec("DOC-5")
 def test_a_default_that_stands_for_another_device_says_which() -> None:
     told = replace(report(device("default", output=True)), output_name="alsa_output.usb-headset")

@@ -92,6 +92,20 @@ def test_what_cannot_be_measured_is_said_and_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
 
 
+@pytest.mark.spec("CLI-15")
+def test_without_a_tool_that_names_the_default_nothing_is_kept_of_it_nor_trusted(
+    sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
+    found = {**environment(sound_card, tmp_path), "PATH": str(tmp_path)}
+    done = ran("doctor", "--sound", "--json", variables=found, limit_s=LIMIT)
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert findings["loudspeaker"]["state"] == "ok"
+    assert findings["echo"]["state"] == "warn"
+    assert "It is not kept" in findings["echo"]["found"]
+    assert "pactl" in findings["echo"]["mend"]
+    assert not (tmp_path / FILE).exists()
+
+
 @pytest.mark.spec("CLI-13", "DOC-6", "DOC-7")
 def test_a_muted_microphone_and_a_frozen_sound_server_are_told_each_with_its_way_out(tmp_path: Path) -> None:
     with VirtualSoundCard() as card:

@@ -67,3 +67,11 @@ def test_without_a_canceller_it_is_off_and_names_what_to_install() -> None:
     found = permission(BargeIn.AUTO, path=path(0.08, 22.0), canceller=False)
     assert not found.allowed
     assert "pip install livekit" in found.reason
+
+
+def test_where_nobody_can_tell_which_devices_these_are_it_is_off_and_says_how_to_have_it() -> None:
+    found = permission(BargeIn.AUTO, unnamed="Install `pactl`.")
+    assert not found.allowed
+    assert "not known which" in found.reason
+    assert found.reason.endswith("Install `pactl`, or VOICEMODE_BARGE_IN=true insists")
+    assert permission(BargeIn.AUTO, unnamed="Install `pactl`.", loudspeaker="USB Headset").allowed

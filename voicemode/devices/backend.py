@@ -43,8 +43,8 @@ class DeviceReport:
 
     `library` and `version` are empty when none can be used, and `why_none` then says why; `notes` holds a sentence
     for each library that was passed over. `way_out` is the next step where the list could not be made. `place` is the
-    machine; `input_name` and `output_name` are the devices that would be used, `input` and `output` what is wrong with
-    them, as far as it can be known without opening them.
+    machine; `input_name` and `output_name` are the devices that would be used ("": it is not known which they are),
+    `input` and `output` what is wrong with them, as far as it can be known without opening them.
     """
 
     library: str
@@ -58,6 +58,19 @@ class DeviceReport:
     output: Trouble | None = None
     input_name: str = ""
     output_name: str = ""
+
+    @property
+    def named(self) -> bool:
+        """What is known of these two devices is known of them another day."""
+        return bool(self.input_name and self.output_name)
+
+    @property
+    def nameless(self) -> bool:
+        """There are both, as far as it can be told, and nobody can tell which they are."""
+        both = any(each.input_channels for each in self.devices) and any(
+            each.output_channels for each in self.devices
+        )
+        return both and not self.named and self.input is self.output is None
 
 
 class Stream(Protocol):
@@ -118,14 +131,26 @@ def choose(devices: Sequence[DeviceInfo], wanted: str, *, output: bool) -> Devic
     return min(found, key=lambda info: not (info.default_output if output else info.default_input))
 
 
+STAND_INS = frozenset(
+    ("default", "sysdefault", "pulse", "pipewire", "jack", "system", "dmix", "dsnoop", "rdpsink", "rdpsource")
+)
+"""Names on Linux that stand for whatever device is chosen elsewhere: ALSA's and JACK's, and WSLg's for Windows' own."""
+
+
 def used(devices: Sequence[DeviceInfo], wanted: str | None, default: str, *, output: bool) -> str:
-    """The name of the device that would be opened; `default` is the sound server's, where there is one."""
+    """The name of the device that would be opened, "" where only a stand-in's is known; `default` is the sound
+    server's, where it tells."""
+    name = ""
     if wanted is not None:
+        name = wanted
         with suppress(NoDevice):
-            return choose(devices, wanted, output=output).name
-        return wanted
-    first = (info.name for info in devices if (info.default_output if output else info.default_input))
-    return default or next(first, "")
+            name = choose(devices, wanted, output=output).name
+    elif not default:
+        first = (info.name for info in devices if (info.default_output if output else info.default_input))
+        name = next(first, "")
+    if not name or name.casefold() in STAND_INS:
+        name = default
+    return "" if name.casefold() in STAND_INS else name
 
 
 def unknown_device(wanted: str, usable: Sequence[DeviceInfo], *, output: bool) -> NoDevice:

@@ -30,6 +30,8 @@ class Trouble(StrEnum):
     BUSY = "busy"
     ZEROS = "zeros"
     """It is open and gives nothing but digital silence, which no microphone does that hears anything."""
+    UNNAMED = "unnamed"
+    """It is not known which device it is: "default" may be another tomorrow, or with the next plug."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +105,10 @@ _LINUX_DENIED = (
     "This user or this program has no permission: outside a sound server `sudo usermod -aG audio $USER` and log in "
     "again; in a sandbox (snap, Flatpak) allow it the microphone."
 )
+_NAME_BOTH = (
+    "Name both with VOICEMODE_OUTPUT_DEVICE and VOICEMODE_INPUT_DEVICE, as `voicemode doctor` lists them, then run "
+    "`voicemode doctor --sound`."
+)
 
 _INPUT: dict[tuple[Where, Trouble], str] = {
     (Where.MACOS, Trouble.NONE): "Connect a microphone and choose it under System Settings > Sound > Input.",
@@ -174,6 +180,12 @@ _EITHER: dict[tuple[Where, Trouble], str] = {
         "Another program holds it (`fuser -v /dev/snd/*` names it), or it was unplugged: free it, or unset "
         "VOICEMODE_INPUT_DEVICE and VOICEMODE_OUTPUT_DEVICE for the sound server's default, which is shared."
     ),
+    (Where.LINUX, Trouble.UNNAMED): (
+        "Install `pactl`, which tells what the default is (`sudo apt install pulseaudio-utils`, Fedora: `sudo dnf "
+        "install pulseaudio-utils`), then run `voicemode doctor --sound`."
+    ),
+    (Where.BARE, Trouble.UNNAMED): _NAME_BOTH,
+    (Where.WSL, Trouble.UNNAMED): "WSL does not tell which of Windows' devices it uses.",
     (Where.BARE, Trouble.LIBRARY): (
         f"Install what plays sound here: {PACKAGES}, and start PulseAudio or PipeWire for this user ({_START})."
     ),
@@ -187,6 +199,7 @@ _GENERAL: dict[Trouble, str] = {
     Trouble.DENIED: "Give this program permission to use it in the system's privacy settings.",
     Trouble.BUSY: "Another program may hold it, or it was unplugged: free it, or choose another device.",
     Trouble.ZEROS: "It is muted, unplugged, or this program has no permission to use it.",
+    Trouble.UNNAMED: _NAME_BOTH,
 }
 
 

@@ -13,6 +13,7 @@ from voicemode.configuration.variables import BargeIn
 from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble
 from voicemode.doctor.finding import Finding, State
+from voicemode.doctor.sound import NAMELESS, name_them
 from voicemode.errors import VoiceModeError
 from voicemode.machine.echo_path import (
     PROVED_DB,
@@ -57,10 +58,14 @@ async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> l
     except VoiceModeError as error:
         return [Finding(state=State.FAIL, what="echo", found=error.message, mend=error.hint)]
     path = EchoPath(delay=found.delay, attenuation_db=found.attenuation, measured_on=clock.wall().date())
+    choice = app.config.listening.barge_in
+    headphones = sounds_like_headphones(devices.output_name)
+    meant = echo(path, headphones=headphones, choice=choice)
+    if not devices.named:
+        return [room(found), _of_this_moment(meant, devices, choice)]
     with suppress(OSError):  # It is measured again another time.
         save(app.places.data, path, output=devices.output_name, input=devices.input_name)
-    headphones = sounds_like_headphones(devices.output_name)
-    return [room(found), echo(path, headphones=headphones, choice=app.config.listening.barge_in)]
+    return [room(found), meant]
 
 
 async def examine_loudspeaker(open_sink: OpenSink) -> Finding:
@@ -129,6 +134,19 @@ def echo(path: EchoPath, *, headphones: bool, choice: BargeIn = BargeIn.AUTO) ->
         return replace(finding, found=f"{finding.found} {BY_VOICE[choice]}", figures=figures)
     mend = f"{INSISTED if choice is BargeIn.TRUE else ''}{finding.mend}"
     return replace(finding, mend=mend, figures=figures)
+
+
+def _of_this_moment(finding: Finding, devices: DeviceReport, choice: BargeIn) -> Finding:
+    """What was found, where it is not known of which devices: nothing is decided by it another time."""
+    if choice is not BargeIn.AUTO or finding.state is not State.OK:
+        return finding
+    found = finding.found.removesuffix(BY_VOICE[choice])
+    return replace(
+        finding,
+        state=State.WARN,
+        found=f"{found}It is not kept: {NAMELESS}, and tomorrow it may be others.",
+        mend=name_them(devices.place),
+    )
 
 
 def _meant(path: EchoPath, *, headphones: bool) -> Finding:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from voicemode.configuration.config import Config
+from voicemode.configuration.variables import BargeIn
 from voicemode.devices.backend import DeviceInfo, DeviceReport, choose
-from voicemode.devices.diagnosis import Trouble, advice
+from voicemode.devices.diagnosis import Place, Trouble, advice
 from voicemode.doctor.finding import Finding, State
 from voicemode.errors import NoDevice
+from voicemode.machine.echo_path import sounds_like_headphones
 from voicemode.pcm import SPEECH
 
 WRONG = {
@@ -19,6 +21,8 @@ WRONG = {
     Trouble.MUTED: "muted",
 }
 """What can be known of a device that nobody opens."""
+
+NAMELESS = "it is not known which loudspeaker and microphone these are"
 
 MOST_LISTED = 8
 NEAR = 0.5
@@ -33,6 +37,7 @@ def examine_sound(report: DeviceReport, config: Config) -> list[Finding]:
         device(report, config.sound.output_device, output=True),
         device(report, config.sound.input_device, output=False),
         *others(report),
+        *nameless(report, config),
     ]
 
 
@@ -104,6 +109,25 @@ def others(report: DeviceReport) -> list[Finding]:
             )
         )
     return found
+
+
+def nameless(report: DeviceReport, config: Config) -> list[Finding]:
+    """Where nobody can tell which devices these are, nothing that was measured of them counts another day."""
+    wanted = config.listening.barge_in is BargeIn.AUTO
+    if not report.nameless or not wanted or sounds_like_headphones(report.output_name):
+        return []
+    return [
+        Finding(
+            state=State.NOTE,
+            what="interrupting by voice",
+            found=f"off: {NAMELESS}, so what `doctor --sound` measures cannot be kept for them",
+            mend=name_them(report.place),
+        )
+    ]
+
+
+def name_them(place: Place) -> str:
+    return f"{advice(Trouble.UNNAMED, place, output=True)} VOICEMODE_BARGE_IN=true insists without."
 
 
 def _unmatched(wanted: str, usable: Sequence[DeviceInfo], error: NoDevice, *, output: bool) -> Finding:

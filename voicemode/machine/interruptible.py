@@ -23,10 +23,16 @@ class Permission:
 
 
 def permission(
-    choice: BargeIn, *, path: EchoPath | None = None, loudspeaker: str = "", canceller: bool = True
+    choice: BargeIn,
+    *,
+    path: EchoPath | None = None,
+    loudspeaker: str = "",
+    canceller: bool = True,
+    unnamed: str = "",
 ) -> Permission:
     """`path` is what was measured between the devices that would be used, `loudspeaker` the name of one of them;
-    `canceller`: there is something that takes our echo out."""
+    `canceller`: there is something that takes our echo out; `unnamed`: it is not known which devices they are, and this
+    helps."""
     if choice is not BargeIn.AUTO:
         return Permission(allowed=choice is BargeIn.TRUE, reason=f"VOICEMODE_BARGE_IN is {choice}")
     if not canceller:
@@ -34,6 +40,9 @@ def permission(
     if path is None:
         if sounds_like_headphones(loudspeaker):
             return Permission(allowed=True, reason=f"{loudspeaker!r} sounds like headphones")
+        if unnamed:
+            why = "it is not known which loudspeaker and microphone these are, and what was measured may be of others"
+            return Permission(allowed=False, reason=f"{why}. {unnamed.rstrip('.')}, or {INSIST}")
         why = "it is not known what the microphone hears of the loudspeaker"
         return Permission(allowed=False, reason=f"{why}; {MEASURE}, or {INSIST}")
     when = f"measured on {path.measured_on}"
