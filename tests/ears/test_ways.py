@@ -11,7 +11,7 @@ from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from tests.ears.sounds import said
 from voicemode.ears.linear import BLOCK, LinearFilter
 from voicemode.ears.ways import MOST_KNOWN, Way, Ways, read, written
-from voicemode.pcm import LISTENING, Framer
+from voicemode.pcm import LISTENING, SPEECH, Framer
 
 RATE = LISTENING.rate
 FIRST = (
@@ -141,3 +141,35 @@ def test_ways_are_written_and_read_again() -> None:
 )
 def test_a_damaged_file_is_no_way(text: str) -> None:
     assert read(text) == []
+
+
+def band_limited(samples: int, rate: int, highest: float) -> Wave:
+    """Vowels and sibilants, more or less, and nothing above `highest` Hz."""
+    random, at = np.random.default_rng(5), np.arange(samples) / rate
+    vowels = np.convolve(random.standard_normal(samples), np.ones(12) / 12, "same")
+    sibilants = random.standard_normal(samples) * np.clip(np.sin(2 * np.pi * 0.9 * at), 0, 1) ** 4
+    spectrum = np.fft.rfft(vowels * np.clip(np.sin(2 * np.pi * 1.7 * at), 0, 1) ** 0.5 + 0.15 * sibilants)
+    spectrum[np.fft.rfftfreq(samples, 1 / rate) > highest] = 0.0
+    return at_level(np.fft.irfft(spectrum, samples), -20)
+
+
+@pytest.mark.parametrize("highest", [7_400.0, 3_900.0])
+def test_what_a_voice_does_not_sound_in_stays_unknown_however_many_messages_it_speaks(highest: float) -> None:
+    seconds, messages = 20, 5
+    played = band_limited(seconds * SPEECH.rate, SPEECH.rate, highest)
+    spectrum = np.fft.rfft(played)[: seconds * RATE // 2 + 1] * (RATE / SPEECH.rate)
+    heard = in_room(np.fft.irfft(spectrum, seconds * RATE), delay_ms=80)
+    ways, pieces = Ways(), Framer(SPEECH, SPEECH.samples(0.01)).feed(sound(played))
+    less = []
+    for _ in range(messages):
+        linear, out = LinearFilter(ways), b""
+        for piece, frame in zip(pieces, Framer(LISTENING, BLOCK).feed(sound(heard)), strict=True):
+            linear.played(piece)
+            out += linear.heard(frame).data
+        linear.remember()
+        less.append(level(heard[-5 * RATE :]) - level(wave(out)[-5 * RATE :]))
+    response = np.abs(np.fft.rfft(ways.known[0].response)) ** 2
+    edge = round(len(response) * highest / (RATE / 2))
+    assert min(less) > 26
+    assert max(less) - min(less) < 1.5
+    assert np.sum(response[edge:]) < 0.02 * np.sum(response)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from voicemode.ears.blocks import BLOCK, Blocks
 from voicemode.ears.ways import ALIKE, Found, Way, Ways, WaySearch, way_of
-from voicemode.pcm import LISTENING, Frame
+from voicemode.pcm import Frame
 from voicemode.sound.levels import QUIETEST, power_decibels
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     Wave = npt.NDArray[np.float64]
     Bins = npt.NDArray[np.complex128]
 
-BLOCK = LISTENING.samples(0.01)
-
 BLOCKS = 44
 """Echo of so many blocks is found: 0.44 s from the pull on, devices' buffers and a room's tail together."""
 
@@ -31,8 +30,9 @@ UNSURE = 0.003
 """What a block of the room may be before anything is known: the square of its gain. A tenth or ten times as much costs
 5 dB in the first second."""
 
-KEPT = 0.9995**2
-"""What stays of a room in 10 ms: it is another after 20 s."""
+STAYS = 0.9995
+"""What stays of a room in 10 ms: it is another after 20 s. Where nothing is played that tells of it, it is forgotten by
+then. It would grow there from one message to the next otherwise, as each block is brought back to its length."""
 
 NOISE = 1e3
 """Power of a bin that is nothing: two steps of 16 bits."""
@@ -123,7 +123,8 @@ class LinearFilter:
         self._played: Bins = np.zeros(shape, complex)
         self._other: Wave = np.zeros(BLOCK + 1)
         self._waiting: deque[Frame] = deque(maxlen=MOST_AHEAD)
-        self._last: Wave | None = None
+        self._blocks = Blocks()
+        self._last: Wave = np.zeros(BLOCK)
         self._rest = CUSHION
         self._owed = 0
         self._owing = False
@@ -267,7 +268,8 @@ class LinearFilter:
             self._played[0] = self._spectrum(self._waiting.popleft())
             return
         self._played[0] = 0.0
-        self._last = None
+        self._last = np.zeros(BLOCK)
+        self._blocks.begin()
         if self._waiting:
             self._rest -= 1
         elif self._owing:
@@ -290,15 +292,9 @@ class LinearFilter:
             self._rest, self._owed, self._owing = CUSHION, 0, False
 
     def _spectrum(self, piece: Frame) -> Bins:
-        """Of the piece and the one before it, up to 8 kHz: bins are 50 Hz apart at every rate."""
-        np, channels = self._np, piece.format.channels
-        wave = np.frombuffer(piece.data, "<i2").astype(np.float64).reshape(-1, channels).mean(1)
-        last, self._last = self._last, wave
-        before = last if last is not None and len(last) == len(wave) else np.zeros(len(wave))
-        spectrum = np.fft.rfft(np.concatenate((before, wave))) * (BLOCK / len(wave))
-        bins: Bins = np.zeros(BLOCK + 1, complex)
-        bins[: min(len(spectrum), BLOCK + 1)] = spectrum[: BLOCK + 1]
-        return bins
+        """Of the piece and the one before it: bins are 50 Hz apart."""
+        before, self._last = self._last, self._blocks.block(piece)
+        return self._np.fft.rfft(self._np.concatenate((before, self._last)))
 
     def _learn(self, power: Wave, left: Bins) -> None:
         np, played = self._np, self._played
@@ -307,8 +303,9 @@ class LinearFilter:
         self.rest = power_decibels(float(unsure[0] + unsure[-1] + 2 * unsure[1:-1].sum()) / (2 * BLOCK**2))
         gain = self._doubt / (0.5 * unsure + self._other + NOISE)
         self._room += gain * played.conj() * left
-        self._doubt *= KEPT * (1 - 0.5 * gain * power)
-        self._doubt += (1 - KEPT) * (self._room.real**2 + self._room.imag**2)
+        self._doubt *= STAYS**2 * (1 - 0.5 * gain * power)
+        self._doubt += (1 - STAYS**2) * (self._room.real**2 + self._room.imag**2)
+        self._room *= STAYS
         for number in range(self._next, self._next + TRIMMED):
             part = np.fft.irfft(self._room[number])
             part[BLOCK:] = 0.0
