@@ -9,7 +9,8 @@ import pytest
 
 from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from tests.ears.sounds import said
-from voicemode.ears.linear import BLOCK, LinearFilter
+from voicemode.ears.blocks import BLOCK
+from voicemode.ears.linear import LinearFilter
 from voicemode.ears.ways import MOST_KNOWN, Way, Ways, read, written
 from voicemode.pcm import LISTENING, SPEECH, Framer
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voicemode.ears.ways import BLOCK, KEPT_BLOCKS, Way
+from voicemode.ears.blocks import BLOCK
+from voicemode.ears.ways import KEPT_BLOCKS, Way
 from voicemode.wiring.known_ways import FILE, KnownWays
 
 pytestmark = pytest.mark.spec("LSN-93")

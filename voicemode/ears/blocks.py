@@ -53,7 +53,8 @@ class Blocks:
         before = self._before if self._before is not None else np.zeros(kept)
         both = np.concatenate((before, wave))
         self._before = both[-kept:]
-        return change @ both
+        block: Wave = change @ both
+        return block
 
 
 @cache
@@ -67,4 +68,5 @@ def _change(rate: int, samples: int) -> Wave:
     apart = wanted[:, None] - came[None, :]
     cut = CUT * min(rate, LISTENING.rate)
     window = np.cos(np.clip(apart / LATER_SECONDS, -1.0, 1.0) * np.pi / 2) ** 2
-    return np.sinc(cut * apart) * window * cut / rate
+    change: Wave = np.sinc(cut * apart) * window * cut / rate
+    return change

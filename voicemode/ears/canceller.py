@@ -8,7 +8,8 @@ import threading
 from importlib import util
 from typing import TYPE_CHECKING
 
-from voicemode.ears.linear import BLOCK, LinearFilter
+from voicemode.ears.blocks import BLOCK
+from voicemode.ears.linear import LinearFilter
 from voicemode.ears.ways import Ways
 from voicemode.errors import EngineUnavailable
 from voicemode.pcm import LISTENING, Frame, Framer, PcmFormat

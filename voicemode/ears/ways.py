@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicemode.pcm import LISTENING
+from voicemode.ears.blocks import BLOCK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Wave = npt.NDArray[np.float64]
     Bins = npt.NDArray[np.complex128]
-
-BLOCK = LISTENING.samples(0.01)
 
 KEPT_BLOCKS = 31
 """Of a way, from its first sound on: a room's tail has died away after 0.3 s."""
