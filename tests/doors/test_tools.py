@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +23,13 @@ from tests.doors.door import (
 from tests.flows.world import PatientMicrophone
 from tests.support.fakes import (
     DEAD,
+    ROOM,
+    SPOKEN,
     FakeEar,
     FakeVoice,
 )
 from voicemode.errors import EndpointUnreachable
-from voicemode.speech import Outcome
+from voicemode.speech import EncodedAudio, Outcome, SpeechRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +123,31 @@ async def test_converse_gives_what_was_heard_and_what_was_answered_labelled_as_w
     assert asked.language == "en"
     assert "words from the room" in text_of(result)
     assert "words from the room" in str(found["note"])
+
+
+class VoiceWithNews(FakeVoice):
+    """Has something to tell beside its sound."""
+
+    @asynccontextmanager
+    async def synthesize(self, request: SpeechRequest) -> AsyncIterator[EncodedAudio]:
+        async with super().synthesize(request) as audio:
+            yield replace(audio, note="Another voice speaks.")
+
+
+@pytest.mark.spec("TOOL-3")
+async def test_who_reads_only_the_text_is_told_as_much_as_who_reads_the_fields(
+    tmp_path: Path, era: str
+) -> None:
+    world = World()
+    world.voice = VoiceWithNews()
+    world.microphone = PatientMicrophone([*[ROOM] * 40, *[SPOKEN] * 50, *[DEAD] * 60], world.speaker)
+    async with door(world, tmp_path, era) as made:
+        answered = await made.call("converse", message="are you there?")
+        finished = await made.call("speak", message="all well.", wait="finished")
+    for told in (text_of(answered), str(fields(answered)["note"])):
+        assert "unplugged" in told
+        assert "Another voice speaks." in told
+    assert text_of(finished) == "Heard in full: all well. Another voice speaks."
 
 
 @pytest.mark.spec("TOOL-4")

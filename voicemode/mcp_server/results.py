@@ -228,43 +228,44 @@ def _cut(text: str) -> str:
 
 def _spoken_fields(call: Call, exchange: Exchange) -> dict[str, Any]:
     said = exchange.spoken
-    transcript = exchange.transcript
-    notes = [said.note, exchange.note]
-    if transcript and transcript.text:
-        # Some clients show the model nothing but the structured content: the label has to be there too.
-        notes += [transcript.note, f"{FROM_THE_ROOM}."]
+    # Some clients show the model nothing but the structured content: the label has to be there too.
+    label = f"{FROM_THE_ROOM}." if exchange.transcript and exchange.transcript.text else ""
     return {
         "handle": call.handle,
         "heard": said.heard,
         "unheard": said.unheard,
         "voice": ", then ".join(f"{each.voice} ({each.engine})" for each in said.speakers),
-        "note": " ".join(note for note in notes if note),
+        "note": f"{_notes(exchange)} {label}".strip(),
         "recording": str(said.recording or ""),
         "files": {kind: str(path) for kind, path in exchange.files.items()} or None,
         "timings": _seconds(exchange.timings),
     }
 
 
+def _notes(exchange: Exchange) -> str:
+    """What else there is to know of a call, beside its words and its outcome."""
+    transcript = exchange.transcript
+    heard = transcript.note if transcript and transcript.text else ""
+    return " ".join(note for note in (exchange.spoken.note, exchange.note, heard) if note)
+
+
 def _spoken_text(exchange: Exchange) -> str:
     said = exchange.spoken
     if said.outcome is Outcome.FINISHED:
-        return f"Heard in full: {said.heard}"
+        return f"Heard in full: {said.heard} {_notes(exchange)}".rstrip()
     if said.outcome is Outcome.NOT_PLAYED:
         return f"Nobody heard it: {said.note} The sound is in {said.recording}."
-    notes = " ".join(note for note in (said.note, exchange.note) if note)
-    return f"{said.outcome}. {notes} Heard: {said.heard!r}. Not heard: {said.unheard!r}.".replace(".  ", ". ")
+    return f"{said.outcome}. {_notes(exchange)} Heard: {said.heard!r}. Not heard: {said.unheard!r}.".replace(".  ", ". ")
 
 
 def _conversed_text(exchange: Exchange) -> str:
     if exchange.transcript and exchange.transcript.text:
-        note = f"\n{exchange.transcript.note}" if exchange.transcript.note else ""
-        return f"{FROM_THE_ROOM}:{_how(exchange)}\n{exchange.transcript.text}{note}"
+        return f"{FROM_THE_ROOM}:{_how(exchange)}\n{exchange.transcript.text}\n{_notes(exchange)}".rstrip()
     if exchange.outcome is Outcome.NO_SPEECH:
-        return f"The user said nothing. {exchange.note}".strip()
+        return f"The user said nothing. {_notes(exchange)}".strip()
     if exchange.outcome is Outcome.NOT_TRANSCRIBED:
-        return (
-            f"The user spoke, but it could not be transcribed: {exchange.note} Kept in {exchange.recording}."
-        )
+        notes = _notes(exchange)
+        return f"The user spoke, but it could not be transcribed: {notes} Kept in {exchange.recording}."
     return _spoken_text(exchange)
 
 
