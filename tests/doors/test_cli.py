@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,12 +15,13 @@ import pytest
 
 import voicemode
 from tests.live.host import environment
-from tests.support.command import ran
+from tests.support.command import VOICEMODE, ran
 from tests.support.looking import look_for
 from tests.support.sound_card import VirtualSoundCard
 from tests.support.terminal import at_terminal
 from voicemode import __main__, __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
+from voicemode.machine.floor import MachineFloor
 
 COMMANDS = (
     *("mcp", "serve", "speak", "converse", "listen", "voices"),
@@ -99,6 +101,21 @@ def test_nobody_spoke_is_4(sound_card: VirtualSoundCard, tmp_path: Path) -> None
     assert done.returncode == NO_SPEECH, done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("voicemode: nobody spoke. `voicemode doctor --sound` ")
+
+
+@pytest.mark.anyio
+@pytest.mark.spec("CLI-21")
+async def test_who_waits_for_the_floor_is_told_who_has_it(tmp_path: Path) -> None:
+    async with asyncio.timeout(LIMIT):
+        async with MachineFloor(tmp_path).hold("converse"):
+            process = await asyncio.create_subprocess_exec(
+                *VOICEMODE, "speak", "hello", env=environment(None, tmp_path), stderr=asyncio.subprocess.PIPE
+            )
+            assert process.stderr is not None
+            told = await process.stderr.readline()
+        await process.communicate()
+    assert told.decode() == f"voicemode: waiting: converse (process {os.getpid()}) has the floor.\n"
+    assert process.returncode == NOT_PLAYED
 
 
 @pytest.mark.spec("CLI-20")

@@ -128,6 +128,23 @@ async def test_two_presses_without_a_word_are_nobody_spoke() -> None:
     assert (exchange.outcome, world.ear.asked) == (Outcome.NO_SPEECH, [])
 
 
+@pytest.mark.parametrize(("longest", "open_for"), [(None, 2.0), (0.5, 0.5)])
+@pytest.mark.spec("CLI-12")
+async def test_who_never_presses_the_key_does_not_keep_the_microphone_open(
+    longest: float | None, open_for: float
+) -> None:
+    key = KeyedMicrophone(push_to_talk=True, longest=longest)
+    world = World(blocks=[ROOM] * 900, rules=TurnRules(maximum=2.0))
+    conversation = Conversation(
+        mouth=world.mouth_ports, ear=key.hears(world.ear_ports), floor=world.floor, emit=world.watched
+    )
+    assert (await over(conversation.listen())).outcome is Outcome.NO_SPEECH
+    assert world.microphone.delivered == pytest.approx(100 * open_for, abs=1)
+    assert key.unpressed
+    assert world.quiet
+    await conversation.close()
+
+
 @pytest.mark.parametrize("push_to_talk", [True, False])
 @pytest.mark.spec("CLI-13")
 async def test_a_dead_microphone_is_told_before_anybody_has_talked_into_it(push_to_talk: bool) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from voicemode.cli.exits import DONE, FAILED, NO_SPEECH, NOT_PLAYED, USAGE
 from voicemode.cli.streams import show, standard_input
 from voicemode.cli.values import listen_seconds, speed
+from voicemode.events import Event, FloorAwaited
 from voicemode.machine.terminal import KEY_NAMES, key_terminal, watched
 from voicemode.text import languages
 from voicemode.turn_taking.doing import Doing
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 SPEAKING = (Doing.WAITING, Doing.STARTING, Doing.SPEAKING, Doing.PAUSED)
 """States of a call that has a message, before its answer is listened to."""
+
+TRY_MICROPHONE = "`voicemode doctor --sound` says whether the microphone hears you."
+
+UNPRESSED = "The key was not pressed, and the microphone stays open no longer (--max-listen)."
 
 
 def add_saying_options(made: argparse.ArgumentParser) -> None:
@@ -63,6 +68,7 @@ class _Once:
 
 
 async def speak(app: App, options: argparse.Namespace) -> int:
+    app.witnesses.add(_tell_who_has_the_floor)
     piped = standard_input() if options.text == "-" else None
     request = app.request(voice=options.voice, speed=options.speed, instructions=options.instructions)
     text = options.text if piped is None else aiter(piped)
@@ -77,6 +83,7 @@ async def speak(app: App, options: argparse.Namespace) -> int:
 
 
 async def converse(app: App, options: argparse.Namespace) -> int:
+    app.witnesses.add(_tell_who_has_the_floor)
     with key_terminal() as terminal:
         if options.push_to_talk and terminal is None:
             return _no_key()
@@ -108,10 +115,11 @@ async def _converse(
     async with conversation.converse(options.text, request, language=language, max_listen=longest) as call:
         with _key(terminal, press, "talk now, and again when you are done"):
             exchange = await call.result()
-    return _told(call, exchange, options)
+    return _told(call, exchange, options, unpressed=microphone.unpressed)
 
 
 async def listen(app: App, options: argparse.Namespace) -> int:
+    app.witnesses.add(_tell_who_has_the_floor)
     language = languages.tag(options.language) or app.language
     meaning = "talk, and again when you are done" if options.push_to_talk else "done talking"
     with key_terminal() as terminal:
@@ -124,7 +132,7 @@ async def listen(app: App, options: argparse.Namespace) -> int:
         ):
             with _key(terminal, microphone.press, meaning):
                 exchange = await call.result()
-    return _told(call, exchange, options)
+    return _told(call, exchange, options, unpressed=microphone.unpressed)
 
 
 # The key.
@@ -133,7 +141,7 @@ async def listen(app: App, options: argparse.Namespace) -> int:
 def _microphone(options: argparse.Namespace) -> KeyedMicrophone:
     from voicemode.flows.by_key import KeyedMicrophone
 
-    return KeyedMicrophone(push_to_talk=options.push_to_talk)
+    return KeyedMicrophone(push_to_talk=options.push_to_talk, longest=options.max_listen)
 
 
 @contextmanager
@@ -160,7 +168,19 @@ def _no_key() -> int:
 # What became of it.
 
 
-def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenced: bool = False) -> int:
+def _tell_who_has_the_floor(event: Event) -> None:
+    if isinstance(event, FloorAwaited):
+        print(f"voicemode: waiting: {event.holder} has the floor.", file=sys.stderr, flush=True)
+
+
+def _told(
+    call: Call,
+    exchange: Exchange,
+    options: argparse.Namespace,
+    *,
+    silenced: bool = False,
+    unpressed: bool = False,
+) -> int:
     from voicemode.speech import Outcome
 
     spoken, transcript = exchange.spoken, exchange.transcript
@@ -173,10 +193,7 @@ def _told(call: Call, exchange: Exchange, options: argparse.Namespace, *, silenc
         print(f"voicemode: the recording is kept in {exchange.recording}", file=sys.stderr)
     code = _code(exchange, silenced=silenced)
     if code == NO_SPEECH and not (exchange.note or (transcript and transcript.note)):
-        print(
-            "voicemode: nobody spoke. `voicemode doctor --sound` says whether the microphone hears you.",
-            file=sys.stderr,
-        )
+        print(f"voicemode: nobody spoke. {UNPRESSED if unpressed else TRY_MICROPHONE}", file=sys.stderr)
     # The last thing: where it cannot be written, the rest has been told.
     heard = transcript.text if transcript is not None else ""
     if options.json:

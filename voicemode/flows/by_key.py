@@ -29,13 +29,17 @@ class KeyedMicrophone:
     """A way to listen in which a turn ends with a key, where nothing ends it before.
 
     With `push_to_talk` it also begins with one, no detector decides, and nothing is transcribed before its end. `press`
-    may come before the microphone is open; each opening begins anew.
+    may come before the microphone is open; each opening begins anew. It waits for the first press for no longer than
+    `longest` seconds (None: than a turn may last), since others wait for the floor meanwhile.
     """
 
-    def __init__(self, *, push_to_talk: bool) -> None:
+    def __init__(self, *, push_to_talk: bool, longest: float | None = None) -> None:
         self._waits = push_to_talk
+        self._longest = longest
         self.heard = not push_to_talk
         """Whether what comes is the user's."""
+        self.unpressed = False
+        """The first press was waited for in vain."""
         self._over = False
 
     def press(self) -> None:
@@ -43,12 +47,13 @@ class KeyedMicrophone:
 
     def hears(self, ear: ListeningPorts) -> ListeningPorts:
         """The same ear, with the key."""
+        longest = ear.rules.maximum if self._longest is None else self._longest
 
         @asynccontextmanager
         async def open_source(format: PcmFormat) -> AsyncIterator[AsyncIterator[Frame]]:  # noqa: A002
             async with ear.open_source(format) as source:
                 try:
-                    yield self._sound(source)
+                    yield self._sound(source, longest)
                 finally:
                     self.heard, self._over = not self._waits, False
 
@@ -64,7 +69,7 @@ class KeyedMicrophone:
             open_echo=None,
         )
 
-    async def _sound(self, source: AsyncIterator[Frame]) -> AsyncIterator[Frame]:
+    async def _sound(self, source: AsyncIterator[Frame], longest: float) -> AsyncIterator[Frame]:
         """Zeros are let through as long as nothing else has come: a dead microphone is told at once, and not when
         somebody has talked into it."""
         alive = False
@@ -77,3 +82,8 @@ class KeyedMicrophone:
                     return
             if self.heard or not alive:
                 yield frame
+                continue
+            longest -= frame.seconds
+            if longest < 1e-9:
+                self.unpressed = True
+                return
