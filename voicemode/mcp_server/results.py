@@ -255,7 +255,8 @@ def _spoken_text(exchange: Exchange) -> str:
         return f"Heard in full: {said.heard} {_notes(exchange)}".rstrip()
     if said.outcome is Outcome.NOT_PLAYED:
         return f"Nobody heard it: {said.note} The sound is in {said.recording}."
-    return f"{said.outcome}. {_notes(exchange)} Heard: {said.heard!r}. Not heard: {said.unheard!r}.".replace(".  ", ". ")
+    parts = f"{said.outcome}.", _notes(exchange), f"Heard: {said.heard!r}.", f"Not heard: {said.unheard!r}."
+    return " ".join(part for part in parts if part)
 
 
 def _conversed_text(exchange: Exchange) -> str:
