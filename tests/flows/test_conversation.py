@@ -240,6 +240,13 @@ async def test_what_was_said_up_to_the_maximum_is_transcribed_all_the_same() -> 
     assert asked.audio.seconds == pytest.approx(1.0 - 0.4 + 0.3)
 
 
+@pytest.mark.spec("LSN-25", "CNV-5")
+async def test_who_had_ended_long_before_the_maximum_was_not_still_speaking_there() -> None:
+    world = World(blocks=ANSWER + [ROOM] * 400, rules=replace(RULES, silence=None))
+    exchange = await over(world.conversation().listen())
+    assert exchange.outcome is Outcome.ANSWERED
+
+
 @pytest.mark.spec("LSN-28")
 async def test_an_answer_that_could_not_be_transcribed_names_the_recording_and_the_reason() -> None:
     world = World(ear=FakeEar(error=_unreachable()))

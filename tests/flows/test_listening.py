@@ -61,8 +61,8 @@ async def captured(world: World, rules: TurnRules = RULES) -> Captured:
         return await capture(world.ear_ports, turn="t1", rules=rules, guess=Guess())
 
 
-async def heard(world: World, audio: Frame, why: Why = Why.SILENCE) -> Heard:
-    taken = Captured(audio=audio, why=why, began=12.5)
+async def heard(world: World, audio: Frame, why: Why = Why.SILENCE, *, cut: bool = False) -> Heard:
+    taken = Captured(audio=audio, why=why, began=12.5, cut=cut)
     async with asyncio.timeout(LIMIT_SECONDS):
         return await transcribe(world.ear_ports, taken, turn="t1", language="en", guess=Guess())
 
@@ -453,10 +453,15 @@ async def test_a_microphone_that_goes_away_before_anybody_spoke_leaves_nothing()
 
 
 @pytest.mark.spec("LSN-31")
-@pytest.mark.parametrize(("why", "outcome"), [(Why.SILENCE, "answered"), (Why.MAXIMUM, "timed_out")])
-async def test_a_kept_recording_holds_exactly_what_was_sent_and_how_it_ended(why: Why, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("why", "cut", "outcome"),
+    [(Why.SILENCE, False, "answered"), (Why.MAXIMUM, True, "timed_out"), (Why.MAXIMUM, False, "answered")],
+)
+async def test_a_kept_recording_holds_exactly_what_was_sent_and_how_it_ended(
+    why: Why, outcome: str, *, cut: bool
+) -> None:
     world = World(ear=FakeEar("yes"), keep_recording=True)
-    found = await heard(world, spoken_sound(), why)
+    found = await heard(world, spoken_sound(), why, cut=cut)
     recording = only(world.shelf.recordings)
     assert recording.kind == "stt"
     assert found.recording == recording.path

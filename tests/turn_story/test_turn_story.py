@@ -157,6 +157,18 @@ def test_what_went_wrong_is_a_sentence_with_its_moment(more: Event, told: str) -
 
 
 @pytest.mark.spec("REV-3")
+@pytest.mark.parametrize("silence", [4.0, None])
+def test_who_had_long_ended_at_the_longest_listening_time_was_not_still_speaking(
+    silence: float | None,
+) -> None:
+    ended = TurnEnded(at=105.05, turn=T, why="maximum", seconds=9.0, silence=silence)
+    seen = sorted([*GOOD, ended], key=lambda event: event.at)
+    told = "The microphone was open for the longest listening time."
+    assert told in sentences(seen, Level.NOTE)
+    assert sentences(seen) == []
+
+
+@pytest.mark.spec("REV-3")
 def test_an_underrun_is_told_with_its_length_and_the_pace_of_its_server() -> None:
     dry = [
         Underrun(at=101.0, turn=T, position=16_000, refill=0.3),

@@ -335,6 +335,23 @@ def test_without_a_limit_of_silence_only_the_maximum_ends_an_opened_turn() -> No
     assert turn.voice_to == pytest.approx(0.5)
 
 
+@pytest.mark.spec("LSN-25")
+@pytest.mark.parametrize("silence", [RULES.silence, None])
+@pytest.mark.parametrize(("spoken", "cut"), [(LONG, True), (19.5, True), (15.0, False)])
+def test_who_had_ended_before_the_maximum_was_not_cut_there(
+    silence: float | None, spoken: float, *, cut: bool
+) -> None:
+    turn = listen(
+        voice(spoken), quiet(LONG), rules=replace(RULES, silence=silence, minimum=60.0, maximum=20.0)
+    )
+    assert (turn.why, turn.cut) == (Why.MAXIMUM, cut)
+
+
+@pytest.mark.spec("LSN-25")
+def test_nobody_is_cut_where_nobody_spoke() -> None:
+    assert not listen(quiet(LONG), rules=replace(RULES, no_speech=9.0, maximum=2.0)).cut
+
+
 SPANS = st.lists(st.tuples(st.integers(1, 40).map(lambda n: n * 0.06), st.booleans()), min_size=1, max_size=8)
 """Spans of whole frames of 10, 20 and 30 ms."""
 

@@ -20,7 +20,7 @@ from voicemode.flows.transcribing import guessing, keep, transcribe
 from voicemode.ports import Floor
 from voicemode.sound.chimes import DONE_TONES, LISTENING_TONES, TONE_SECONDS, ChimeRules, chime
 from voicemode.speech import Exchange, Outcome, Spoken
-from voicemode.turn_taking.turn import TurnRules, Why
+from voicemode.turn_taking.turn import TurnRules
 
 LONGEST_CHIME_SECONDS = 1.0
 """A chime lasts a quarter of that; a device that holds it up holds up nothing else."""
@@ -159,7 +159,7 @@ class Exchanges:
             return self._ended(turn, Exchange(spoken=spoken, outcome=silent))
         async with self._chiming(DONE_TONES):
             heard = await transcribe(self.ear, captured, turn=turn, language=language, guess=guess)
-        answered = Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED
+        answered = Outcome.TIMED_OUT if captured.cut else Outcome.ANSWERED
         exchange = Exchange(
             spoken=spoken,
             outcome=Outcome.INTERRUPTED if interrupted else answered,

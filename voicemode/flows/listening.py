@@ -77,15 +77,17 @@ class ListeningPorts:
 class Captured:
     """What the microphone gave: `audio` is the speech with a little before and after, None when nobody spoke;
     `began` is when its first sample was heard (monotonic seconds); `voice` is how many seconds of it were voice, which
-    stood out of the room by `margin` dB; `interrupted`: it cut our own speech short, and `hushed` with a word that asks
-    for silence and nothing else; `late` for how many seconds our speech went on until that was known; `gone`: after it
-    the microphone gave nothing but zeros, as it had not before."""
+    stood out of the room by `margin` dB; `cut`: they still spoke at the longest time; `interrupted`: it cut our own
+    speech short, and `hushed` with a word that asks for silence and nothing else; `late` for how many seconds our
+    speech went on until that was known; `gone`: after it the microphone gave nothing but zeros, as it had not
+    before."""
 
     audio: Frame | None
     why: Why
     began: float
     voice: float = 0.0
     margin: float | None = None
+    cut: bool = False
     interrupted: bool = False
     hushed: bool = False
     late: float = 0.0
@@ -233,6 +235,7 @@ class Hearing:
             began=self._began,
             voice=machine.voiced,
             margin=self._margin if self._voices else None,
+            cut=machine.cut,
             interrupted=interrupted,
             hushed=hushed,
             late=late,

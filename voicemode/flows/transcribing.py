@@ -27,7 +27,6 @@ from voicemode.text.pieces import clean_transcript
 from voicemode.turn_taking.captions import is_caption
 from voicemode.turn_taking.interruption import Sign
 from voicemode.turn_taking.meanings import meaning
-from voicemode.turn_taking.turn import Why
 
 LONGEST_STOP_SECONDS = 2.5
 """With what is kept before and after it nobody takes longer to say one."""
@@ -201,6 +200,6 @@ def _note(turn: str, transcript: Transcript | None, captured: Captured) -> Recor
         turn=turn,
         text=transcript.text,
         engine=transcript.engine,
-        outcome=Outcome.TIMED_OUT if captured.why is Why.MAXIMUM else Outcome.ANSWERED,
+        outcome=Outcome.TIMED_OUT if captured.cut else Outcome.ANSWERED,
         position=began,
     )

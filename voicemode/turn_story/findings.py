@@ -8,7 +8,16 @@ from voicemode import events
 from voicemode.events import Event
 from voicemode.turn_story.metrics import timings
 from voicemode.turn_story.nouns import Finding, Level
-from voicemode.turn_story.seen import LONG_BYTE, LONG_DEAF, LONG_FLOOR, LONG_SOUND, LONG_WORDS, Seen, first
+from voicemode.turn_story.seen import (
+    LONG_BYTE,
+    LONG_DEAF,
+    LONG_FLOOR,
+    LONG_SILENCE,
+    LONG_SOUND,
+    LONG_WORDS,
+    Seen,
+    first,
+)
 
 
 class Findings:
@@ -127,13 +136,7 @@ class Findings:
                 found.append(self._bad(text, self._seen.at(event)))
         ended = self._seen.last(events.TurnEnded)
         if ended is not None and ended.why != "silence":
-            why = {
-                "no_speech": "Nobody spoke.",
-                "maximum": "The user was still speaking when the longest listening time was over.",
-                "dead": "The microphone gave nothing but zeros.",
-            }.get(ended.why, f"Listening ended: {ended.why}.")
-            level = Level.NOTE if ended.why == "no_speech" else Level.BAD
-            found.append(Finding(level=level, text=why, at=self._seen.at(ended)))
+            found.append(self._of_the_end_of_listening(ended))
         words = timings(self._seen.events).transcription
         last = self._seen.last(events.Transcribed)
         if words is not None and last is not None and words >= LONG_WORDS:
@@ -141,6 +144,17 @@ class Findings:
                 self._bad(f"The words came {words:.1f} s after the end of the turn.", self._seen.at(last))
             )
         return found
+
+    def _of_the_end_of_listening(self, ended: events.TurnEnded) -> Finding:
+        why = {
+            "no_speech": "Nobody spoke.",
+            "maximum": "The user was still speaking when the longest listening time was over.",
+            "dead": "The microphone gave nothing but zeros.",
+        }.get(ended.why, f"Listening ended: {ended.why}.")
+        level = Level.NOTE if ended.why == "no_speech" else Level.BAD
+        if ended.why == "maximum" and (ended.silence is None or ended.silence >= LONG_SILENCE):
+            level, why = Level.NOTE, "The microphone was open for the longest listening time."
+        return Finding(level=level, text=why, at=self._seen.at(ended))
 
     def _of_the_end(self) -> list[Finding]:
         found = []

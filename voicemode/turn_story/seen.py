@@ -23,6 +23,8 @@ LONG_SOUND = 1.5
 LONG_WORDS = 1.0
 """From the end of the turn to the words."""
 LONG_DEAF = 0.1
+LONG_SILENCE = 1.0
+"""Who has been silent for so long is not still speaking."""
 
 
 class Seen:

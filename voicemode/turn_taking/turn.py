@@ -13,6 +13,9 @@ from voicemode.turn_taking.patience import Patience, PatienceRules
 SHORTEST_LISTEN_SECONDS, LONGEST_LISTEN_SECONDS = 0.5, 600.0
 """What a call may ask for."""
 
+DONE_SECONDS = 1.0
+"""Who has been silent for so long has ended, also where no silence ends the turn."""
+
 
 class TurnState(Enum):
     WAITING = "waiting"
@@ -146,6 +149,15 @@ class Turn:
         if self.state is not TurnState.PAUSING or self.voice_to is None:
             return 0.0
         return self.now - self.voice_to
+
+    @property
+    def cut(self) -> bool:
+        """Whether the maximum came while somebody still spoke, and not in a silence that would have been their end."""
+        limit = self._patience.limit()
+        done = DONE_SECONDS if limit is None else limit
+        return (
+            self.why is Why.MAXIMUM and self.voice_to is not None and self.now - self.voice_to < done - 1e-9
+        )
 
     @property
     def voice_to(self) -> float | None:
