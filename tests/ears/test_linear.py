@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.ears.rooms import Wave, at_level, echo, level, noise, sound, wave
 from tests.ears.sounds import said
 from voicemode.ears.blocks import BLOCK
-from voicemode.ears.linear import MOST_OWED, LinearFilter
+from voicemode.ears.in_step import MOST_OWED
+from voicemode.ears.linear import LinearFilter
 from voicemode.flows.own_sound import BEYOND_DECIBELS
 from voicemode.pcm import LISTENING, SPEECH, Frame, Framer
 from voicemode.sound.levels import decibels
