@@ -222,6 +222,7 @@ class App:
         return ListeningPorts(
             open_source=microphone,
             captured=microphone.captured,
+            whereabouts=self.card.whereabouts,
             open_vad=self._open_vad,
             engine=self.line_up.transcription,
             begin_recording=self._begin_recording,

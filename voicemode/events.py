@@ -250,6 +250,14 @@ class MicrophoneOpened(Event):
 
 
 @event
+class MicrophoneMoved(Event):
+    """The sound server has gone over to another microphone while the turn was listened to: told at its end."""
+
+    before: str
+    after: str
+
+
+@event
 class MicrophoneClosed(Event):
     """Nothing is heard any more."""
 

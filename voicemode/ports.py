@@ -11,6 +11,7 @@ from voicemode.errors import VoiceModeError
 from voicemode.pcm import Frame, PcmFormat
 from voicemode.speech import (
     EncodedAudio,
+    Moved,
     RecordingNote,
     SpeechRequest,
     Transcript,
@@ -164,6 +165,20 @@ class OpenSource(Protocol):
     """
 
     def __call__(self, format: PcmFormat) -> AbstractAsyncContextManager[AsyncIterator[Frame]]: ...  # noqa: A002
+
+
+class Whereabouts(Protocol):
+    """Which microphone the open one is by now: a sound server moves a program to another one without telling it."""
+
+    @property
+    def moved(self) -> Moved | None:
+        """What the last look has found, None where it is the one that was opened, or nobody knows."""
+
+    def look(self) -> None:
+        """Asks, and waits for nothing."""
+
+    async def looked(self) -> None:
+        """Asks, and waits for the answer: half a second at most."""
 
 
 OpenDecoder = Callable[[EncodedAudio, PcmFormat], Stage[bytes, Frame]]

@@ -23,6 +23,15 @@ class WordBegins:
     character: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """The sound server has gone over from one microphone to another; `hint` is what helps if that does not hear."""
+
+    before: str
+    after: str
+    hint: str
+
+
 def untimed() -> Sequence[WordBegins]:
     """The `words` of an engine that does not tell when it says what."""
     return ()

@@ -21,11 +21,18 @@ from tests.support.fakes import (
     FakeVoice,
     until,
 )
-from voicemode.errors import Busy, EndpointUnreachable, InvalidRequest, MicrophoneSilent, StreamBroken
+from voicemode.errors import (
+    Busy,
+    EndpointUnreachable,
+    InvalidRequest,
+    MicrophoneSilent,
+    StreamBroken,
+)
 from voicemode.events import (
     AudioSaved,
     ControlAsked,
     FloorTaken,
+    MicrophoneMoved,
     PlaybackEnded,
     TurnFailed,
     TurnFinished,
@@ -37,7 +44,7 @@ from voicemode.flows.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull, Sink
 from voicemode.sound.chimes import ChimeRules
-from voicemode.speech import EncodedAudio, Outcome, SpeechRequest, Timings
+from voicemode.speech import EncodedAudio, Moved, Outcome, SpeechRequest, Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -178,6 +185,67 @@ async def test_a_microphone_that_gives_nothing_any_more_in_mid_answer_is_told(
     exchange = await over(world.conversation().listen())
     assert exchange.outcome is Outcome.ANSWERED
     assert ("unplugged" in exchange.note) is told
+
+
+class Elsewhere:
+    """A `Whereabouts` that knows since the look number `after` that the microphone is another."""
+
+    def __init__(self, after: int) -> None:
+        self.looks = 0
+        self.waited = 0
+        self._after = after
+
+    @property
+    def moved(self) -> Moved | None:
+        known = self.looks >= self._after
+        return Moved(before="Yeti", after="Webcam", hint="Connect it again.") if known else None
+
+    def look(self) -> None:
+        self.looks += 1
+
+    async def looked(self) -> None:
+        self.waited += 1
+        self.looks += 1
+
+
+@pytest.mark.spec("LSN-98")
+@pytest.mark.parametrize(
+    ("blocks", "ear", "outcome", "waited"),
+    [
+        ([*[ROOM] * 30, *[SPOKEN] * 60, *[ROOM] * 200], FakeEar("and then we"), Outcome.ANSWERED, 0),
+        ([*[ROOM] * 30, *[SPOKEN] * 60, *[ROOM] * 200], FakeEar(""), Outcome.NO_SPEECH, 0),
+        (
+            [*[ROOM] * 30, *[SPOKEN] * 60, *[ROOM] * 200],
+            FakeEar(error=EndpointUnreachable("It is down.", engine="ear")),
+            Outcome.NOT_TRANSCRIBED,
+            0,
+        ),
+        ([ROOM] * 400, FakeEar(), Outcome.NO_SPEECH, 1),
+    ],
+    ids=["an answer", "no words", "no recogniser", "nobody"],
+)
+async def test_a_microphone_that_became_another_is_told_however_the_turn_ends(
+    blocks: list[bytes], ear: FakeEar, outcome: Outcome, waited: int
+) -> None:
+    world, where = World(blocks=blocks, ear=ear), Elsewhere(after=1)
+    world.ear_ports = replace(world.ear_ports, whereabouts=where)
+    exchange = await over(world.conversation().listen())
+    assert exchange.outcome is outcome
+    assert "from 'Yeti' to 'Webcam'" in exchange.note
+    assert exchange.note.endswith("Connect it again.")
+    assert (where.looks, where.waited) == (1, waited)
+    told = [event for event in world.watched.events if isinstance(event, MicrophoneMoved)]
+    assert [(event.before, event.after) for event in told] == [("Yeti", "Webcam")]
+
+
+@pytest.mark.spec("LSN-98")
+async def test_it_is_asked_at_each_short_silence_and_never_waited_for_behind_an_answer() -> None:
+    blocks = [*[ROOM] * 30, *[SPOKEN] * 60, *[ROOM] * 30, *[SPOKEN] * 60, *[ROOM] * 200]
+    world, where = World(blocks=blocks, ear=FakeEar("and then we")), Elsewhere(after=9)
+    world.ear_ports = replace(world.ear_ports, whereabouts=where)
+    exchange = await over(world.conversation().listen())
+    assert (where.looks, where.waited) == (2, 0)
+    assert "microphone" not in exchange.note
 
 
 @pytest.mark.spec("CNV-4")

@@ -30,6 +30,8 @@ class Trouble(StrEnum):
     BUSY = "busy"
     ZEROS = "zeros"
     """It is open and gives nothing but digital silence, which no microphone does that hears anything."""
+    MOVED = "moved"
+    """The sound server has gone over to another microphone than the one that was opened."""
     UNNAMED = "unnamed"
     """It is not known which device it is: "default" may be another tomorrow, or with the next plug."""
 
@@ -140,6 +142,7 @@ _INPUT: dict[tuple[Where, Trouble], str] = {
         "It is muted: `pactl set-source-mute @DEFAULT_SOURCE@ 0; pactl set-source-volume @DEFAULT_SOURCE@ 100%`, or "
         "the key for it."
     ),
+    (Where.LINUX, Trouble.MOVED): f"If it does not hear you: connect the other one again; {_CHOOSE}.",
     (Where.LINUX, Trouble.DENIED): _LINUX_DENIED,
     (Where.LINUX, Trouble.ZEROS): (
         f"It is switched off at the device, or it is the wrong input ({_CHOOSE}), or this program has no permission "
@@ -199,6 +202,7 @@ _GENERAL: dict[Trouble, str] = {
     Trouble.DENIED: "Give this program permission to use it in the system's privacy settings.",
     Trouble.BUSY: "Another program may hold it, or it was unplugged: free it, or choose another device.",
     Trouble.ZEROS: "It is muted, unplugged, or this program has no permission to use it.",
+    Trouble.MOVED: "If it does not hear you, connect the other one again, or choose one in the system's settings.",
     Trouble.UNNAMED: _NAME_BOTH,
 }
 

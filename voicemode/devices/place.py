@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from voicemode.devices.diagnosis import Place, Trouble
+from voicemode.devices.pactl import PACTL, Entry, Run, entries, run
 from voicemode.devices.server import SYSTEM_SOCKET, WSLG_SOCKET
-
-ANSWER_SECONDS = 1.0
-"""A server that runs answers within 50 ms."""
 
 CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 CONTAINER_GROUPS = ("docker", "kubepods", "containerd", "libpod", "lxc")
-
-Run = Callable[[tuple[str, ...]], str | None]
-"""A command → what it wrote, None when it failed, hung or is not there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,32 +62,16 @@ def _user() -> int:
     return os.getuid() if hasattr(os, "getuid") else 0
 
 
-def _run(command: tuple[str, ...]) -> str | None:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=ANSWER_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
-
-
-def defaults(run: Run = _run) -> Defaults:
+def defaults(run: Run = run) -> Defaults:
     """Asks PulseAudio, or PipeWire in its place (blocking, about 20 ms); nothing where no `pactl` is."""
-    english = ("env", "LC_ALL=C", "pactl")
-    told = run((*english, "info"))
+    told = run((*PACTL, "info"))
     if told is None:
         return Defaults()
     names = {
         key.strip(): value.strip() for key, _, value in (line.partition(":") for line in told.splitlines())
     }
-    source, source_name = _looked_up(names.get("Default Source", ""), run((*english, "list", "sources")))
-    sink, sink_name = _looked_up(names.get("Default Sink", ""), run((*english, "list", "sinks")))
+    source, source_name = _looked_up(names.get("Default Source", ""), run((*PACTL, "list", "sources")))
+    sink, sink_name = _looked_up(names.get("Default Sink", ""), run((*PACTL, "list", "sinks")))
     return Defaults(answers=True, input=source, output=sink, input_name=source_name, output_name=sink_name)
 
 
@@ -101,18 +79,16 @@ def _looked_up(name: str, listed: str | None) -> tuple[Trouble | None, str]:
     """What is wrong with the device of this name in a list of `pactl`, and its name with its plug."""
     if listed is None or not name or name.startswith("@"):
         return None, ""
-    for entry in listed.split("\n\n"):
-        facts = {
-            key.strip(): value.strip()
-            for key, _, value in (line.partition(":") for line in entry.splitlines())
-        }
-        if facts.get("Name") == name:
-            return _wrong(name, facts), " ".join((name, facts.get("Active Port", ""))).rstrip()
+    for entry in entries(listed):
+        if entry.facts.get("Name") == name:
+            return wrong(entry), " ".join((name, entry.facts.get("Active Port", ""))).rstrip()
     return Trouble.NONE, ""
 
 
-def _wrong(name: str, facts: Mapping[str, str]) -> Trouble | None:
-    if name in ("auto_null", "auto_null.monitor"):  # What the server has in place of devices.
+def wrong(entry: Entry) -> Trouble | None:
+    """What is wrong with a sink or a source of the server's, None where nothing is."""
+    facts = entry.facts
+    if facts.get("Name") in ("auto_null", "auto_null.monitor"):  # What the server has in place of devices.
         return Trouble.NONE
     if facts.get("Monitor of Sink", "n/a") != "n/a":
         return Trouble.MONITOR

@@ -30,6 +30,7 @@ from voicemode.devices.fitting import Resample
 from voicemode.devices.place import Defaults, defaults
 from voicemode.devices.threads import in_thread
 from voicemode.devices.watchdog import Watchdog
+from voicemode.devices.whereabouts import Whereabouts
 from voicemode.errors import DeviceError, DeviceLost, NoDevice
 from voicemode.pcm import PcmFormat
 from voicemode.ports import Lost, Pull
@@ -157,6 +158,7 @@ class SoundCard:
         self._place = place or Place()
         self._ask_server = ask_server
         self._explaining = Explaining(self._place, ask_server)
+        self.whereabouts = Whereabouts(self._place)
         self._now = now
         self._loading = threading.Lock()
         self._loaded: dict[int, Backend | str] = {}
@@ -221,7 +223,8 @@ class SoundCard:
         name = f"The microphone {stream.name!r}"
         watchdog = Watchdog(loop, lambda: capture.last_at, capture.lose, self._now, name)
         try:
-            yield capture
+            with self.whereabouts.during():
+                yield capture
         finally:
             watchdog.stop()
             capture.stop()

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from voicemode import clock
 from voicemode.errors import DeviceError
-from voicemode.events import ListeningStarted, MicrophoneClosed, MicrophoneOpened
+from voicemode.events import ListeningStarted, MicrophoneClosed, MicrophoneMoved, MicrophoneOpened
 from voicemode.flows.guessing import Guess
 from voicemode.flows.interrupting import OwnSpeech, TalkingOver, latest
 from voicemode.flows.judging import Ear, Echo, Judged, Sound
@@ -23,7 +23,7 @@ from voicemode.flows.listening import (
 )
 from voicemode.ports import Recording
 from voicemode.sound.levels import decibels, stands_out
-from voicemode.speech import Outcome
+from voicemode.speech import Moved, Outcome
 from voicemode.turn_taking.turn import TurnRules
 
 PREROLL_SECONDS = 0.5
@@ -113,6 +113,7 @@ async def capture_with(
             async for sound in ear.sounds(source):
                 if attention.feed(sound):
                     break
+            await attention.look_around()
     except DeviceError as error:
         kept = attention.keep(Outcome.BROKEN)
         if kept is not None and (path := await kept.saved()) is not None:
@@ -162,6 +163,7 @@ class _Attention:
         """Seconds for which a voice that is not more than our echo may be our echo."""
         self._before: deque[Judged] = deque()
         self._before_seconds = 0.0
+        self._moved: Moved | None = None
         self._over: TalkingOver | None = None
         if own is not None and ports.barge_in and ear.hears_past_us:
             self._over = TalkingOver(
@@ -190,12 +192,31 @@ class _Attention:
         if self._over is not None:
             self._over.release()
 
+    async def look_around(self) -> None:
+        """Whether this is still the microphone that was opened, while it is open. Who has said something does not wait:
+        that was asked at the silence behind it."""
+        where = self._ports.whereabouts
+        if where is None:
+            return
+        if self._hearing is None or self._hearing.speech() is None:
+            await where.looked()
+        self._moved = where.moved
+        if self._moved is not None:
+            before, after = self._moved.before, self._moved.after
+            self._ports.emit(
+                MicrophoneMoved(at=clock.monotonic(), turn=self._turn, before=before, after=after)
+            )
+
     def captured(self) -> Captured:
         hearing = self._hearing if self._hearing is not None else self._new()
         over = self._over
         if over is None:
-            return hearing.captured()
-        return hearing.captured(interrupted=over.hearing is not None, hushed=over.stopped, late=over.late)
+            taken = hearing.captured()
+        else:
+            taken = hearing.captured(
+                interrupted=over.hearing is not None, hushed=over.stopped, late=over.late
+            )
+        return replace(taken, moved=self._moved)
 
     def _overhear(self, sound: Sound) -> bool:
         """A frame that came while we still speak; whether the turn is over nevertheless."""

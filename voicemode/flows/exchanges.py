@@ -37,6 +37,13 @@ LATE = "What they said over the message took long to understand: it went on for 
 
 GONE = "After that the microphone gave nothing but zeros, as one that is unplugged or muted: there may have been more."
 
+MOVED = (
+    "Meanwhile the microphone became another: the sound server went over from {before!r} to {after!r}, and what was "
+    "said around then may be missing. {hint}"
+)
+
+NO_WORDS = "There was a sound, but no words in it."
+
 NOTHING_SAID = Spoken(heard="", unheard="", outcome=Outcome.FINISHED)
 
 
@@ -156,7 +163,9 @@ class Exchanges:
         note = _note(captured)
         silent = Outcome.INTERRUPTED if interrupted else Outcome.NO_SPEECH
         if captured.audio is None:
-            return self._ended(turn, Exchange(spoken=spoken, outcome=silent))
+            return self._ended(
+                turn, Exchange(spoken=spoken, outcome=silent, note=_of_the_microphone(captured))
+            )
         async with self._chiming(DONE_TONES):
             heard = await transcribe(self.ear, captured, turn=turn, language=language, guess=guess)
         answered = Outcome.TIMED_OUT if captured.cut else Outcome.ANSWERED
@@ -168,10 +177,11 @@ class Exchanges:
             note=note,
         )
         if heard.failure is not None:
-            exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=str(heard.failure))
+            note = f"{heard.failure} {_of_the_microphone(captured)}".rstrip()
+            exchange = replace(exchange, outcome=Outcome.NOT_TRANSCRIBED, note=note)
         elif heard.transcript is None or not heard.transcript.text:
             why = heard.transcript.note if heard.transcript is not None else ""
-            note = f"There was a sound, but no words in it. {why}".rstrip()
+            note = " ".join(filter(None, (NO_WORDS, why, _of_the_microphone(captured))))
             exchange = replace(exchange, outcome=silent, note=note)
         return self._ended(turn, exchange)
 
@@ -265,7 +275,14 @@ class _Message:
 def _note(captured: Captured) -> str:
     """What is to be known of a recording beside its words."""
     late = LATE.format(seconds=captured.late) if captured.late else ""
-    return " ".join(filter(None, (HUSHED if captured.hushed else "", late, GONE if captured.gone else "")))
+    return " ".join(filter(None, (HUSHED if captured.hushed else "", late, _of_the_microphone(captured))))
+
+
+def _of_the_microphone(captured: Captured) -> str:
+    """Why there may have been more than was heard."""
+    moved = captured.moved
+    told = MOVED.format(before=moved.before, after=moved.after, hint=moved.hint) if moved is not None else ""
+    return " ".join(filter(None, (GONE if captured.gone else "", told)))
 
 
 async def _heard_after(hearing: asyncio.Task[Captured | None], spoken: Spoken) -> Captured | None:

@@ -14,8 +14,8 @@ from voicemode.events import Emit, TurnEnded, VoiceStarted
 from voicemode.flows.guessing import Guess, enough
 from voicemode.flows.judging import Echo, Judged
 from voicemode.pcm import Frame, PcmFormat
-from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Vad
-from voicemode.speech import Outcome, RecordingNote, Transcript
+from voicemode.ports import BeginRecording, OpenSource, Recording, SttEngine, Vad, Whereabouts
+from voicemode.speech import Moved, Outcome, RecordingNote, Transcript
 from voicemode.turn_taking.aftersound import SOFT_DECIBELS
 from voicemode.turn_taking.interruption import InterruptionRules
 from voicemode.turn_taking.patience import Patience, Pauses
@@ -56,6 +56,8 @@ class ListeningPorts:
     rules: TurnRules
     captured: Callable[[], float] = clock.monotonic
     """When the end of the frame that was read last from `open_source` was at the microphone, as far as it is known."""
+    whereabouts: Whereabouts | None = None
+    """Of that microphone, where it can be asked: at the first short silence, and where nobody was heard."""
     keep_recording: bool = False
     awaited: Callable[[str], bool] = lambda turn: True
     """Whether somebody waits for this turn's answer now; where nobody does, its recording is kept."""
@@ -80,7 +82,7 @@ class Captured:
     stood out of the room by `margin` dB; `cut`: they still spoke at the longest time; `interrupted`: it cut our own
     speech short, and `hushed` with a word that asks for silence and nothing else; `late` for how many seconds our
     speech went on until that was known; `gone`: after it the microphone gave nothing but zeros, as it had not
-    before."""
+    before; `moved`: it was another microphone by then."""
 
     audio: Frame | None
     why: Why
@@ -92,6 +94,7 @@ class Captured:
     hushed: bool = False
     late: float = 0.0
     gone: bool = False
+    moved: Moved | None = None
 
 
 class Hearing:
@@ -183,6 +186,8 @@ class Hearing:
             self._closed = None
         elif self._closed is None and enough(silent, seconds):
             self._closed = self._machine.now
+            if self._ports.whereabouts is not None:  # The end may be one of the microphone, not of the voice.
+                self._ports.whereabouts.look()
         self._guess.consider(self.speech, seconds=seconds, silent=silent, needed=self._untold)
 
     def tell(self) -> None:

@@ -241,6 +241,9 @@ _SENTENCES: Mapping[type[Event], Callable[[Any], str]] = {
     ev.PlaybackEnded: _playback_ended,
     ev.SinkLost: lambda e: f"The loudspeaker has gone, another one is looked for: {e.reason}",
     ev.MicrophoneOpened: lambda e: f"The microphone is open ({e.rate} Hz).",
+    ev.MicrophoneMoved: lambda e: (
+        f"The microphone has become another: {e.before!r} was opened, {e.after!r} it is."
+    ),
     ev.MicrophoneClosed: lambda e: "The microphone is closed.",
     ev.ListeningStarted: lambda e: f"What the microphone hears is the user's now (deaf for {_ms(e.deaf)}).",
     ev.InterruptionJudged: lambda e: _VERDICTS.get(e.verdict, f"A voice over ours: {e.verdict}."),
