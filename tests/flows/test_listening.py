@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from tests.support.fakes import (
     FakeOwnSpeech,
     FakeRecording,
     LoudVad,
+    Shelf,
     until,
 )
 from voicemode import clock
@@ -38,7 +40,7 @@ from voicemode.flows.capturing import capture
 from voicemode.flows.guessing import Guess
 from voicemode.flows.listening import Captured
 from voicemode.flows.transcribing import Heard, transcribe
-from voicemode.pcm import LISTENING, Frame
+from voicemode.pcm import LISTENING, Frame, PcmFormat
 from voicemode.ports import VOICELIKE
 from voicemode.speech import Outcome, Transcript, TranscriptionRequest
 from voicemode.turn_story.metrics import timings
@@ -62,9 +64,15 @@ async def captured(world: World, rules: TurnRules = RULES) -> Captured:
 
 
 async def heard(world: World, audio: Frame, why: Why = Why.SILENCE, *, cut: bool = False) -> Heard:
-    taken = Captured(audio=audio, why=why, began=12.5, cut=cut)
+    taken = replace(recorded(world, audio, why), cut=cut)
     async with asyncio.timeout(LIMIT_SECONDS):
         return await transcribe(world.ear_ports, taken, turn="t1", language="en", guess=Guess())
+
+
+def recorded(world: World, audio: Frame, why: Why = Why.SILENCE) -> Captured:
+    recording = world.shelf(kind="stt", turn="t1", format=audio.format)
+    recording.write(audio)
+    return Captured(audio=audio, why=why, began=12.5, recording=recording)
 
 
 def spoken_sound(blocks: int = 50) -> Frame:
@@ -491,7 +499,7 @@ async def test_what_was_said_is_on_disk_until_its_words_are_there_and_then_goes_
     world = World(ear=ear)
     waited_for = True
     ports = replace(world.ear_ports, awaited=lambda turn: waited_for)
-    taken = Captured(audio=spoken_sound(), why=Why.SILENCE, began=12.5)
+    taken = recorded(world, spoken_sound())
     async with asyncio.timeout(LIMIT_SECONDS):
         transcribing = asyncio.create_task(transcribe(ports, taken, turn="t1", language="en", guess=Guess()))
         await until(lambda: ear.under_way == 1)
@@ -501,6 +509,68 @@ async def test_what_was_said_is_on_disk_until_its_words_are_there_and_then_goes_
         found = await transcribing
     assert found.transcript is not None
     assert (found.recording is None, world.shelf.recordings == []) == (not pending, not pending)
+
+
+class WatchedMicrophone(FakeMicrophone):
+    """Notes what is on the shelf before each block."""
+
+    def __init__(self, blocks: Sequence[bytes], shelf: Shelf) -> None:
+        super().__init__(blocks)
+        self.on_shelf: list[bytes] = []
+        self._shelf = shelf
+
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        async for frame in super()._frames(fmt):
+            self.on_shelf.append(b"".join(recording.data for recording in self._shelf.recordings))
+            yield frame
+
+
+class MistakenMicrophone(FakeMicrophone):
+    async def _frames(self, fmt: PcmFormat) -> AsyncIterator[Frame]:
+        for block in self._blocks:
+            yield Frame(data=block, format=fmt)
+        raise ZeroDivisionError
+
+
+@pytest.mark.spec("LSN-91")
+@settings(deadline=None, max_examples=50)
+@given(spoken=st.lists(st.tuples(st.integers(5, 80), st.integers(0, 60)), max_size=5))
+def test_what_is_said_is_on_disk_while_it_is_said_and_nothing_of_a_silence(
+    spoken: list[tuple[int, int]],
+) -> None:
+    blocks = [*[ROOM] * 40, *(each for voice, room in spoken for each in [SPOKEN] * voice + [ROOM] * room)]
+    world = World()
+    world.microphone = microphone = WatchedMicrophone(blocks, world.shelf)
+    world.ear_ports = replace(world.ear_ports, open_source=microphone)
+    taken = asyncio.run(captured(world))
+    if taken.audio is None:
+        assert (taken.recording, world.shelf.recordings) == (None, [])
+        return
+    recording = only(world.shelf.recordings)
+    assert taken.recording is recording
+    assert recording.note is None
+    assert bytes(recording.data) == taken.audio.data
+    told = next(event for event in world.watched.events if isinstance(event, VoiceStarted))
+    start, opened = (round((told.position + seconds) * 100) for seconds in (-0.3, RULES.onset))
+    for number, data in enumerate(microphone.on_shelf):
+        if number < opened:
+            assert data == b""
+            continue
+        voiced = [at - start for at, block in enumerate(blocks[:number], 1) if block is SPOKEN]
+        sure = voiced[-3]  # Of a voice that comes back, so much has to be heard first.
+        assert taken.audio.data.startswith(data)
+        assert sure - 25 <= len(data) / BLOCK_BYTES <= voiced[-1] + 19
+
+
+@pytest.mark.spec("LSN-29")
+async def test_what_was_said_before_a_mistake_of_ours_is_kept_as_well() -> None:
+    world = World(microphone=MistakenMicrophone(ANSWER[:80]))
+    with pytest.raises(ZeroDivisionError):
+        await captured(world)
+    recording = only(world.shelf.recordings)
+    assert bytes(recording.data) == b"".join(ANSWER[10:80])
+    assert recording.note is not None
+    assert recording.note.outcome == Outcome.BROKEN
 
 
 @pytest.mark.spec("LSN-32")

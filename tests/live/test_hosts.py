@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import stat
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.battery.wire import events
 from tests.live.host import COMMAND, environment
 from tests.support import voice
 from tests.support.encoding import decode
@@ -177,7 +179,7 @@ async def test_ended_in_mid_transcription(sound_card: VirtualSoundCard, tmp_path
             await host.call("converse", message="")
             await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
             sound_card.say(voice.speak(ANSWER), 24_000)
-            await asyncio.to_thread(said_on_disk, tmp_path)
+            await asyncio.to_thread(turn_ended, tmp_path)
             gone = await host.end(WAYS.get(way, [(signal.SIGKILL, 0.0)]))
         assert gone < 0.6
         await asyncio.to_thread(sound_card.wait_for_microphone_users, before)
@@ -187,12 +189,47 @@ async def test_ended_in_mid_transcription(sound_card: VirtualSoundCard, tmp_path
     assert voice.hear_text(sound.data, sound.format.rate) == ANSWER
 
 
-def said_on_disk(folder: Path) -> None:
+def said_on_disk(folder: Path, size: int) -> None:
     def there() -> bool:
         parts = folder.glob("recordings/*/*/*_stt.part.wav")
-        return any(part.stat().st_size > 44 for part in parts)
+        return any(part.stat().st_size > size for part in parts)
 
-    look_for(there, LIMIT, lambda: "nothing of what was said is on disk")
+    look_for(there, LIMIT, lambda: "what was said is not on disk")
+
+
+def turn_ended(folder: Path) -> None:
+    def ended() -> bool:
+        return any(event.name == "turn_ended" for event in events(folder))
+
+    look_for(ended, LIMIT, lambda: "the turn did not end")
+
+
+@pytest.mark.spec("LIV-13", "LSN-91", "TOOL-22")
+async def test_what_was_said_before_a_kill_in_mid_recording_is_brought_by_the_next_process(
+    sound_card: VirtualSoundCard, tmp_path: Path
+) -> None:
+    """No recordings are kept here."""
+    variables = environment(sound_card, tmp_path, NO_SPEECH_TIMEOUT="60")
+    async with serving(variables) as host:
+        before = await asyncio.to_thread(sound_card.microphone_users)
+        await host.call("converse", message="")
+        await asyncio.to_thread(sound_card.wait_for_microphone_users, before + 1)
+        words = voice.speak(ANSWER)
+        sound_card.say(words + words, 24_000)
+        await asyncio.to_thread(said_on_disk, tmp_path, 44 + 32_000 * len(words) // 48_000)
+        turns = {event.turn for event in events(tmp_path) if event.name == "turn_started"}
+        ended = {event.turn for event in events(tmp_path) if event.name == "turn_ended"}
+        await host.end([(signal.SIGKILL, 0.0)])
+    assert ended == set()
+    (handle,) = turns
+    async with serving(variables) as next_one:
+        await next_one.call("converse", handle=handle)
+        answer = json.dumps(await next_one.answer())
+    (kept,) = await asyncio.to_thread(lambda: list(tmp_path.glob("recordings/*/*/*")))
+    assert kept.name in answer
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    sound = decode(await asyncio.to_thread(kept.read_bytes))
+    assert str(voice.hear_text(sound.data, sound.format.rate)).startswith(ANSWER)
 
 
 @pytest.mark.timed

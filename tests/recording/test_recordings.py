@@ -306,6 +306,25 @@ print(len(warnings))
         assert json.loads(path.with_suffix(".json").read_text())["complete"] is False
 
 
+@pytest.mark.spec("REC-7", "REC-10")
+def test_of_what_a_full_disk_took_in_part_and_nobody_wants_nothing_stays(tmp_path: Path) -> None:
+    script = f"""
+import pathlib, resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_001, 50_001))
+from voicemode.pcm import SPEECH, Frame
+from voicemode.recording.recordings import Recordings
+from voicemode.speech import RecordingNote
+with Recordings(pathlib.Path({str(tmp_path)!r})) as recordings:
+    recording = recordings.begin(kind="stt", turn="a", format=SPEECH)
+    recording.write(Frame(data=bytes(96_000), format=SPEECH))
+    assert recordings.flush(10) and recording.failed
+    recording.finish(RecordingNote(kind="stt", turn="a", text="t"), wanted=False)
+    assert recordings.flush(10)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=LIMIT_S)
+    assert files(tmp_path) == []
+
+
 @pytest.mark.spec("REC-7")
 def test_what_finds_no_room_in_memory_ends_the_recording(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path, capacity=3)

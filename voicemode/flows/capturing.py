@@ -114,13 +114,11 @@ async def capture_with(
                 if attention.feed(sound):
                     break
             await attention.look_around()
-    except DeviceError as error:
-        kept = attention.keep(Outcome.BROKEN)
-        if kept is not None and (path := await kept.saved()) is not None:
+    except BaseException as error:
+        cancelled = isinstance(error, asyncio.CancelledError)
+        kept = attention.keep(Outcome.CANCELLED if cancelled else Outcome.BROKEN)
+        if isinstance(error, DeviceError) and kept is not None and (path := await kept.saved()) is not None:
             error.hint = f"{error.hint} What was said until then is kept in {path}.".lstrip()
-        raise
-    except asyncio.CancelledError:
-        attention.keep(Outcome.CANCELLED)
         raise
     finally:
         attention.release()

@@ -113,7 +113,7 @@ class Exchanges:
                 await asyncio.wait([hearing])
                 unanswered = _retrieve(hearing)
                 if unanswered is not None and not answering:
-                    keep(self.ear, unanswered, turn=turn)
+                    keep(unanswered, turn=turn)
 
     async def listen(self, turn: str, rules: TurnRules, language: str | None) -> Exchange:
         async with (

@@ -68,10 +68,6 @@ class Guess:
             return None
         return task.result()
 
-    def knows(self, audio: Frame) -> bool:
-        """Whether the words of exactly `audio` are there."""
-        return self._audio == audio and self.transcript is not None
-
     def consider(
         self, audio: Callable[[], Frame | None], *, seconds: float, silent: float, needed: bool = False
     ) -> None:

@@ -34,6 +34,10 @@ GONE_SECONDS = 0.3
 give a program that loses one another that is silent, or the loudspeaker's own silence."""
 
 
+WRITTEN_EVERY_SECONDS = 0.25
+"""What is said is put down in pieces so long: a process that is killed takes no more than a syllable with it."""
+
+
 async def _always() -> bool:
     return True
 
@@ -82,7 +86,7 @@ class Captured:
     stood out of the room by `margin` dB; `cut`: they still spoke at the longest time; `interrupted`: it cut our own
     speech short, and `hushed` with a word that asks for silence and nothing else; `late` for how many seconds our
     speech went on until that was known; `gone`: after it the microphone gave nothing but zeros, as it had not
-    before; `moved`: it was another microphone by then."""
+    before; `moved`: it was another microphone by then. `recording` holds just `audio`, and whoever has it ends it."""
 
     audio: Frame | None
     why: Why
@@ -95,6 +99,7 @@ class Captured:
     late: float = 0.0
     gone: bool = False
     moved: Moved | None = None
+    recording: Recording | None = None
 
 
 class Hearing:
@@ -102,7 +107,7 @@ class Hearing:
 
     `overhang` is the detector's. `lead` came before and may belong to what is said, but opens no turn; `lead_seconds`
     are kept before the voice. `guess` is asked for the words at short silences. An `untold` hearing emits nothing
-    before `tell`.
+    before `tell`, and puts nothing down.
     """
 
     def __init__(
@@ -141,6 +146,10 @@ class Hearing:
         self._lead_seconds = lead_seconds
         self._untold = untold
         self._words: Transcript | None = None
+        self._recording: Recording | None = None
+        """Of a turn that has opened; as far as it is what would be transcribed if the turn ended now."""
+        self._written = 0
+        """Bytes of what is kept that are in it, or before it."""
         for each in lead:
             self._keep(each)
         self._lead = fmt.seconds(len(self._kept) // fmt.bytes_per_sample)
@@ -178,6 +187,7 @@ class Hearing:
             self.tell()
         if why is None and machine.voice_from is not None:
             self._ask_early(seconds)
+        self._write()
         return why
 
     def _ask_early(self, seconds: float) -> None:
@@ -197,27 +207,23 @@ class Hearing:
         if position is not None:
             at = self._now - self._machine.now + position
             self._ports.emit(VoiceStarted(at=at, turn=self._turn, position=position))
+            self._recording = self._ports.begin_recording(kind="stt", turn=self._turn, format=self._format)
+            self._written = self._bytes(self._start)
+            self._write(whole=True)
 
     def speech(self) -> Frame | None:
         """What was said, with its lead and tail; None while nobody has spoken."""
-        machine, fmt = self._machine, self._format
-        if machine.voice_from is None:
+        if self._machine.voice_from is None:
             return None
-        closed = machine.now if self._closed is None else self._closed
-        bounds = (self._start, self._lead + closed)
-        start, end = (fmt.samples(seconds) * fmt.bytes_per_sample for seconds in bounds)
-        return Frame(data=bytes(self._kept[start:end]), format=fmt)
+        return Frame(data=bytes(self._kept[self._bytes(self._start) : self._end]), format=self._format)
 
     def keep(self, outcome: Outcome) -> Recording | None:
         """Puts away what was said before the turn could end; None when nobody had spoken."""
-        speech = self.speech()
-        if speech is None:
-            return None
-        recording = self._ports.begin_recording(kind="stt", turn=self._turn, format=speech.format)
-        recording.write(speech)
-        recording.finish(
-            RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=self._began)
-        )
+        recording = self._whole()
+        if recording is not None:
+            recording.finish(
+                RecordingNote(kind="stt", turn=self._turn, text="", outcome=outcome, position=self._began)
+            )
         return recording
 
     def captured(self, *, interrupted: bool = False, hushed: bool = False, late: float = 0.0) -> Captured:
@@ -245,7 +251,25 @@ class Hearing:
             hushed=hushed,
             late=late,
             gone=speech is not None and self._zeros >= GONE_SECONDS and not self._gated,
+            recording=self._whole(),
         )
+
+    def _write(self, *, whole: bool = False) -> None:
+        """Puts down what has been said since the last time, in pieces; `whole`: all of it. Of a silence no more than
+        would belong to what was said."""
+        if self._recording is None:
+            return
+        enough = 0.0 if whole or self._closed is not None else WRITTEN_EVERY_SECONDS
+        if self._end - self._written >= max(self._bytes(enough), 1):
+            said = Frame(data=bytes(self._kept[self._written : self._end]), format=self._format)
+            self._recording.write(said)
+            self._written += len(said.data)
+
+    def _whole(self) -> Recording | None:
+        """With the last of what was said; whoever has it ends it."""
+        self._write(whole=True)
+        recording, self._recording = self._recording, None
+        return recording
 
     @property
     def _now(self) -> float:
@@ -262,6 +286,14 @@ class Hearing:
     def _start(self) -> float:
         """In seconds of what is kept."""
         return max(self._lead + (self._machine.voice_from or 0.0) - self._lead_seconds, 0.0)
+
+    @property
+    def _end(self) -> int:
+        """In bytes of what is kept."""
+        return self._bytes(self._lead + (self._machine.now if self._closed is None else self._closed))
+
+    def _bytes(self, seconds: float) -> int:
+        return self._format.samples(seconds) * self._format.bytes_per_sample
 
     @property
     def _began(self) -> float:

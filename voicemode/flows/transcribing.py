@@ -20,7 +20,6 @@ from voicemode.flows.guessing import Guess
 from voicemode.flows.listening import Captured, ListeningPorts
 from voicemode.flows.telling import telling
 from voicemode.pcm import Frame
-from voicemode.ports import Recording
 from voicemode.speech import Outcome, RecordingNote, Transcript, TranscriptionRequest, Trouble
 from voicemode.text import languages
 from voicemode.text.pieces import clean_transcript
@@ -62,11 +61,10 @@ async def transcribe(
 ) -> Heard:
     """The recording's words, those that `guess` has where it was asked for just them. Until there are any the recording
     is on disk, whatever becomes of this process: nobody is asked to say a thing twice."""
-    audio = captured.audio
-    if audio is None:
+    audio, recording = captured.audio, captured.recording
+    if audio is None or recording is None:
         raise ValueError("nobody spoke: there is nothing to transcribe")
     wanted = ports.keep_recording or not ports.awaited(turn)
-    recording = _record(ports, audio, turn) if wanted or not guess.knows(audio) else None
     transcript: Transcript | None = None
     failure: EngineError | None = None
     try:
@@ -78,12 +76,9 @@ async def transcribe(
         failure = error
         ports.emit(TurnFailed(at=clock.monotonic(), turn=turn, code=error.code, reason=str(error)))
     finally:
-        if transcript is None and recording is None:
-            recording = _record(ports, audio, turn)
-        if recording is not None:
-            # Who came back for the answer meanwhile, or was sent away, is heeded.
-            wanted = wanted or transcript is None or not ports.awaited(turn)
-            recording.finish(_note(turn, transcript, captured), wanted=wanted)
+        # Who came back for the answer meanwhile, or was sent away, is heeded.
+        wanted = wanted or transcript is None or not ports.awaited(turn)
+        recording.finish(_note(turn, transcript, captured), wanted=wanted)
     if transcript is not None:
         ports.emit(
             Transcribed(
@@ -95,19 +90,18 @@ async def transcribe(
                 note=transcript.note,
             )
         )
-    kept = await recording.saved() if recording is not None and wanted else None
+    kept = await recording.saved() if wanted else None
     if kept is not None:
         ports.emit(AudioSaved(at=clock.monotonic(), turn=turn, kind="stt", path=str(kept)))
     return Heard(transcript=transcript, recording=kept, failure=failure)
 
 
-def keep(ports: ListeningPorts, captured: Captured, *, turn: str) -> None:
+def keep(captured: Captured, *, turn: str) -> None:
     """Someone cancelled when the turn had just ended: what was said is put away."""
-    if captured.audio is not None:
-        note = RecordingNote(
-            kind="stt", turn=turn, text="", outcome=Outcome.CANCELLED, position=captured.began
+    if captured.recording is not None:
+        captured.recording.finish(
+            RecordingNote(kind="stt", turn=turn, text="", outcome=Outcome.CANCELLED, position=captured.began)
         )
-        _record(ports, captured.audio, turn).finish(note)
 
 
 def _stop_word(
@@ -183,12 +177,6 @@ def _checked(found: Transcript, captured: Captured) -> Transcript:
     return replace(
         found, text="", note=f"{told}were too little or too faint to have said it. {found.note}".rstrip()
     )
-
-
-def _record(ports: ListeningPorts, audio: Frame, turn: str) -> Recording:
-    recording = ports.begin_recording(kind="stt", turn=turn, format=audio.format)
-    recording.write(audio)
-    return recording
 
 
 def _note(turn: str, transcript: Transcript | None, captured: Captured) -> RecordingNote:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from voicemode.recording.tidying import months_of
+from voicemode.recording.wav_file import PART, adopt
 from voicemode.speech import Outcome
 
 _HANDLE = re.compile(r"[0-9a-f]{8}")
@@ -25,11 +27,17 @@ class LeftAnswer:
 
 
 def left_answer(folder: Path, handle: str) -> LeftAnswer | None:
-    """The answer of the call with this handle, as its recording and the JSON beside it tell it."""
+    """The answer of the call with this handle, as its recording and the JSON beside it tell it. What its process was
+    killed over is adopted; what a living one still writes is none yet."""
     if _HANDLE.fullmatch(handle) is None:
         return None
-    sound = max(folder.glob(f"*/*/*_{handle}_stt*.wav"), default=None)
-    about = _read(max(folder.glob(f"*/*/*_{handle}_stt*.json"), default=None))
+    months = months_of(folder)
+    for part in _found(months, f"*_{handle}_stt*{PART}"):
+        with suppress(OSError):
+            adopt(part)
+    sounds = [path for path in _found(months, f"*_{handle}_stt*.wav") if not path.name.endswith(PART)]
+    sound = max(sounds, default=None)
+    about = _read(max(_found(months, f"*_{handle}_stt*.json"), default=None))
     if about is None and sound is None:
         return None
     text, outcome, engine = ((about or {}).get(key) for key in ("text", "outcome", "engine"))
@@ -39,6 +47,10 @@ def left_answer(folder: Path, handle: str) -> LeftAnswer | None:
         engine=str(engine or ""),
         sound=sound,
     )
+
+
+def _found(months: list[Path], name: str) -> list[Path]:
+    return [path for month in months for path in month.glob(name)]
 
 
 def _read(path: Path | None) -> dict[str, object] | None:

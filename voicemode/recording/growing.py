@@ -39,6 +39,7 @@ class GrowingFile:
     def __init__(self, path: Path) -> None:
         self.path, self._part, file = self._new(path)
         self._file: int | None = file
+        self._there: Path | None = self._part
 
     @staticmethod
     def growing(path: Path) -> Path:
@@ -61,13 +62,16 @@ class GrowingFile:
         if self._file is not None:
             self._close()
             self._part.rename(self.path)
+            self._there = self.path
         return self.path
 
     def abandon(self) -> None:
-        """Closes and deletes."""
+        """Closes and deletes, also what has its final name already: a full disk may have finished it."""
         self._close()
+        there, self._there = self._there, None
         with suppress(OSError):
-            self._part.unlink()
+            if there is not None:
+                there.unlink()
 
     def _close(self) -> None:
         if self._file is not None:

@@ -25,7 +25,7 @@ SOUNDS = frozenset(
 
 def tidy(folder: Path, *, now: float, max_days: float, max_bytes: int) -> None:
     """`now` in seconds as files' times are."""
-    months = _months(folder)
+    months = months_of(folder)
     for month in months:
         for part in list(month.glob(f"*{wav_file.PART}")):
             with suppress(OSError):
@@ -75,7 +75,7 @@ def _turn_of(path: Path) -> str | None:
     return words[1] if len(words) == 3 else None
 
 
-def _months(folder: Path) -> list[Path]:
+def months_of(folder: Path) -> list[Path]:
     """The folders of recordings; a link that leads elsewhere is none."""
     root = folder.resolve()
     return [each for each in folder.glob("*/*") if each.resolve().is_relative_to(root) and each.is_dir()]
