@@ -11,6 +11,7 @@ import pytest
 from tests.flows.world import REQUEST, LateEar, SlowEar, SteadyMicrophone, World, over
 from tests.support.fakes import (
     ECHO,
+    FOUND_OUT,
     MICROPHONE_BLOCK,
     ROOM,
     SPOKEN,
@@ -281,6 +282,18 @@ async def test_our_own_echo_interrupts_nothing() -> None:
     exchange = await over(call)
     assert exchange.outcome is Outcome.NO_SPEECH
     assert verdicts(world) == []
+    assert_heard_in_full(world, exchange)
+
+
+@pytest.mark.spec("LSN-99")
+async def test_what_is_found_out_to_have_been_ours_pauses_nothing_and_is_not_the_users_word() -> None:
+    early, late = (0.1, SPOKEN), (0.3, SPOKEN)
+    world, call = conversing(
+        (2.0, ECHO), early, (FRAME, FOUND_OUT), early, (1.0, ECHO), late, (FRAME, FOUND_OUT), (9.0, ECHO)
+    )
+    exchange = await over(call)
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert verdicts(world) == [Verdict.SUSPECTED, Verdict.FALSE]
     assert_heard_in_full(world, exchange)
 
 

@@ -136,6 +136,18 @@ def test_our_echo_is_not_free_and_a_louder_voice_is_once_the_way_between_them_is
     assert again.clean, "the gate has learnt the room, whoever opens the microphone"
 
 
+@pytest.mark.spec("LSN-99")
+def test_a_way_that_is_found_to_be_another_says_that_what_was_free_was_ours() -> None:
+    canceller, clock = FakeCanceller(), Clock()
+    own = OwnSound(Tap(FakeLoudspeaker()), canceller, EchoGates(), now=clock)
+    told = []
+    for canceller.anew in (False, True, False):
+        clock.now += 0.01
+        own.near(QUIET)
+        told.append(own.mistaken)
+    assert told == [False, True, False]
+
+
 @pytest.mark.spec("LSN-59")
 def test_a_burst_of_microphone_frames_finds_each_what_was_pulled_before_it() -> None:
     clock = Clock()

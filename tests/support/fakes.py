@@ -248,6 +248,8 @@ SPOKEN = (5_000).to_bytes(2, "little") * MICROPHONE_BLOCK
 """10 ms that `LoudVad` takes for voice."""
 ECHO = (4_000).to_bytes(2, "little") * MICROPHONE_BLOCK
 """10 ms of our own speech as the microphone hears it."""
+FOUND_OUT = (3_999).to_bytes(2, "little") * MICROPHONE_BLOCK
+"""The same, and it shows that what came before it was that, too."""
 DEAD = bytes(2 * MICROPHONE_BLOCK)
 
 
@@ -301,12 +303,13 @@ class FakeOwnSpeech:
 
 
 class FakeEcho:
-    """An `Echo` that takes `ECHO` out and nothing else. `clean` as it is set; what is left is free."""
+    """An `Echo` that takes `ECHO` out and nothing else. `clean` as it is set; what is left is free. With `FOUND_OUT` it
+    finds out that what was left lately was ours."""
 
     def __init__(self, *, clean: bool = True) -> None:
         self.clean = clean
         self.free = False
-        self.known = False
+        self.known = self.mistaken = False
         self.open = True
         self.quieted = Frame(data=ROOM, format=LISTENING)
 
@@ -315,7 +318,8 @@ class FakeEcho:
         return MICROPHONE_BLOCK
 
     def near(self, frame: Frame) -> Frame:
-        self.free = frame.data != ECHO
+        self.free = frame.data not in (ECHO, FOUND_OUT)
+        self.mistaken = frame.data == FOUND_OUT
         self.quieted = frame if self.free else Frame(data=ROOM, format=frame.format)
         return self.quieted
 

@@ -73,6 +73,25 @@ def test_while_a_canceller_still_adapts_it_takes_more_voice() -> None:
     assert late[0] == (about(rules.guard + rules.suspect), Verdict.SUSPECTED)
 
 
+@pytest.mark.spec("LSN-99")
+@pytest.mark.parametrize("voice", [0.05, 0.11, 0.13, 0.4, RULES.mistaken])
+def test_a_voice_that_is_found_out_to_have_been_ours_is_none(voice: float) -> None:
+    machine = Interruption(RULES)
+    said = judged((voice, True), machine=machine)
+    found = machine.feed(FRAME, voice=True, mistaken=True)
+    assert [*(verdict for _, verdict in said), found] in ([None], [Verdict.SUSPECTED, Verdict.FALSE])
+    assert machine.state is Talk.OURS
+    assert judged((RULES.suspect - 2 * FRAME, True), machine=machine) == [], "it begins anew"
+
+
+@pytest.mark.spec("LSN-99")
+def test_a_voice_that_began_long_before_stays_one() -> None:
+    machine = Interruption(RULES)
+    judged((RULES.mistaken + 2 * FRAME, True), machine=machine)
+    assert machine.feed(FRAME, voice=True, mistaken=True) is None
+    assert machine.state is Talk.SUSPECTED
+
+
 @pytest.mark.spec("LSN-51", "LSN-95")
 def test_a_canceller_that_knows_the_way_from_before_needs_no_patience() -> None:
     machine = Interruption(InterruptionRules())
@@ -290,7 +309,7 @@ def test_whatever_is_heard_the_machine_moves_along_its_table_and_pauses_and_goes
     machine = Interruption(RULES)
     moves = {(before, after) for (before, _), after in TRANSITIONS.items()}
     verdicts: list[Verdict] = []
-    words = {Sign.WORDS, Sign.STOP_WORD, Sign.ASSENT, Sign.QUIET, Sign.LATE}
+    words = {Sign.WORDS, Sign.STOP_WORD, Sign.ASSENT, Sign.QUIET, Sign.LATE, Sign.ECHO}
     for step in steps:
         before = machine.state
         if isinstance(step, bool):

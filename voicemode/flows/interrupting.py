@@ -81,6 +81,7 @@ class TalkingOver:
             judged.frame.seconds,
             voice=judged.voice,
             known=judged.known,
+            mistaken=judged.mistaken,
             awaiting=awaiting,
             wordless=sign is Sign.QUIET,
         )

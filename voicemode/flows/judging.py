@@ -33,6 +33,10 @@ class Echo(Protocol):
         """That way was found before, and is the same."""
 
     @property
+    def mistaken(self) -> bool:
+        """With the last frame it was found that the way is another: what was free lately was ours."""
+
+    @property
     def free(self) -> bool:
         """Whether the last frame holds clearly more than the echo that is to be expected."""
 
@@ -49,21 +53,22 @@ class Echo(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sound:
     """A frame of the detector's size. `began` is when its first sample was heard, `free` that it holds more than our
-    own sound; `known` that the way of our sound need not be learnt; `quieted` has less of us in it, and of the user
-    (None: the same)."""
+    own sound; `known` that the way of our sound need not be learnt; `mistaken` that what was free lately was not;
+    `quieted` has less of us in it, and of the user (None: the same)."""
 
     frame: Frame
     began: float
     free: bool = True
     known: bool = False
+    mistaken: bool = False
     quieted: Frame | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
     """A sound and what the detector takes it for: `maybe` where it is in doubt, `voicelike` a voice that opens no turn
-    and goes on with none; `known` as of the sound. `margin` is how many dB it stands out of the room, `level` how loud
-    it is, `parts` how loud its parts are."""
+    and goes on with none; `known` and `mistaken` as of the sound. `margin` is how many dB it stands out of the room,
+    `level` how loud it is, `parts` how loud its parts are."""
 
     frame: Frame
     began: float
@@ -71,6 +76,7 @@ class Judged:
     maybe: bool = False
     voicelike: bool = False
     known: bool = False
+    mistaken: bool = False
     level: float = QUIETEST
     parts: tuple[float, ...] = ()
     margin: float = 0.0
@@ -107,7 +113,7 @@ class Ear:
     async def sounds(self, source: AsyncIterator[Frame]) -> AsyncIterator[Sound]:
         framer, quieter = (Framer(self.format, self._vad.frame_samples) for _ in range(2))
         pieces = Framer(self.format, self._echo.frame_samples) if self._echo is not None else None
-        free = False
+        free = mistaken = False
         waiting = 0.0
         """Seconds that came and have not been given on."""
         async for block in source:
@@ -116,6 +122,7 @@ class Ear:
             for piece in heard:
                 cleaned = self._echo.near(piece) if self._echo is not None else piece
                 free = free or self._echo is None or self._echo.free
+                mistaken = mistaken or (self._echo is not None and self._echo.mistaken)
                 quieted = self._echo.quieted if self._echo is not None else piece
                 for frame, other in zip(framer.feed(cleaned.data), quieter.feed(quieted.data), strict=True):
                     yield Sound(
@@ -123,10 +130,11 @@ class Ear:
                         began=self._captured() - waiting,
                         free=free,
                         known=self._echo is not None and self._echo.known,
+                        mistaken=mistaken,
                         quieted=other,
                     )
                     waiting -= frame.seconds
-                    free = False
+                    free = mistaken = False
 
     def judge(self, sound: Sound) -> Judged:
         """Every frame in order, or none: detectors remember."""
@@ -141,6 +149,7 @@ class Ear:
             maybe=probability >= MAYBE,
             voicelike=voicelike,
             known=sound.known,
+            mistaken=sound.mistaken,
             level=level,
             parts=parts,
             margin=self._room.feed(level, sound.frame.seconds, voice=voice and not voicelike),

@@ -68,7 +68,7 @@ class EchoGates:
 class OwnSound:
     """The `Echo` of one opening of the microphone: a canceller, and gates behind it.
 
-    `free` and `clean` are about the frame that `near` was given last.
+    `free`, `mistaken` and `clean` are about the frame that `near` was given last.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class OwnSound:
         self._steady = Steady()
         self._heard_to = -math.inf
         self._more = False
+        self.mistaken = False
         self.quieted = Frame(data=b"", format=canceller.format)
         self._rests = RestGate()
         gates.words.forget_loss()
@@ -136,7 +137,8 @@ class OwnSound:
             self._meet(*self._pulled.popleft())
         self.quieted = self._canceller.near(frame)
         words = self._canceller.words
-        if self._canceller.anew:
+        self.mistaken = self._canceller.anew
+        if self.mistaken:
             self._gates.words.forget_loss()
             self._rests.begin(known=self._canceller.known)
         self._more = self._stands_out(frame, self.quieted, words, began)

@@ -221,7 +221,7 @@ class _TakenOut:
 
     clean = False
     free = True
-    known = False
+    known = mistaken = False
 
     def __init__(self, frame_samples: int) -> None:
         self.frame_samples = frame_samples

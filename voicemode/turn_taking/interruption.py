@@ -33,6 +33,8 @@ class Sign(Enum):
     """Silence after less than that, and no words."""
     LATE = "late"
     """The words take longer than a pause may last."""
+    ECHO = "echo"
+    """What was taken for a voice was ours."""
 
 
 TRANSITIONS: dict[tuple[Talk, Sign], Talk] = {
@@ -42,6 +44,7 @@ TRANSITIONS: dict[tuple[Talk, Sign], Talk] = {
     (Talk.SUSPECTED, Sign.STOP_WORD): Talk.THEIRS,
     (Talk.SUSPECTED, Sign.ASSENT): Talk.OURS,
     (Talk.SUSPECTED, Sign.QUIET): Talk.OURS,
+    (Talk.SUSPECTED, Sign.ECHO): Talk.OURS,
     (Talk.SUSPECTED, Sign.LATE): Talk.DOUBTED,
     (Talk.DOUBTED, Sign.VOICE): Talk.SUSPECTED,
     (Talk.DOUBTED, Sign.WORDS): Talk.THEIRS,
@@ -74,6 +77,7 @@ _VERDICTS = {
     Sign.STOP_WORD: Verdict.STOPPED,
     Sign.ASSENT: Verdict.FALSE,
     Sign.QUIET: Verdict.FALSE,
+    Sign.ECHO: Verdict.FALSE,
     Sign.LATE: Verdict.POSTPONED,
 }
 
@@ -88,7 +92,8 @@ class InterruptionRules:
     all is an interruption while it goes on, whatever it says; "yeah, okay" lasts less, and who is not believed yet has
     silenced us all the same. Silence for `quiet`, or where words are awaited for `patience`, ends the doubt: `enough`
     of voice in which nobody has failed to find words (a cough lasts 0.2–0.4 s) was an interruption, less was none:
-    where its words are still awaited we go on, and they count for another `late`.
+    where its words are still awaited we go on, and they count for another `late`. A voice that began no longer than
+    `mistaken` ago was ours where that is found out now: a device that held its sound up, or a room that has changed.
     """
 
     suspect: float = 0.12
@@ -99,6 +104,7 @@ class InterruptionRules:
     quiet: float = 0.4
     patience: float = 3.0
     late: float = 10.0
+    mistaken: float = 0.6
 
 
 class Interruption:
@@ -123,12 +129,16 @@ class Interruption:
         *,
         voice: bool,
         known: bool = False,
+        mistaken: bool = False,
         awaiting: bool = False,
         wordless: bool = False,
     ) -> Verdict | None:
         """One frame: does it hold a voice that is not ours; does a canceller know our way to the microphone from
-        before; is a transcript of what was said on its way, or has a recogniser found no words in it?"""
+        before, or has it found out that what it left lately was ours; is a transcript of what was said on its way, or
+        has a recogniser found no words in it?"""
         began, self.now = self.now, self.now + seconds
+        if mistaken:
+            return self._was_ours(began)
         if self.state is Talk.OURS:
             return self._look_for_voice(began, seconds, voice=voice, known=known)
         if self.state is Talk.THEIRS:
@@ -155,6 +165,12 @@ class Interruption:
     def heard(self, sign: Sign) -> Verdict | None:
         """What the words were, as soon as they are known."""
         return self._move(sign)
+
+    def _was_ours(self, began: float) -> Verdict | None:
+        """A frame that shows the mistake is a part of it."""
+        self._run = 0.0
+        since = began - self.voice_from if self.voice_from is not None else 0.0
+        return self._move(Sign.ECHO) if since <= self._rules.mistaken + 1e-9 else None
 
     def _look_for_voice(self, began: float, seconds: float, *, voice: bool, known: bool) -> Verdict | None:
         """A run of voice leaks as fast as it fills: our own speech hides parts of words, and taps do not sum."""
