@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 import voicemode
+from tests.battery.wire import events
 from tests.live.host import environment
+from tests.support import voice
 from tests.support.command import VOICEMODE, ran
 from tests.support.looking import look_for
 from tests.support.sound_card import VirtualSoundCard
+from tests.support.speech_server import Accept, Behaviour, Route, SpeechServer
 from tests.support.terminal import at_terminal
 from voicemode import __main__, __version__
 from voicemode.cli.exits import FAILED, INTERRUPTED, NO_SPEECH, NOT_PLAYED, USAGE
@@ -243,6 +246,40 @@ def test_a_command_that_is_told_to_stop_leaves_nothing_behind(
     assert errors == ""
     kept = list(tmp_path.glob("recordings/*/*/*.wav"))
     assert sorted(each.name.rsplit("_", 1)[1] for each in kept) == ["sink.wav", "stream-0.wav", "tts.wav"]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("words", [("listen",), ("converse", "Go on?")])
+@pytest.mark.spec("CLI-22")
+def test_who_ends_a_command_is_told_where_their_words_are_and_how_to_have_them(
+    sound_card: VirtualSoundCard, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    with SpeechServer() as server:
+        server.behave(Behaviour(accept=Accept.NEVER), Route.TRANSCRIPTIONS)
+        urls = {"TTS_BASE_URLS": server.base_url, "STT_BASE_URLS": server.base_url}
+        variables = environment(sound_card, tmp_path, AUDIO_FEEDBACK="false", **urls)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "voicemode", *words], env=variables, stderr=subprocess.PIPE, text=True
+        )
+        heard = "listening_started" if len(words) > 1 else "microphone_opened"
+        look_for(lambda: heard in happened(tmp_path), LIMIT, lambda: "nobody listens")
+        sound_card.say(voice.speak("yes please delete it now"), 24_000)
+        look_for(lambda: "turn_ended" in happened(tmp_path), LIMIT, lambda: "the turn did not end")
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=5)
+        (kept,) = tmp_path.glob("recordings/*/*/*_stt.wav")
+        handle = kept.name.split("_")[1]
+        assert process.returncode == INTERRUPTED
+        assert errors == (
+            f"voicemode: what you said is kept in {kept}; `voicemode review --replay {handle}` transcribes it.\n"
+        )
+        server.behave(Behaviour(), Route.TRANSCRIPTIONS)
+        again = ran("review", "--replay", handle, "--json", variables=variables, limit_s=LIMIT)
+    assert json.loads(again.stdout)["now"]["words"] == "yes please delete it now"
+
+
+def happened(folder: Path) -> set[str]:
+    return {event.name for event in events(folder)}
 
 
 class Interrupting(MetaPathFinder):

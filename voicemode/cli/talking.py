@@ -20,6 +20,8 @@ from voicemode.text import languages
 from voicemode.turn_taking.doing import Doing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voicemode.app import App
     from voicemode.flows.by_key import KeyedMicrophone
     from voicemode.flows.calls import Call
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 SPEAKING = (Doing.WAITING, Doing.STARTING, Doing.SPEAKING, Doing.PAUSED)
 """States of a call that has a message, before its answer is listened to."""
+
+NAMING_SECONDS = 1.0
+"""Who ends the command waits no longer for the name of the file that has their words."""
 
 TRY_MICROPHONE = "`voicemode doctor --sound` says whether the microphone hears you."
 
@@ -79,7 +84,7 @@ async def speak(app: App, options: argparse.Namespace) -> int:
     spoken = exchange.spoken
     if piped is not None and not (silence or spoken.heard or spoken.unheard):
         raise piped.nothing_to_say()
-    return _told(call, exchange, options, silenced=bool(silence))
+    return _told(app, call, exchange, options, silenced=bool(silence))
 
 
 async def converse(app: App, options: argparse.Namespace) -> int:
@@ -114,8 +119,8 @@ async def _converse(
 
     async with conversation.converse(options.text, request, language=language, max_listen=longest) as call:
         with _key(terminal, press, "talk now, and again when you are done"):
-            exchange = await call.result()
-    return _told(call, exchange, options, unpressed=microphone.unpressed)
+            exchange = await _answer(app, call)
+    return _told(app, call, exchange, options, unpressed=microphone.unpressed)
 
 
 async def listen(app: App, options: argparse.Namespace) -> int:
@@ -131,8 +136,8 @@ async def listen(app: App, options: argparse.Namespace) -> int:
             conversation.listen(language=language, max_listen=options.max_listen) as call,
         ):
             with _key(terminal, microphone.press, meaning):
-                exchange = await call.result()
-    return _told(call, exchange, options, unpressed=microphone.unpressed)
+                exchange = await _answer(app, call)
+    return _told(app, call, exchange, options, unpressed=microphone.unpressed)
 
 
 # The key.
@@ -173,7 +178,26 @@ def _tell_who_has_the_floor(event: Event) -> None:
         print(f"voicemode: waiting: {event.holder} has the floor.", file=sys.stderr, flush=True)
 
 
+async def _answer(app: App, call: Call) -> Exchange:
+    """Who ends the command is told where what they said is kept."""
+    try:
+        return await call.result()
+    except asyncio.CancelledError:
+        await call.end()
+        await call.named(NAMING_SECONDS)
+        _tell_kept(app, call, call.kept_in)
+        raise
+
+
+def _tell_kept(app: App, call: Call, path: Path | None) -> None:
+    """Where the user's voice is, and how to have its words."""
+    if path is not None:
+        way = f"; `voicemode review --replay {call.handle}` transcribes it" if app.config.log.events else ""
+        print(f"voicemode: what you said is kept in {path}{way}.", file=sys.stderr)
+
+
 def _told(
+    app: App,
     call: Call,
     exchange: Exchange,
     options: argparse.Namespace,
@@ -190,7 +214,7 @@ def _told(
     if exchange.outcome is Outcome.NOT_PLAYED:
         print(f"voicemode: the sound is in {spoken.recording}", file=sys.stderr)
     if exchange.outcome is Outcome.NOT_TRANSCRIBED:
-        print(f"voicemode: the recording is kept in {exchange.recording}", file=sys.stderr)
+        _tell_kept(app, call, exchange.recording)
     code = _code(exchange, silenced=silenced)
     if code == NO_SPEECH and not (exchange.note or (transcript and transcript.note)):
         print(f"voicemode: nobody spoke. {UNPRESSED if unpressed else TRY_MICROPHONE}", file=sys.stderr)

@@ -82,7 +82,8 @@ class Call:
         """Callers that wait for the answer now."""
         self.answer: Recording | None = None
         """What was said, where it is kept."""
-        self._kept_in: Path | None = None
+        self.kept_in: Path | None = None
+        """Where that is, once it is known of a call that was ended."""
         self._naming: asyncio.Task[None] | None = None
         self._pause: asyncio.TimerHandle | None = None
         self._note = ""
@@ -144,7 +145,7 @@ class Call:
             spoken=spoken,
             outcome=outcome,
             timings=timings,
-            recording=self._kept_in,
+            recording=self.kept_in,
             files=await self._files(),
             note=self._kept_note(),
         )
@@ -161,13 +162,13 @@ class Call:
             self._naming = asyncio.ensure_future(self._name(self.answer))
 
     async def _name(self, answer: Recording) -> None:
-        self._kept_in = path = await answer.saved()
+        self.kept_in = path = await answer.saved()
         told = any(isinstance(event, AudioSaved) and event.kind == "stt" for event in self._events)
         if path is not None and not told:
             self._emit(AudioSaved(at=clock.monotonic(), turn=self.handle, kind="stt", path=str(path)))
 
     def _kept_note(self) -> str:
-        return f"What the user had said until then is kept in {self._kept_in}." if self._kept_in else ""
+        return f"What the user had said until then is kept in {self.kept_in}." if self.kept_in else ""
 
     async def _files(self) -> dict[str, Path]:
         return await self._kept.saved(self.handle) if self._kept is not None else {}
