@@ -78,6 +78,7 @@ class App:
         self._ends = SoundEnds(
             config.sound, card, self.kept, data=places.data, on_warning=self.witnesses.warn
         )
+        self.ways = self._ends.ways
         self.meanwhile = self._ends.meanwhile
         if self.kept is not None:
             self.witnesses.add(self.kept.watch)

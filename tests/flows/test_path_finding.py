@@ -9,16 +9,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from voicemode.ears.solving import remember_way
+from voicemode.ears.ways import Ways
 from voicemode.errors import DeviceError, DeviceLost
-from voicemode.measuring.path_finding import LISTENING, find_echo_path
-from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.measuring.path_finding import find_echo_path
+from voicemode.pcm import LISTENING, SPEECH, Frame, PcmFormat
 from voicemode.ports import Lost, Pull, Sink
+from voicemode.sound.sweep import sweep
 
 pytestmark = [pytest.mark.anyio, pytest.mark.spec("CLI-14")]
 
 BLOCK_S = 0.01
-HOLD = 3
-"""Samples of the loudspeaker for one of the microphone."""
 
 
 class OpenAir:
@@ -64,7 +65,9 @@ class OpenAir:
             await asyncio.sleep(0)
             if self._pull is not None:
                 played = array("h", self._pull(SPEECH.samples(BLOCK_S)))
-                self._delayed += played[::HOLD]
+                # Three samples of the loudspeaker are two of the microphone.
+                for first, second, third in zip(played[::3], played[1::3], played[2::3], strict=True):
+                    self._delayed += [first, (second + third) // 2]
             self.now += BLOCK_S
             if self.now >= self._lost_at and self._lost is not None:
                 self._lost(DeviceLost("The loudspeaker has gone."))
@@ -78,9 +81,13 @@ class OpenAir:
 @pytest.mark.parametrize("delay_s", [0.02, 0.1, 0.35])
 async def test_the_way_is_found_on_the_clock_of_who_pulls_and_hears(delay_s: float) -> None:
     air = OpenAir(delay_s=delay_s)
-    found = await find_echo_path(air.open_sink, air.open_source, now=lambda: air.now)
+    measured = await find_echo_path(air.open_sink, air.open_source, now=lambda: air.now)
+    found = measured.found
     assert found.delay == pytest.approx(delay_s, abs=0.011)
     assert found.attenuation == pytest.approx(20, abs=0.5)
+    ways = Ways()
+    assert remember_way(ways, sweep(LISTENING), measured.heard, measured.expected)
+    assert len(ways.known) == 1
 
 
 async def test_a_loudspeaker_that_goes_is_no_measurement() -> None:

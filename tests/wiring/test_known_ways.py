@@ -11,6 +11,8 @@ import pytest
 
 from voicemode.ears.blocks import BLOCK
 from voicemode.ears.ways import KEPT_BLOCKS, Way
+from voicemode.pcm import LISTENING, Frame
+from voicemode.sound.sweep import sweep
 from voicemode.wiring.known_ways import FILE, KnownWays
 
 pytestmark = pytest.mark.spec("LSN-93")
@@ -69,3 +71,23 @@ def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None
     ways.open().remember(way())
     until_written()
     assert len(ways.open().known) == 1
+
+
+def test_what_another_process_has_found_meanwhile_is_known_with_the_next_opening(tmp_path: Path) -> None:
+    running = KnownWays(tmp_path)
+    assert running.open().known == ()
+    KnownWays(tmp_path).open().remember(way(0.25))
+    until_written()
+    (known,) = running.open().known
+    assert known.response[80] == 0.25
+
+
+@pytest.mark.spec("LSN-101")
+def test_the_way_of_one_sound_is_on_disk_when_it_has_been_added(tmp_path: Path) -> None:
+    ways, played = KnownWays(tmp_path), sweep(LISTENING)
+    silence = LISTENING.silence(LISTENING.samples(0.5))
+    heard = Frame(data=silence + played.data + silence, format=LISTENING)
+    assert ways.add(played, heard, 0.5)
+    assert len(KnownWays(tmp_path).open().known) == len(ways.open().known) == 1
+    assert not ways.add(played, Frame(data=bytes(len(heard.data)), format=LISTENING), 0.5)
+    assert len(KnownWays(tmp_path).open().known) == 1

@@ -54,8 +54,8 @@ def ask_leave(options: argparse.Namespace, config: Config) -> None:
             return
     if not options.sound:
         options.sound = _yes(
-            "The doctor can open the microphone for a second, then play a quiet sound of one second and listen to it, "
-            "to find out whether you are heard and whether you can talk over the assistant. Nothing is kept or sent."
+            "The doctor can open the microphone for a second, then play a short quiet sound and listen to it, to find "
+            "out whether you are heard and whether you can talk over the assistant. No sound is kept or sent."
         )
     paid = [each.url for each in config.speech_endpoints() if each.api_key and not each.local]
     if paid and not options.endpoints:

@@ -14,6 +14,7 @@ from voicemode.devices.backend import DeviceReport
 from voicemode.devices.diagnosis import Trouble
 from voicemode.doctor.finding import Finding, State
 from voicemode.doctor.sound import NAMELESS, name_them
+from voicemode.ears.canceller import canceller_installed
 from voicemode.errors import VoiceModeError
 from voicemode.machine.echo_path import (
     PROVED_DB,
@@ -24,7 +25,7 @@ from voicemode.machine.echo_path import (
     sounds_like_headphones,
 )
 from voicemode.measuring.path_finding import LIMIT_SECONDS, find_echo_path
-from voicemode.pcm import SPEECH
+from voicemode.pcm import LISTENING, SPEECH
 from voicemode.ports import OpenSink
 from voicemode.sound.sweep import Found, sweep
 
@@ -44,8 +45,8 @@ INSISTED = "VOICEMODE_BARGE_IN is true: as it is, it may take its own voice for 
 
 
 async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> list[Finding]:
-    """Plays a second of quiet sound, listens, and keeps what was found for the devices that were used. With a
-    microphone that does not hear (`hears`) it only plays. Whoever calls holds the floor."""
+    """Plays a short quiet sound, listens, and keeps what was found for the devices that were used. With a microphone
+    that does not hear (`hears`) it only plays. Whoever calls holds the floor."""
     if devices.output is Trouble.MUTED:
         return [Finding(state=State.WARN, what="echo", found="not measured: the loudspeaker is muted")]
     if not hears:
@@ -54,9 +55,12 @@ async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> l
             Finding(state=State.NOTE, what="echo", found="not measured: the microphone does not hear"),
         ]
     try:
-        found = await find_echo_path(app.card.open_sink, app.card.open_source)
+        measured = await find_echo_path(app.card.open_sink, app.card.open_source)
     except VoiceModeError as error:
         return [Finding(state=State.FAIL, what="echo", found=error.message, mend=error.hint)]
+    if canceller_installed():
+        await asyncio.to_thread(app.ways.add, sweep(LISTENING), measured.heard, measured.expected)
+    found = measured.found
     path = EchoPath(delay=found.delay, attenuation_db=found.attenuation, measured_on=clock.wall().date())
     choice = app.config.listening.barge_in
     headphones = sounds_like_headphones(devices.output_name)
@@ -69,7 +73,7 @@ async def listen_to_itself(app: App, devices: DeviceReport, *, hears: bool) -> l
 
 
 async def examine_loudspeaker(open_sink: OpenSink) -> Finding:
-    """Plays the second of quiet sound: whether the device takes it, at the pace of sound."""
+    """Plays the quiet sound: whether the device takes it, at the pace of sound."""
     data = sweep(SPEECH).data + SPEECH.silence(SPEECH.samples(AFTER_SECONDS))
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
@@ -97,7 +101,7 @@ async def examine_loudspeaker(open_sink: OpenSink) -> Finding:
             return Finding(
                 state=State.OK,
                 what="loudspeaker sound",
-                found=f"it took a second of quiet sound ({sink.name}, {sink.latency * 1000:.0f} ms until it is heard)",
+                found=f"it took a short quiet sound ({sink.name}, {sink.latency * 1000:.0f} ms until it is heard)",
                 figures={"latency_ms": round(sink.latency * 1000, 1)},
             )
     except VoiceModeError as error:
@@ -106,7 +110,7 @@ async def examine_loudspeaker(open_sink: OpenSink) -> Finding:
         return Finding(
             state=State.FAIL,
             what="loudspeaker sound",
-            found=f"it did not take a second of sound within {LIMIT_SECONDS:g} s",
+            found=f"it did not take a short sound within {LIMIT_SECONDS:g} s",
             mend="Start the system's sound service again, or unplug the loudspeaker and plug it in again.",
         )
 

@@ -48,8 +48,8 @@ class Allowed:
     """What may be tried. Without any nothing leaves this machine, sounds or listens.
 
     `files`: those of assistants are read, which may be long (Claude Code's holds its history); `servers`: asked whether
-    they are there, which costs nothing; `microphone`: opened for a second; `loudspeaker`: plays a quiet second and
-    listens to it; `measure`: servers that are ready say a sentence in each format.
+    they are there, which costs nothing; `microphone`: opened for a second; `loudspeaker`: plays a short quiet sound
+    and listens to it; `measure`: servers that are ready say a sentence in each format.
     """
 
     files: bool = True

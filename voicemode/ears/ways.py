@@ -115,7 +115,13 @@ def way_of(room: Bins) -> Way | None:
     """What is to be kept of a filter's room; None where there is none."""
     import numpy as np
 
-    response = np.fft.irfft(room, axis=1)[:, :BLOCK].ravel()
+    return way_of_response(np.fft.irfft(room, axis=1)[:, :BLOCK].ravel())
+
+
+def way_of_response(response: Wave) -> Way | None:
+    """The same of all that comes of one sample."""
+    import numpy as np
+
     power = np.convolve(response**2, np.ones(BLOCK // 10), "same")
     if not power.any():
         return None
@@ -174,7 +180,7 @@ class WaySearch:
         if len(self._heard) < self._frames or sounding < self._sounding:
             return None
         heard, expected = np.concatenate(self._heard), np.concatenate(self._expected, axis=1)
-        found = [_alike(heard, way, each) for way, each in zip(self._ways, expected, strict=True)]
+        found = [alike(heard, way, each) for way, each in zip(self._ways, expected, strict=True)]
         return max(found, key=lambda each: each.share)
 
 
@@ -186,8 +192,8 @@ def _spectra(response: Wave) -> Bins:
     return np.fft.rfft(np.concatenate((blocks, np.zeros_like(blocks)), axis=1), axis=1)
 
 
-def _alike(heard: Wave, way: Way, expected: Wave) -> Found:
-    """`expected` is what the way would have made of what was played."""
+def alike(heard: Wave, way: Way, expected: Wave) -> Found:
+    """`expected` is what the way would have made of what was played, from so long before as it may be later."""
     import numpy as np
 
     count, size = len(heard), 1 << (len(heard) + len(expected)).bit_length()

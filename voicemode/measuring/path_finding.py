@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from voicemode import clock
 from voicemode.errors import DeviceError, VoiceModeError
-from voicemode.pcm import SPEECH, Frame, PcmFormat
+from voicemode.pcm import LISTENING, SPEECH, Frame
 from voicemode.ports import OpenSink, OpenSource
-from voicemode.sound.sweep import LISTENING_RATE, LONGEST_DELAY, SECONDS, TAIL_SECONDS, Found, find, sweep
+from voicemode.sound.sweep import LONGEST_DELAY, SECONDS, Found, find, sweep
 
-LISTENING = PcmFormat(rate=LISTENING_RATE)
 ROOM_SECONDS = 0.8
 """Of silence first: the room's own level, and time for devices to wake up."""
-AFTER_SECONDS = SECONDS + LONGEST_DELAY + TAIL_SECONDS + 0.1
+AFTER_SECONDS = SECONDS + LONGEST_DELAY + 0.1
 LIMIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What was `found` in what was `heard` at the rate of listening; the sweep was pulled `expected` seconds after its
+    first sample."""
+
+    found: Found
+    heard: Frame
+    expected: float
 
 
 class _Script:
@@ -39,7 +49,7 @@ class _Script:
 
 async def find_echo_path(
     open_sink: OpenSink, open_source: OpenSource, *, now: Callable[[], float] = clock.monotonic
-) -> Found:
+) -> Measured:
     """Takes about three seconds. Raises `DeviceError`; a microphone of zeros is `MicrophoneSilent`."""
     script = _Script(now)
     lost: list[VoiceModeError] = []
@@ -63,4 +73,5 @@ async def find_echo_path(
         raise DeviceError("The loudspeaker or the microphone did not move.", retryable=True) from None
     if script.began is None:
         raise DeviceError("The microphone ended before the loudspeaker began.", retryable=True)
-    return find(Frame(data=bytes(heard), format=LISTENING), script.began - first)
+    recording, expected = Frame(data=bytes(heard), format=LISTENING), script.began - first
+    return Measured(found=find(recording, expected), heard=recording, expected=expected)

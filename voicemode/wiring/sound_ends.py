@@ -39,7 +39,7 @@ class SoundEnds:
         self._kept = kept
         self._warned = on_warning
         self._gates = EchoGates()
-        self._ways = KnownWays(data)
+        self.ways = KnownWays(data)
         self._tap = Tap(kept_sink(card.open_sink, kept) if kept else card.open_sink)
         self.meanwhile: Meanwhile | None = None
         self.open_sink = (
@@ -65,7 +65,7 @@ class SoundEnds:
         from voicemode.ears.canceller import WebRtcCanceller
 
         try:
-            canceller: EchoCanceller = WebRtcCanceller(ways=self._ways.open())
+            canceller: EchoCanceller = WebRtcCanceller(ways=self.ways.open())
             if self._kept is not None:
                 canceller = KeptCanceller(canceller, self._kept, self.microphone.captured)
             return OwnSound(self._tap, canceller, self._gates)
