@@ -24,6 +24,7 @@ from tests.support.fakes import (
 from voicemode.errors import (
     Busy,
     EndpointUnreachable,
+    EngineUnavailable,
     InvalidRequest,
     MicrophoneSilent,
     StreamBroken,
@@ -42,7 +43,7 @@ from voicemode.events import (
 from voicemode.flows.calls import Call
 from voicemode.flows.conversation import LONGEST_QUEUE, REMEMBERED, Conversation
 from voicemode.pcm import PcmFormat
-from voicemode.ports import Lost, Pull, Sink
+from voicemode.ports import Lost, Pull, Sink, Vad
 from voicemode.sound.chimes import ChimeRules
 from voicemode.speech import EncodedAudio, Moved, Outcome, SpeechRequest, Timings
 
@@ -322,6 +323,18 @@ async def test_an_answer_that_could_not_be_transcribed_names_the_recording_and_t
     (recording,) = world.shelf.recordings
     assert exchange.recording == recording.path
     assert exchange.note == "Nobody answers at ear:1. Start it."
+
+
+@pytest.mark.spec("CNV-6", "LSN-65")
+async def test_a_detector_that_cannot_be_loaded_is_told_with_the_message_that_was_heard() -> None:
+    def missing() -> Vad:
+        raise EngineUnavailable("There is no detector.", engine="silero", hint="Install it.")
+
+    world = World()
+    world.ear_ports = replace(world.ear_ports, open_vad=missing)
+    with pytest.raises(EngineUnavailable, match=r"Install it\. The message itself was heard\."):
+        await over(world.conversation().converse("are you there?", REQUEST))
+    assert world.quiet
 
 
 @pytest.mark.spec("CNV-6")

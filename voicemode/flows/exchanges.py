@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from voicemode import clock
-from voicemode.errors import DeviceError, VoiceModeError
+from voicemode.errors import VoiceModeError
 from voicemode.events import Emit, FloorAwaited, FloorTaken, TurnFailed, TurnFinished
 from voicemode.flows.capturing import capture, capture_with, open_ear
 from voicemode.flows.guessing import Guess
@@ -286,10 +286,10 @@ def _of_the_microphone(captured: Captured) -> str:
 
 
 async def _heard_after(hearing: asyncio.Task[Captured | None], spoken: Spoken) -> Captured | None:
-    """A microphone that fails after the message was heard says so: the message need not be said again."""
+    """A microphone or detector that fails after the message was heard says so: the message need not be said again."""
     try:
         return await hearing
-    except DeviceError as error:
+    except VoiceModeError as error:
         if spoken.outcome is not Outcome.FINISHED:
             raise
         error.hint = f"{error.hint} The message itself was heard.".lstrip()
