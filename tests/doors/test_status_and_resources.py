@@ -45,6 +45,21 @@ async def test_voice_status_says_what_would_be_used_and_what_is_wrong(tmp_path: 
     assert SECRET not in result.model_dump_json()
 
 
+@pytest.mark.parametrize(("language", "ready"), [("auto", True), ("en-GB", True), ("German", False)])
+@pytest.mark.spec("TOOL-13", "DOC-13")
+async def test_an_ear_that_does_not_know_the_configured_language_is_not_ready(
+    tmp_path: Path, era: str, language: str, *, ready: bool
+) -> None:
+    world = World(VOICEMODE_STT_LANGUAGE=language, VOICEMODE_WHISPER_PORT="1")
+    async with door(world, tmp_path, era) as made:
+        found = fields(await made.call("voice_status", check=True))
+    assert isinstance(found["transcription"], list)
+    ear = found["transcription"][-1]
+    assert ear.startswith("embedded ear (ready: " if ready else "embedded ear (English only: ")
+    assert ("VOICEMODE_STT_LANGUAGE is 'de'" in ear) is not ready
+    assert ("transcription: no engine is ready" in str(found["problems"])) is not ready
+
+
 @pytest.mark.spec("TOOL-13", "DOC-2")
 async def test_voice_status_says_what_the_doctor_would_mend_the_worst_first(tmp_path: Path, era: str) -> None:
     with closed_port() as url:

@@ -21,6 +21,7 @@ from voicemode.machine.settings_files import Folders
 from voicemode.models.store import Store
 from voicemode.ports import SttEngine, TtsEngine
 from voicemode.speech import AudioFormat
+from voicemode.text import languages
 from voicemode.wiring.endpoints import usable
 from voicemode.wiring.own_models import OwnModels
 
@@ -71,7 +72,11 @@ class LineUp:
             speech=tuple(map(self._timed, (*self.models.with_voices(speech), *system, embedded_voice()))),
             transcription=(
                 *self.models.with_ears(transcription),
-                *(() if config.listening.base_urls else (embedded_ear(),)),
+                *(
+                    ()
+                    if config.listening.base_urls
+                    else (embedded_ear(languages.tag(config.listening.language)),)
+                ),
             ),
         )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voicemode.configuration.settings import Problem
 from voicemode.devices.backend import DeviceReport
 from voicemode.engines.embedded.ear import installed_files as ear_files
-from voicemode.engines.embedded.notes import DICTATION_NOTE
+from voicemode.engines.embedded.ear import understands
+from voicemode.engines.embedded.notes import BETTER_EAR, DICTATION_NOTE
 from voicemode.engines.embedded.voice import installed_files as voice_files
 from voicemode.engines.http_endpoint import Endpoint
 from voicemode.engines.http_probe import EndpointState, Health, Purpose, probe
@@ -82,8 +83,14 @@ def embedded_voice() -> EngineStatus:
     return _embedded("voice", voice_files)
 
 
-def embedded_ear() -> EngineStatus:
-    return _embedded("ear", ear_files, DICTATION_NOTE)
+def embedded_ear(language: str | None = None) -> EngineStatus:
+    """`language` is the one that is configured; None where whatever is spoken is to be understood."""
+    found = _embedded("ear", ear_files, DICTATION_NOTE)
+    if found.state != "ready" or understands(language):
+        return found
+    return replace(
+        found, state="English only", detail=f"VOICEMODE_STT_LANGUAGE is {language!r}. {BETTER_EAR}"
+    )
 
 
 def neural_states(chosen: Chosen, what: str) -> tuple[EngineStatus, ...]:

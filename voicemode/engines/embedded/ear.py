@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voicemode.engines.embedded.judgement import Heard
 
 NAME = "embedded"
+LANGUAGE = "en"
 MODEL = "pocketsphinx en-us"
 IDLE_SECONDS = 180.0
 """The models take 100 MB and 0.4 s to load; after this long without a request the memory is given back."""
@@ -61,6 +62,11 @@ def installed_files(package_name: str = "pocketsphinx") -> SphinxFiles:
     return SphinxFiles(packages=package.parent, model=package / "model" / "en-us")
 
 
+def understands(language: str | None) -> bool:
+    """Whether a BCP 47 tag is English; None is whatever is spoken."""
+    return (language or LANGUAGE).lower().replace("_", "-").split("-")[0] == LANGUAGE
+
+
 class EmbeddedEar:
     """An `SttEngine`. One recording at a time; others wait. `files` None looks for the wheel at the first use."""
 
@@ -97,12 +103,11 @@ class EmbeddedEar:
                 await child.exited()
 
     async def transcribe(self, request: TranscriptionRequest) -> Transcript:
-        language = (request.language or "en").lower().replace("_", "-").split("-")[0]
-        if language != "en":
+        if not understands(request.language):
             raise UnknownLanguage(
                 f"The embedded ear understands English only, not {request.language!r}.",
                 engine=NAME,
-                languages=("en",),
+                languages=(LANGUAGE,),
                 hint=BETTER_EAR,
             )
         from voicemode.engines.embedded.judgement import joined
