@@ -249,6 +249,24 @@ async def test_it_is_asked_at_each_short_silence_and_never_waited_for_behind_an_
     assert "microphone" not in exchange.note
 
 
+@pytest.mark.spec("LSN-96")
+@pytest.mark.parametrize(
+    ("blocks", "told"),
+    [
+        ([*[ROOM] * 30, *[DEAD] * 400], True),
+        ([ROOM] * 400, False),
+        ([*[DEAD] * 30, *[ROOM] * 10, *[DEAD] * 400], False),
+    ],
+    ids=["muted", "silent", "a microphone that gives zeros wherever nobody speaks"],
+)
+async def test_a_microphone_that_gives_nothing_any_more_before_anybody_has_spoken_is_told(
+    blocks: list[bytes], *, told: bool
+) -> None:
+    exchange = await over(World(blocks=blocks).conversation().converse("are you there?", REQUEST))
+    assert exchange.outcome is Outcome.NO_SPEECH
+    assert ("they may have spoken" in exchange.note) is told
+
+
 @pytest.mark.spec("CNV-4")
 async def test_speaking_alone_never_opens_the_microphone() -> None:
     world = World()

@@ -37,6 +37,8 @@ LATE = "What they said over the message took long to understand: it went on for 
 
 GONE = "After that the microphone gave nothing but zeros, as one that is unplugged or muted: there may have been more."
 
+MUTED = "In the end the microphone gave nothing but zeros, as one that is unplugged or muted: they may have spoken."
+
 MOVED = (
     "Meanwhile the microphone became another: the sound server went over from {before!r} to {after!r}, and what was "
     "said around then may be missing. {hint}"
@@ -282,7 +284,8 @@ def _of_the_microphone(captured: Captured) -> str:
     """Why there may have been more than was heard."""
     moved = captured.moved
     told = MOVED.format(before=moved.before, after=moved.after, hint=moved.hint) if moved is not None else ""
-    return " ".join(filter(None, (GONE if captured.gone else "", told)))
+    gone = MUTED if captured.audio is None else GONE
+    return " ".join(filter(None, (gone if captured.gone else "", told)))
 
 
 async def _heard_after(hearing: asyncio.Task[Captured | None], spoken: Spoken) -> Captured | None:

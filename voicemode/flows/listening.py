@@ -37,6 +37,9 @@ give a program that loses one another that is silent, or the loudspeaker's own s
 WRITTEN_EVERY_SECONDS = 0.25
 """What is said is put down in pieces so long: a process that is killed takes no more than a syllable with it."""
 
+MUTED_SECONDS = 1.5
+"""The same where nobody has spoken until then."""
+
 
 async def _always() -> bool:
     return True
@@ -250,7 +253,7 @@ class Hearing:
             interrupted=interrupted,
             hushed=hushed,
             late=late,
-            gone=speech is not None and self._zeros >= GONE_SECONDS and not self._gated,
+            gone=self._zeros >= (GONE_SECONDS if speech else MUTED_SECONDS) and not self._gated,
             recording=self._whole(),
         )
 
