@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.live.host import environment
+from tests.live.host import client, environment
 from tests.support.command import ran
 from tests.support.looking import look_for
 from tests.support.room import Echo, Room
 from tests.support.sound_card import MICROPHONE, SPEAKER, VirtualSoundCard
 from tests.support.terminal import at_terminal
-from voicemode.machine.echo_path import FILE, load
+from voicemode.machine.echo_path import FILE, EchoPath, load, save
 
 pytestmark = pytest.mark.live
 
@@ -104,6 +105,24 @@ def test_without_a_tool_that_names_the_default_nothing_is_kept_of_it_nor_trusted
     assert "It is not kept" in findings["echo"]["found"]
     assert "pactl" in findings["echo"]["mend"]
     assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("tools", "word"), [(True, "on"), (False, "off")])
+@pytest.mark.spec("CLI-15", "LSN-39")
+async def test_what_was_kept_of_a_default_that_nobody_can_name_is_not_trusted(
+    sound_card: VirtualSoundCard, tmp_path: Path, tools: bool, word: str
+) -> None:
+    silent = EchoPath(delay=None, attenuation_db=70.0, measured_on=date(2026, 11, 21))
+    save(tmp_path, silent, output="default", input="default")
+    save(tmp_path, silent, output=SPEAKER, input=MICROPHONE)
+    variables = environment(sound_card, tmp_path)
+    async with client(variables if tools else {**variables, "PATH": str(tmp_path)}) as host:
+        told = await host.call_tool("voice_status", {})
+    assert told.structured_content is not None
+    interrupting = told.structured_content["interrupting"]
+    assert interrupting.startswith(word)
+    assert ("apt install pulseaudio-utils" in interrupting) is not tools
 
 
 @pytest.mark.spec("CLI-13", "DOC-6", "DOC-7")
