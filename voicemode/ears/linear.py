@@ -83,14 +83,13 @@ class LinearFilter:
         import numpy as np
 
         self._np = np
-        self._step = InStep()
+        self._step = InStep(BLOCKS)
         self._watch = WayWatch(ways or Ways())
         self._taken_off = [0.0, 0.0]
         """Of lately, while we sounded: power that the microphone gave, and what was left of it."""
         shape = (BLOCKS, BLOCK + 1)
         self._room: Bins = np.zeros(shape, complex)
         self._doubt: Wave = np.full(shape, UNSURE)
-        self._played: Bins = np.zeros(shape, complex)
         self._other: Wave = np.zeros(BLOCK + 1)
         self._next = 0
         self._given = 0.0
@@ -115,11 +114,11 @@ class LinearFilter:
         np = self._np
         self._advance()
         microphone = np.frombuffer(frame.data, "<i2").astype(np.float64)
-        left = microphone - np.fft.irfft((self._room * self._played).sum(0))[BLOCK:]
-        power = self._played.real**2 + self._played.imag**2
+        left = microphone - np.fft.irfft((self._room * self._step.spectra).sum(0))[BLOCK:]
+        power = self._step.spectra.real**2 + self._step.spectra.imag**2
         sounding = self._judge(float(power.sum()), float(np.mean(microphone**2)), float(np.mean(left**2)))
         self._learn(power, np.fft.rfft(np.concatenate((np.zeros(BLOCK), left))))
-        if (found := self._watch.heard(self._played, microphone, left, self.rest)) is not None:
+        if (found := self._watch.heard(self._step.spectra, microphone, left, self.rest)) is not None:
             self._take(found)
         if sounding and self._judged % RENEWED == 0 and self._found:
             self._watch.renew(self._room)
@@ -132,11 +131,8 @@ class LinearFilter:
             self._watch.remember(self._room)
 
     def _advance(self) -> None:
-        """One block further, in step with the microphone. What comes later than before finds its echo so much sooner:
-        the room is the same."""
-        self._played = self._np.roll(self._played, 1, axis=0)
-        self._played[0] = self._step.spectrum()
-        if later := self._step.later:
+        """One block further, in step with the microphone."""
+        if later := self._step.step():
             self._room[:-later], self._doubt[:-later] = self._room[later:], self._doubt[later:]
             self._room[-later:], self._doubt[-later:] = 0.0, UNSURE
 
@@ -175,7 +171,7 @@ class LinearFilter:
         return (self._judged >= LONG_FRAMES or self.known) and given > KNOWN * left
 
     def _learn(self, power: Wave, left: Bins) -> None:
-        np, played = self._np, self._played
+        np, played = self._np, self._step.spectra
         self._other = 0.5 * self._other + 0.5 * (left.real**2 + left.imag**2)
         unsure = (self._doubt * power).sum(0)
         self.rest = power_decibels(float(unsure[0] + unsure[-1] + 2 * unsure[1:-1].sum()) / (2 * BLOCK**2))
