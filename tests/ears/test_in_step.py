@@ -92,7 +92,7 @@ def test_a_piece_that_comes_before_its_echo_leaves_no_more_than_one_in_time(late
         """Of each frame, beside what may be left of it; each `every`th piece and those behind it come `late`."""
         linear, given, out = LinearFilter(), 0, []
         for number, frame in enumerate(frames):
-            if not every or number % every >= late:
+            if not every or number < every or number % every >= late:
                 for piece in played[given : number + 1]:
                     linear.played(piece)
                 given = number + 1
