@@ -27,6 +27,9 @@ OTHER = "other_microphone"
 OTHER_FEED = "other_feed"
 ANSWER = "yes delete the old branch and then go on with"
 
+LOOKS = 10
+"""So many looks of ours take longer than the one with which the program sees where its microphone begins."""
+
 Move = Callable[[VirtualSoundCard], object]
 
 
@@ -100,6 +103,9 @@ def answered(
         if speaking:
             card.say(voice.speak(ANSWER), 24_000)
             seen("voice_started")
+        for _ in range(LOOKS):
+            card.pactl("list", "source-outputs")
+            card.pactl("list", "sources")
         move(card)
         out, complaint = process.communicate(timeout=LIMIT)
     finally:
