@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Wave = npt.NDArray[np.float64]
+    Bins = npt.NDArray[np.complex128]
 
 BLOCK = LISTENING.samples(0.01)
 

@@ -13,11 +13,7 @@ from voicemode.ears.blocks import BLOCK, Blocks
 from voicemode.pcm import Frame
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Wave = npt.NDArray[np.float64]
-    Bins = npt.NDArray[np.complex128]
+    from voicemode.ears.blocks import Bins, Wave
 
 MOST_AHEAD = 50
 """Pieces that may have been played ahead of the microphone: half a second, as long as a device's buffer."""

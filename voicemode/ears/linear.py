@@ -21,11 +21,7 @@ from voicemode.pcm import Frame
 from voicemode.sound.levels import QUIETEST, power_decibels
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Wave = npt.NDArray[np.float64]
-    Bins = npt.NDArray[np.complex128]
+    from voicemode.ears.blocks import Bins, Wave
 
 BLOCKS = 44
 """Echo of so many blocks is found: 0.44 s from the pull on, devices' buffers and a room's tail together."""

@@ -17,10 +17,7 @@ from voicemode.ears.ways import ALIKE, KEPT_BLOCKS, Way, Ways, alike, way_of_res
 from voicemode.pcm import LISTENING, Frame
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Wave = npt.NDArray[np.float64]
+    from voicemode.ears.blocks import Wave
 
 SOONER = 0.05
 """Seconds by which a sound may be heard before it is expected: moments are known that well."""
@@ -44,9 +41,8 @@ def remember_way(ways: Ways, played: Frame, heard: Frame, expected: float) -> bo
     way = _solved(sent, got, silence)
     if way is None or _explained(way, sent, got) < 1.0 - 1.0 / KNOWN:
         return False
-    before = max(ways.known, key=lambda each: _explained(each, sent, got), default=None)
-    same = before is not None and _explained(before, sent, got) >= ALIKE
-    ways.remember(way, instead_of=before if same else None)
+    same = (each for each in ways.known if _explained(each, sent, got) >= ALIKE)
+    ways.remember(way, instead_of=next(same, None))
     return True
 
 

@@ -9,11 +9,7 @@ from voicemode.ears.ways import ALIKE, Found, Way, Ways, WaySearch, way_of
 from voicemode.sound.levels import power_decibels
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Wave = npt.NDArray[np.float64]
-    Bins = npt.NDArray[np.complex128]
+    from voicemode.ears.blocks import Bins, Wave
 
 EVERY = 2
 """Frames from one look for a known way to the next."""

@@ -21,11 +21,7 @@ from typing import TYPE_CHECKING
 from voicemode.ears.blocks import BLOCK
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Wave = npt.NDArray[np.float64]
-    Bins = npt.NDArray[np.complex128]
+    from voicemode.ears.blocks import Bins, Wave
 
 KEPT_BLOCKS = 31
 """Of a way, from its first sound on: a room's tail has died away after 0.3 s."""
