@@ -294,5 +294,5 @@ class Spread:
         self.weight = self._keep * self.weight + weight
         self._squares *= self._keep
         apart = value - self.mean
-        self.mean += apart * weight / self.weight
+        self.mean += apart * (weight / self.weight)
         self._squares += weight * apart * (value - self.mean)
